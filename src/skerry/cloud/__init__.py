@@ -1,0 +1,1 @@
+"""The distribution: describe a cloud, plan, converge, supervise, verify, diagnose, recover."""

@@ -1,0 +1,1 @@
+"""What every system of Skerry shares: errors, processes, files."""

@@ -1,0 +1,115 @@
+"""Errors that explain themselves: what is wrong, what to do, and an exit code that scripts can rely on.
+
+An error class is a kind of trouble; its docstring is the sentence that a user reads, with ``{}`` fields
+filled from the arguments (the manner of borg). ``remedy`` says what to do next.
+"""
+
+from __future__ import annotations
+
+
+class SkerryError(Exception):
+    """{}"""
+
+    exit_code = 1
+    remedy = ""
+
+    def __init__(self, *args: object, remedy: str | None = None) -> None:
+        super().__init__(*args)
+        if remedy is not None:
+            self.remedy = remedy
+
+    def __str__(self) -> str:
+        return (type(self).__doc__ or "{}").format(*self.args)
+
+
+class UsageError(SkerryError):
+    """{}"""
+
+    exit_code = 2
+
+
+class ConfigError(SkerryError):
+    """{}: {}"""  # where (file, option), what is wrong with it
+
+    exit_code = 3
+
+
+class PreflightError(SkerryError):
+    """{}"""
+
+    exit_code = 4
+
+
+class BusyError(SkerryError):
+    """Another run works on this cloud: {} (process {}), since {}."""
+
+    exit_code = 5
+    remedy = "Wait for it to end, or look at what it does with 'skerry status'."
+
+
+class PackageError(SkerryError):
+    """{}"""
+
+    exit_code = 6
+
+
+class StepError(SkerryError):
+    """The step '{}' failed: {}"""
+
+    exit_code = 7
+    remedy = "Mend the cause and run 'skerry up' again: it goes on from here."
+
+
+class NotReadyError(SkerryError):
+    """{} is not ready after {} s: {}"""
+
+    exit_code = 8
+    remedy = "'skerry doctor' looks for the cause; 'skerry logs SERVICE' shows what the service says."
+
+
+class FindingsError(SkerryError):
+    """{}"""
+
+    exit_code = 9
+
+
+class VerificationError(SkerryError):
+    """{}"""
+
+    exit_code = 10
+
+
+class RefusedError(SkerryError):
+    """{}"""
+
+    exit_code = 11
+
+
+class NotFoundError(SkerryError):
+    """{}"""
+
+    exit_code = 12
+
+
+class CommandError(SkerryError):
+    """'{}' ended with {}: {}"""
+
+    exit_code = 7
+
+
+EXIT_CODES: dict[int, str] = {
+    0: "all is well",
+    1: "a defect in Skerry itself: please report it",
+    2: "the command line is wrong",
+    3: "cloud.toml or a site configuration file is wrong",
+    4: "the machine does not meet a requirement (not root, system, memory, disk, a port taken)",
+    5: "another run works on this cloud",
+    6: "a package could not be installed (registry out of reach, build failed)",
+    7: "a step failed; run again to go on",
+    8: "something did not become ready in time",
+    9: "doctor found something wrong",
+    10: "verify: upstream's tests failed",
+    11: "refused by the user, or for the user's safety",
+    12: "no such service, option or cloud",
+    130: "interrupted; run again to go on",
+}

@@ -1,0 +1,61 @@
+"""Running programs, with errors that say what the program said."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from skerry.common.errors import CommandError
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    input: str | None = None,
+    cwd: str | None = None,
+    timeout: float | None = 300,
+    check: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and return what it printed.
+
+    ``env`` is added to the current environment; ``timeout`` is in seconds.
+
+    Raises CommandError (with the last lines of the output) when the program cannot be started, fails, or
+    takes too long; with ``check=False`` a non-zero exit status is left to the caller.
+    """
+    words = shlex.join(argv)
+    shown = words if len(words) < 160 else words[:157] + "..."
+    try:
+        done = subprocess.run(
+            list(argv),
+            env={**os.environ, **env} if env else None,
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            cwd=cwd,
+            timeout=timeout,
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+    except FileNotFoundError as missing:
+        raise CommandError(shown, "an error", f"{missing.filename} is not installed") from None
+    except subprocess.TimeoutExpired as late:
+        said = last_lines(_text(late.stderr) or _text(late.stdout))
+        raise CommandError(shown, f"no result after {timeout:.0f} s", said or "it printed nothing") from None
+    if check and done.returncode != 0:
+        said = last_lines(done.stderr) or last_lines(done.stdout)
+        raise CommandError(shown, f"exit status {done.returncode}", said or "it printed nothing")
+    return done
+
+
+def last_lines(text: str, count: int = 3) -> str:
+    """The last ``count`` lines of ``text`` that are not empty, joined by a slash: for one-sentence errors."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " / ".join(lines[-count:])[-600:]
+
+
+def _text(output: str | bytes | None) -> str:
+    return output.decode(errors="replace") if isinstance(output, bytes) else output or ""
