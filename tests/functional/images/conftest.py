@@ -1,0 +1,204 @@
+"""Guests in QEMU without KVM, with a user-mode network, for the tests of the guest images."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from skerry.cloud.images import tiny
+from skerry.common.proc import run
+
+T = TypeVar("T")
+SERVICE = Path(__file__).parent / "metadata_service.py"
+TOOLS = ("apt-get", "dpkg-deb", "mke2fs", "qemu-img", "qemu-system-x86_64", "xorriso", "ssh", "ssh-keygen")
+
+
+def wait_for(deadline: float, what: str, probe: Callable[[], T]) -> T:
+    """The first true result of ``probe`` within ``deadline`` seconds."""
+    end = time.monotonic() + deadline
+    while time.monotonic() < end:
+        if found := probe():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{what}: not within {deadline:.0f} s")
+
+
+class Guest:
+    """One QEMU process; ``arguments`` say what it boots and which metadata it sees."""
+
+    def __init__(self, place: Path, disk: Path, key: Path, arguments: list[str], network: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._key = key
+        self._log = place / "console.log"
+        self._monitor = place / "qmp.sock"
+        self._log.unlink(missing_ok=True)
+        forward = f"user,id=net0,hostfwd=tcp:127.0.0.1:{self.port}-:22{network}"
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            [
+                *("qemu-system-x86_64", "-machine", "pc", "-accel", "tcg", "-cpu", "max", "-m", "256"),
+                *("-nodefaults", "-display", "none", "-vga", "std", "-serial", f"file:{self._log}"),
+                *("-qmp", f"unix:{self._monitor},server=on,wait=off"),
+                *("-drive", f"file={disk},if=virtio,format=qcow2"),
+                *("-netdev", forward, "-device", "virtio-net-pci,netdev=net0", *arguments),
+            ]
+        )
+
+    def console(self) -> str:
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def wait_console(self, deadline: float, text: str) -> str:
+        try:
+            return wait_for(
+                deadline, f"'{text}' on the console", lambda: text in self.console() and self.console()
+            )
+        except AssertionError as late:
+            raise AssertionError(f"{late}; the console says: {self.console()[-2000:]}") from None
+
+    def answers(self) -> bool:
+        """Whether an SSH server greets."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 0.3) as link:
+                link.settimeout(0.3)
+                return link.recv(4) == b"SSH-"
+        except OSError:
+            return False
+
+    def seconds_to_ssh(self, deadline: float = 60) -> float:
+        wait_for(deadline, "SSH answers", self.answers)
+        return time.monotonic() - self.started
+
+    def try_ssh(self, command: str, user: str = "skerry") -> subprocess.CompletedProcess[str]:
+        options = [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "BatchMode=yes",
+            "ConnectTimeout=10",
+        ]
+        flags = [flag for option in options for flag in ("-o", option)]
+        target = ["-i", str(self._key), "-p", str(self.port), f"{user}@127.0.0.1"]
+        return run(["ssh", "-F", "none", "-q", *flags, *target, command], timeout=60, check=False)
+
+    def ssh(self, command: str, user: str = "skerry") -> str:
+        done = self.try_ssh(command, user)
+        assert done.returncode == 0, f"'{command}' on the guest: {done.stderr}{done.stdout}"
+        return done.stdout.strip()
+
+    def wait_login(self, deadline: float = 60, user: str = "skerry") -> None:
+        wait_for(deadline, f"login as {user}", lambda: self.try_ssh("true", user).returncode == 0)
+
+    def host_key(self) -> str:
+        said = run(["ssh-keyscan", "-t", "ed25519", "-p", str(self.port), "127.0.0.1"], timeout=30).stdout
+        return said.split()[-1]
+
+    def qmp(self, command: str, **arguments: object) -> None:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(10)
+            link.connect(str(self._monitor))
+            stream = link.makefile("rw")
+            stream.readline()
+            for name, values in (("qmp_capabilities", {}), (command, arguments)):
+                stream.write(json.dumps({"execute": name, "arguments": values}) + "\n")
+                stream.flush()
+                while "return" not in (answer := json.loads(stream.readline())):
+                    assert "error" not in answer, answer
+
+    def power_off(self, deadline: float = 30) -> None:
+        """Press the power button, and wait for the guest to stop by itself."""
+        self.qmp("system_powerdown")
+        assert self.process.wait(deadline) == 0
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+
+
+class Yard:
+    """Makes disks, metadata and guests in one folder; ends every guest that it started."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.key = place / "key"
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)])
+        self.guests: list[Guest] = []
+
+    @property
+    def public_key(self) -> str:
+        return self.key.with_suffix(".pub").read_text().strip()
+
+    def metadata(self, identity: str, hostname: str, user_data: str = "", **more: object) -> dict[str, str]:
+        """The files of OpenStack's metadata, by their path."""
+        facts = {"uuid": identity, "hostname": hostname, "public_keys": {"mine": self.public_key}, **more}
+        files = {"openstack/latest/meta_data.json": json.dumps(facts)}
+        if user_data:
+            files["openstack/latest/user_data"] = user_data
+        return files
+
+    def folder(self, name: str, files: dict[str, str]) -> Path:
+        for path, text in files.items():
+            (self.place / name / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.place / name / path).write_text(text)
+        return self.place / name
+
+    def config_drive(self, name: str, files: dict[str, str]) -> list[str]:
+        image = self.place / f"{name}.iso"
+        source = str(self.folder(name, files))
+        run(["xorriso", "-as", "mkisofs", "-quiet", "-r", "-J", "-V", "config-2", "-o", str(image), source])
+        return ["-drive", f"file={image},media=cdrom,if=ide,readonly=on"]
+
+    def metadata_service(self, name: str, files: dict[str, str]) -> str:
+        command = f"{sys.executable} -I {SERVICE} {self.folder(name, files)}"
+        return f",net=169.254.0.0/16,guestfwd=tcp:169.254.169.254:80-cmd:{command}"
+
+    def disk(self, name: str, base: Path, size: str) -> Path:
+        disk = self.place / f"{name}.qcow2"
+        run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", "qcow2", str(disk), size])
+        return disk
+
+    def boot(self, disk: Path, arguments: list[str], network: str = "") -> Guest:
+        guest = Guest(self.place, disk, self.key, arguments, network)
+        self.guests.append(guest)
+        return guest
+
+
+@pytest.fixture(scope="session")
+def work() -> Path:
+    """Where builds and downloads are kept from run to run."""
+    if os.geteuid() != 0:
+        pytest.skip("building a guest image needs root")
+    if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    default = Path(tempfile.gettempdir()) / "skerry-test-images"
+    place = Path(os.environ.get("SKERRY_TEST_IMAGES", default))
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+@pytest.fixture(scope="session")
+def image(work: Path) -> tiny.TinyImage:
+    return tiny.build(work / "out", work, print)
+
+
+@pytest.fixture
+def yard() -> Iterator[Yard]:
+    # Not tmp_path: sockets have short names, and disks are not worth keeping.
+    with tempfile.TemporaryDirectory(prefix="skerry-") as place:
+        yard = Yard(Path(place))
+        try:
+            yield yard
+        finally:
+            for guest in yard.guests:
+                guest.kill()

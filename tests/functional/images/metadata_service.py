@@ -1,0 +1,20 @@
+"""Answers one HTTP request on standard input out of a folder; QEMU starts it per connection."""
+
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    request = sys.stdin.readline().split()
+    while sys.stdin.readline().strip():
+        pass
+    page = Path(sys.argv[1], request[1].strip("/")) if len(request) > 1 else Path()
+    found = page.is_file()
+    body = page.read_bytes() if found else b"no such page\n"
+    status = "200 OK" if found else "404 Not Found"
+    head = f"HTTP/1.0 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    sys.stdout.buffer.write(head.encode() + body)
+
+
+if __name__ == "__main__":
+    main()
