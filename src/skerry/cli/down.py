@@ -1,0 +1,18 @@
+"""stop the cloud; everything comes back with its data at the next 'up'"""
+
+from __future__ import annotations
+
+import argparse
+
+from skerry.cli.progress import Progress
+from skerry.cloud.operations import down
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def run(args: argparse.Namespace) -> int:
+    with Progress() as progress:
+        down(args.root, progress.console.print)
+    return 0

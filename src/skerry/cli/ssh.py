@@ -1,0 +1,23 @@
+"""log in to the first server"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from skerry.cloud.context import Context
+from skerry.cloud.resources import FirstServer, ssh_command
+from skerry.common.errors import NotFoundError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("command", nargs="*", help="what to run there (default: a shell)")
+
+
+def run(args: argparse.Namespace) -> int:
+    ctx = Context.at(args.root)
+    address = FirstServer(ctx).address()
+    if address is None:
+        raise NotFoundError("There is no first server with a floating address.", remedy="Run 'skerry up'.")
+    argv = [*ssh_command(ctx, address), *args.command]
+    os.execvp(argv[0], argv)

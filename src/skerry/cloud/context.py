@@ -1,0 +1,69 @@
+"""What every step and role works with: one cloud, seen from one of its hosts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from skerry.cloud import ports
+from skerry.cloud.journal import Journal
+from skerry.cloud.layout import Layout
+from skerry.cloud.model import Cloud, Host, load
+from skerry.cloud.secrets import Secrets
+from skerry.cloud.supervise import Supervisor, supervisor_for
+from skerry.cloud.transport import Local, Transport
+
+
+@dataclass
+class Context:
+    layout: Layout
+    cloud: Cloud
+    secrets: Secrets
+    supervisor: Supervisor
+    journal: Journal
+    transport: Transport = field(default_factory=Local)
+
+    @classmethod
+    def at(cls, root: Path | str = "/") -> Context:
+        """The cloud under ``root``. Raises ConfigError when its cloud.toml is wrong."""
+        layout = Layout.at(root)
+        cloud = load(layout.cloud_toml)
+        return cls(
+            layout=layout,
+            cloud=cloud,
+            secrets=Secrets(layout.etc / "secrets.json"),
+            supervisor=supervisor_for(layout, cloud.supervisor),
+            journal=Journal(layout.state / "journal.json"),
+        )
+
+    @property
+    def host(self) -> Host:
+        return self.cloud.host[0]
+
+    @property
+    def listen(self) -> str:
+        return str(self.cloud.listen)
+
+    def url(self, port: int, path: str = "") -> str:
+        return f"http://{self.listen}:{port}{path}"
+
+    @cached_property
+    def api(self) -> Any:
+        """An openstacksdk connection as the cloud's administrator."""
+        import openstack
+
+        return openstack.connection.Connection(
+            auth={
+                "auth_url": self.url(ports.KEYSTONE, "/v3"),
+                "username": "admin",
+                "password": self.secrets["admin"],
+                "project_name": "admin",
+                "user_domain_id": "default",
+                "project_domain_id": "default",
+            },
+            region_name=self.cloud.region,
+            interface="public",
+            app_name="skerry",
+        )

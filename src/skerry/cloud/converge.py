@@ -1,0 +1,98 @@
+"""The whole cloud as one graph of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from skerry.cloud import resources
+from skerry.cloud.context import Context
+from skerry.cloud.roles.base import Role
+from skerry.cloud.roles.glance import Glance
+from skerry.cloud.roles.heat import Heat
+from skerry.cloud.roles.horizon import Horizon
+from skerry.cloud.roles.infrastructure import HAProxy, MariaDB, Memcached, RabbitMQ
+from skerry.cloud.roles.keystone import Keystone
+from skerry.cloud.roles.libvirt import Libvirt
+from skerry.cloud.roles.network import OVN, OpenVSwitch
+from skerry.cloud.roles.neutron import Neutron
+from skerry.cloud.roles.nova import Nova
+from skerry.cloud.roles.openstack import OpenStackRole
+from skerry.cloud.roles.placement import Placement
+from skerry.cloud.service import Service
+from skerry.cloud.steps import Change, Graph, Step
+from skerry.cloud.work.accounts import Accounts
+from skerry.cloud.work.credentials import Credentials
+from skerry.cloud.work.database import Databases
+from skerry.cloud.work.machine import Bytecode, LibvirtBinding, Machine
+from skerry.cloud.work.packages import Packages
+
+OPENSTACK: tuple[type[OpenStackRole], ...] = (Keystone, Glance, Placement, Nova, Neutron, Horizon)
+
+
+def roles(ctx: Context) -> list[Role]:
+    """The roles of this host, those first that others stand on."""
+    openstack: list[OpenStackRole] = [role(ctx) for role in OPENSTACK]
+    if "heat" in ctx.cloud.features:
+        openstack.append(Heat(ctx))
+    ports = {name: port for role in openstack for name, port in role.api_ports.items()}
+    below = [MariaDB(ctx), RabbitMQ(ctx), Memcached(ctx), HAProxy(ctx, ports), OpenVSwitch(ctx), OVN(ctx), Libvirt(ctx)]
+    return [*below, *openstack]
+
+
+def services(ctx: Context) -> list[Service]:
+    """Every service of the cloud, in an order in which they can be started."""
+    found = {service.name: service for role in roles(ctx) for service in role.services()}
+    order = [step.name.removeprefix("start:") for step in graph(ctx).order if step.name.startswith("start:")]
+    return [found[name] for name in order]
+
+
+def graph(ctx: Context) -> Graph:
+    """All steps from a bare machine to a first server that answers."""
+    parts = roles(ctx)
+    folders = {path: owner for role in parts for path, owner in role.folders().items()}
+    databases = {user: names for role in parts for user, names in role.databases.items()}
+    steps: list[Step] = [
+        Machine(ctx, folders),
+        Packages(
+            ctx,
+            [name for role in parts for name in role.packages],
+            [name for role in parts for name in role.backports],
+        ),
+        Bytecode(ctx),
+        LibvirtBinding(ctx),
+        SupervisorStep(ctx),
+        Databases(ctx, databases, needs=("start:mariadb",)),
+        Accounts(ctx),
+        Credentials(ctx),
+        *(step for role in parts for step in role.steps()),
+        resources.Alive(ctx),
+        resources.Flavors(ctx),
+        resources.TinyImage(ctx),
+        resources.Image(ctx),
+        resources.Network(ctx),
+        resources.Keypair(ctx),
+    ]
+    if ctx.cloud.first_server:
+        steps.append(resources.FirstServer(ctx))
+    wanted = Graph(steps)
+    for step in wanted.steps.values():
+        step.cost = ctx.journal.took(step.name) or step.cost
+    return wanted
+
+
+class SupervisorStep(Step):
+    """What keeps the services running runs itself."""
+
+    name = "supervisor"
+    title = "supervisor of the services"
+    needs = ("machine",)
+    cost = 0.5
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+
+    def check(self) -> list[Change]:
+        return [] if self.ctx.supervisor.running() else [Change(f"start the supervisor ({self.ctx.supervisor.name})")]
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        self.ctx.supervisor.begin()

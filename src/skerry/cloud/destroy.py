@@ -1,0 +1,81 @@
+"""Taking a cloud away: its services, its data, its traces on the machine, and the packages that came for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from skerry.cloud.context import Context
+from skerry.cloud.converge import services
+from skerry.cloud.lock import exclusive
+from skerry.cloud.network import HostSide
+from skerry.cloud.operations import end_proxies, stop_guests
+from skerry.cloud.service import SERVICE_USER
+from skerry.cloud.work.credentials import Credentials
+from skerry.cloud.work.packages import APT, QUIET, SOURCES, Packages
+from skerry.common.errors import PreflightError
+
+
+def what_goes(root: Path | str, packages: bool) -> list[str]:
+    """What ``destroy`` would take away, in words."""
+    ctx = Context.at(root)
+    lines = [f"{folder}" for folder in ctx.layout.folders() if folder.exists()]
+    names = _packages(ctx) if packages else []
+    if names:
+        lines.append(f"{len(names)} packages that were installed for it")
+    if _is_machines_own(ctx):
+        lines.append(f"the environment {ctx.layout.env.parent.parent}")
+    return lines
+
+
+def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> None:
+    """Stop everything and remove it. What cannot be removed is said, and the rest goes on; run it again."""
+    ctx = Context.at(root)
+    preflight_root(ctx)
+    with exclusive(ctx.layout, "destroy"):
+        stop_guests(ctx, seconds=2)
+        wanted = services(ctx)
+        for service in reversed(wanted):
+            ctx.supervisor.forget(service.name)
+        ctx.supervisor.end()
+        say("services have stopped")
+        end_proxies(ctx)
+        HostSide(ctx).undo()
+        link = Credentials(ctx).link
+        if link is not None and link.is_symlink() and link.resolve() == ctx.layout.clouds_yaml.resolve():
+            link.unlink()
+            if not any(link.parent.iterdir()):
+                link.parent.rmdir()
+        made_user = (ctx.layout.state / "made-user").exists()
+        if packages and _is_machines_own(ctx):
+            names = _packages(ctx)
+            if names:
+                say(f"apt-get removes {len(names)} packages")
+                ctx.transport.run([*APT, "purge", *names], env=QUIET, timeout=900, check=False)
+            if SOURCES.exists():
+                ctx.transport.remove(SOURCES)
+                ctx.transport.run([*APT, "update"], env=QUIET, timeout=300, check=False)
+        if made_user:
+            ctx.transport.run(["userdel", SERVICE_USER], check=False)
+        for folder in ctx.layout.folders():
+            ctx.transport.remove(folder)
+        if _is_machines_own(ctx) and packages:
+            home = ctx.layout.env.parent.parent
+            if (home / "env").is_dir() and (home / "uv").is_dir():
+                ctx.transport.remove(home)
+        say("nothing is left")
+
+
+def preflight_root(ctx: Context) -> None:
+    if os.geteuid() != 0:
+        raise PreflightError("'skerry destroy' must be root.", remedy="Run it with sudo.")
+
+
+def _is_machines_own(ctx: Context) -> bool:
+    return ctx.layout.root == Path("/")
+
+
+def _packages(ctx: Context) -> list[str]:
+    record = Packages(ctx, (), ()).record
+    return (ctx.transport.read(record) or "").split()

@@ -1,0 +1,59 @@
+"""Guests and what serves them, as the host sees them: for stopping a cloud in order."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import psutil
+
+from skerry.cloud.context import Context
+from skerry.cloud.roles.libvirt import Libvirt
+from skerry.common.errors import CommandError
+
+
+class Guests:
+    """The guests of this host's private libvirt."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+
+    def _virsh(self, *words: str) -> str:
+        return self.ctx.transport.run(["virsh", "--connect", Libvirt(self.ctx).uri, "-q", *words], timeout=30).stdout
+
+    def running(self) -> list[str]:
+        """Names of the guests that run; none when libvirt does not answer."""
+        try:
+            return self._virsh("list", "--name").split()
+        except CommandError:
+            return []
+
+    def stop_all(self, seconds: float) -> int:
+        """Press every guest's power button, wait at most ``seconds``, end the rest; returns how many there were."""
+        names = self.running()
+        for name in names:
+            self._try("shutdown", name)
+        deadline = time.monotonic() + seconds
+        while (left := self.running()) and time.monotonic() < deadline:
+            time.sleep(0.3)
+        for name in left:
+            self._try("destroy", name)
+        return len(names)
+
+    def _try(self, verb: str, name: str) -> None:
+        try:
+            self._virsh(verb, name)
+        except CommandError:
+            pass  # it has ended by itself in the meantime
+
+
+def end_metadata_proxies(ctx: Context) -> None:
+    """End the metadata agent's haproxy processes and remove the network namespaces that it made."""
+    mine = str(ctx.layout.state / "neutron/agent")
+    for process in psutil.process_iter(["cmdline", "name"]):
+        if process.info["name"] == "haproxy" and mine in " ".join(process.info["cmdline"] or ()):
+            process.terminate()
+    for namespace in Path("/run/netns").glob("ovnmeta-*"):
+        network = namespace.name.removeprefix("ovnmeta-")
+        if (ctx.layout.state / "neutron/agent/ovn-metadata-proxy" / f"{network}.conf").exists():
+            ctx.transport.run(["ip", "netns", "delete", namespace.name], check=False)

@@ -1,0 +1,170 @@
+"""What a cloud is: the typed form of cloud.toml. Every option has a default and a sentence about it."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, IPvAnyNetwork, ValidationError, model_validator
+
+from skerry.common.errors import ConfigError
+
+Role = Literal["control", "network", "compute"]
+Name = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9-]{0,62}$")]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Host(Part):
+    """A machine of the cloud and what it does."""
+
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}$")] = Field(
+        default_factory=lambda: socket.gethostname().split(".")[0] or "localhost",
+        description="the name under which the services of this host register",
+    )
+    address: IPvAnyAddress = Field(
+        default=ipaddress.ip_address("127.0.0.1"), description="where other hosts reach it; tunnels end here"
+    )
+    roles: tuple[Role, ...] = Field(default=("control", "network", "compute"), description="what the host does")
+    transport: Literal["local"] = Field(default="local", description="how Skerry acts on it")
+
+
+class External(Part):
+    """The flat network between guests and the world."""
+
+    cidr: IPvAnyNetwork = Field(
+        default=ipaddress.ip_network("172.24.4.0/24"), description="the network; its first address is the host's"
+    )
+    nat: bool = Field(default=True, description="whether guests reach what the host reaches, under its address")
+    dns: tuple[IPvAnyAddress, ...] = Field(
+        default=(), description="name servers for guests; empty: those of the host"
+    )
+
+
+class Private(Part):
+    """The first project network (geneve)."""
+
+    cidr: IPvAnyNetwork = Field(default=ipaddress.ip_network("10.20.0.0/24"), description="the network")
+
+
+class Sizes(Part):
+    """How much of the machine the services take."""
+
+    api_workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="processes of each API")
+    api_threads: Annotated[int, Field(ge=2, le=64)] = Field(default=6, description="threads of each API process")
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1, description="processes of conductor, scheduler and RPC servers"
+    )
+    database_cache_mb: Annotated[int, Field(ge=8)] = Field(default=32, description="InnoDB buffer pool, MiB")
+
+
+class Cloud(Part):
+    """A cloud."""
+
+    name: Name = Field(default="skerry", description="its name in clouds.yaml")
+    region: Name = Field(default="RegionOne", description="its region in the catalogue")
+    listen: IPvAnyAddress = Field(
+        default=ipaddress.ip_address("127.0.0.1"),
+        description="where the APIs listen; only loopback until TLS is configured",
+    )
+    features: tuple[Literal["heat"], ...] = Field(default=(), description="further services ('up --with')")
+    hypervisor: Literal["auto", "kvm", "qemu"] = Field(
+        default="auto", description="auto: KVM when a probe guest boots with it, else QEMU's own translation (TCG)"
+    )
+    supervisor: Literal["auto", "direct", "systemd"] = Field(
+        default="auto", description="what keeps the services running"
+    )
+    first_server: bool = Field(default=True, description="whether 'up' makes a first server")
+    host: tuple[Host, ...] = Field(default_factory=lambda: (Host(),), description="the machines")
+    external: External = External()
+    private: Private = Private()
+    sizes: Sizes = Sizes()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Cloud:
+        if not self.listen.is_loopback:
+            raise ValueError(
+                f"listen = '{self.listen}' would open the APIs to the network without TLS; use a loopback address"
+            )
+        if self.external.cidr.overlaps(self.private.cidr):
+            raise ValueError(f"external.cidr and private.cidr overlap ({self.external.cidr}, {self.private.cidr})")
+        for part in (self.external.cidr, self.private.cidr):
+            if part.num_addresses < 16:
+                raise ValueError(f"{part} is too small: at least 16 addresses")
+        names = [host.name for host in self.host]
+        if len(set(names)) != len(names):
+            raise ValueError("two hosts have the same name")
+        if not any("control" in host.roles for host in self.host):
+            raise ValueError("no host has the role 'control'")
+        return self
+
+
+def load(path: Path) -> Cloud:
+    """Read and check a cloud.toml; a file that is not there is a cloud of defaults.
+
+    Raises ConfigError, which names file, option, and what is allowed.
+    """
+    if not path.exists():
+        return Cloud()
+    try:
+        data = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(path, f"not TOML: {error}", remedy="Mend the line and run this again.") from None
+    try:
+        return Cloud.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(path, _explain(error, data), remedy=f"Mend {path} and run this again.") from None
+
+
+def _explain(error: ValidationError, data: dict[str, object]) -> str:
+    sentences = []
+    for problem in error.errors():
+        option = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = _options_at(problem["loc"][:-1])
+            sentences.append(f"unknown option '{option}' (known here: {', '.join(known)})")
+        elif problem["type"] == "value_error":
+            sentences.append(problem["msg"].removeprefix("Value error, "))
+        else:
+            got = problem.get("input")
+            sentences.append(f"option '{option}' = {got!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}")
+    return "; ".join(sentences)
+
+
+def _options_at(where: tuple[int | str, ...]) -> list[str]:
+    parts = {"host": Host, "external": External, "private": Private, "sizes": Sizes}
+    model = parts.get(str(where[0]), Cloud) if where else Cloud
+    return list(model.model_fields)
+
+
+def documented_toml() -> str:
+    """A cloud.toml in which every option stands as a comment with its default and its meaning."""
+    lines = ["# This cloud. Every option has the default that is shown; 'skerry plan' tells what a change would do."]
+    for name, field in Cloud.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Part):
+            lines += ["", f"# {annotation.__doc__}", f"#[{name}]"]
+            lines += [_commented(key, option) for key, option in annotation.model_fields.items()]
+        elif name != "host":
+            lines.append(_commented(name, field))
+    lines += ["", "# A machine of the cloud; without any, this machine with all roles.", "#[[host]]"]
+    lines += [_commented(key, option) for key, option in Host.model_fields.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _commented(name: str, field: object) -> str:
+    default = field.get_default(call_default_factory=True)  # type: ignore[attr-defined]
+    if isinstance(default, bool):
+        shown = str(default).lower()
+    elif isinstance(default, int):
+        shown = str(default)
+    elif isinstance(default, tuple):
+        shown = "[" + ", ".join(f'"{item}"' for item in default) + "]"
+    else:
+        shown = f'"{default}"'
+    return f"#{name} = {shown}".ljust(44) + f"# {field.description}"  # type: ignore[attr-defined]

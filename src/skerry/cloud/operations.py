@@ -1,0 +1,203 @@
+"""The verbs that change a cloud: up, plan, down."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from skerry.cloud import ports, resources
+from skerry.cloud.context import Context
+from skerry.cloud.converge import graph, services
+from skerry.cloud.lock import exclusive
+from skerry.cloud.model import documented_toml
+from skerry.cloud.network import HostSide
+from skerry.cloud.preflight import preflight
+from skerry.cloud.steps import Event, Graph, Run, Unknown
+from skerry.cloud.work.hypervisor import Hypervisor
+from skerry.common.errors import PackageError
+from skerry.common.files import write_atomically
+
+
+@dataclass
+class Summary:
+    """What 'up' has to say at the end."""
+
+    seconds: float
+    changed: list[str]
+    dashboard: str
+    user: str
+    password_in: str
+    clouds_yaml: str
+    cloud: str
+    hypervisor: str
+    hypervisor_reason: str
+    server: str | None
+    ssh: str | None
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2)
+
+    def render(self) -> str:
+        did = f"{len(self.changed)} steps did something" if self.changed else "nothing had to change"
+        lines = [
+            "",
+            f"The cloud '{self.cloud}' is up ({self.seconds:.0f} s; {did}).",
+            "",
+            f"  Dashboard    {self.dashboard}",
+            f"               user {self.user}, domain Default, password: sudo ./skerry secrets show admin",
+            f"  Client       sudo ./skerry openstack server list      (or any client: --os-cloud {self.cloud}, {self.clouds_yaml})",
+            f"  Hypervisor   {self.hypervisor} ({self.hypervisor_reason})",
+        ]
+        if self.ssh:
+            lines += [f"  Server       {resources.SERVER} at {self.server}", f"  Log in       sudo {self.ssh}"]
+        lines += [f"  Warning      {warning}" for warning in self.warnings]
+        lines += [
+            "",
+            "  Next         sudo ./skerry status       what runs, and how much memory it takes",
+            "               sudo ./skerry verify       upstream's own tests against this cloud",
+            "               sudo ./skerry down         stop it; 'up' brings everything back",
+        ]
+        return "\n".join(lines)
+
+
+def up(
+    root: Path | str,
+    watch: Callable[[Event], None],
+    *,
+    features: Sequence[str] = (),
+    install: bool = True,
+    first_server: bool | None = None,
+    begin: Callable[[Graph], None] = lambda graph: None,
+) -> Summary:
+    """Converge the cloud under ``root``; every step tells ``watch`` what it does.
+
+    Raises PreflightError, BusyError, ConfigError, PackageError, StepError, NotReadyError.
+    """
+    begun = time.monotonic()
+    ctx = Context.at(root)
+    preflight(ctx)
+    with exclusive(ctx.layout, "up"):
+        if not ctx.layout.cloud_toml.exists():
+            write_atomically(ctx.layout.cloud_toml, documented_toml())
+        if set(features) - set(ctx.cloud.features):
+            _add_features(ctx.layout.cloud_toml, [*ctx.cloud.features, *features])
+        ctx = Context.at(root)
+        if first_server is not None:
+            ctx.cloud = ctx.cloud.model_copy(update={"first_server": first_server})
+        steps = graph(ctx)
+        if not install and steps.steps["packages"].check():
+            raise PackageError("Packages are missing, and --no-packages was given.", remedy="Run 'skerry up' once.")
+        begin(steps)
+
+        def record(event: Event) -> None:
+            if event.kind == "done":
+                ctx.journal.record(event.step.name, event.seconds)
+            watch(event)
+
+        run = Run(steps, record)
+        run.go()
+        return _summary(ctx, run, time.monotonic() - begun)
+
+
+def _add_features(path: Path, features: Sequence[str]) -> None:
+    wanted = "features = [" + ", ".join(f'"{name}"' for name in dict.fromkeys(features)) + "]"
+    text = path.read_text()
+    new, count = re.subn(r"(?m)^#?features\s*=\s*\[[^\]]*\]", wanted, text, count=1)
+    write_atomically(path, new if count else f"{wanted}\n{text}")
+
+
+def _summary(ctx: Context, run: Run, seconds: float) -> Summary:
+    address = resources.FirstServer(ctx).address() if ctx.cloud.first_server else None
+    return Summary(
+        seconds=round(seconds, 1),
+        changed=sorted(run.changed),
+        dashboard=ctx.url(ports.HORIZON, "/"),
+        user="admin",
+        password_in=str(ctx.secrets.path),
+        clouds_yaml=str(ctx.layout.clouds_yaml),
+        cloud=ctx.cloud.name,
+        hypervisor={"qemu": "QEMU's own translation (TCG)", "kvm": "KVM"}[Hypervisor.decided(ctx)],
+        hypervisor_reason=Hypervisor.reason(ctx),
+        server=address,
+        ssh=" ".join(resources.ssh_command(ctx, address)) if address else None,
+    )
+
+
+@dataclass
+class Plan:
+    """What a run would change, step by step; ``later`` are steps that can only look once others have run."""
+
+    changes: dict[str, list[str]]
+    later: dict[str, str]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2)
+
+    def render(self) -> str:
+        if not self.changes and not self.later:
+            return "Nothing would change."
+        lines = []
+        for title, changes in self.changes.items():
+            lines += [title, *(f"    {change}" for change in changes)]
+        if self.later:
+            lines += ["To be looked at once those are done:", *(f"    {t} ({why})" for t, why in self.later.items())]
+        return "\n".join(lines)
+
+
+def plan(root: Path | str) -> Plan:
+    """Ask every step what it would change. Nothing is touched; a changed configuration names what restarts."""
+    ctx = Context.at(root)
+    changes: dict[str, list[str]] = {}
+    later: dict[str, str] = {}
+    pending: dict[str, str] = {}  # step -> title of the first change that it waits for
+    for step in graph(ctx).order:
+        waits = next((pending[need] for need in step.needs if need in pending), None)
+        if waits is not None and step.live:
+            later[step.title] = f"after: {waits}"
+            pending[step.name] = waits
+            continue
+        try:
+            found = step.check()
+        except (Unknown, OSError) as reason:
+            later[step.title] = str(reason)
+            continue
+        if found or waits is not None:
+            pending[step.name] = waits or step.title
+        if found:
+            changes[step.title] = [str(change) for change in found]
+    return Plan(changes, later)
+
+
+def down(root: Path | str, say: Callable[[str], None]) -> None:
+    """Stop servers orderly and all services in the reverse of their order; data stays."""
+    ctx = Context.at(root)
+    with exclusive(ctx.layout, "down"):
+        begun = time.monotonic()
+        guests = stop_guests(ctx)
+        if guests:
+            say(f"{guests} servers were shut down; 'up' starts them again")
+        for service in reversed(services(ctx)):
+            ctx.supervisor.stop(service.name)
+        ctx.supervisor.end()
+        end_proxies(ctx)
+        HostSide(ctx).undo()
+        say(f"down after {time.monotonic() - begun:.0f} s; data is in {ctx.layout.state}")
+
+
+def stop_guests(ctx: Context, seconds: float = 20.0) -> int:
+    """Ask all guests to power off and end those that have not after ``seconds``; returns how many there were."""
+    from skerry.cloud.guests import Guests
+
+    return Guests(ctx).stop_all(seconds)
+
+
+def end_proxies(ctx: Context) -> None:
+    """The metadata agent's proxies and namespaces live on without it: with the cloud down they end."""
+    from skerry.cloud.guests import end_metadata_proxies
+
+    end_metadata_proxies(ctx)

@@ -1,0 +1,24 @@
+"""The TCP ports of a cloud. APIs have the ports that the field knows; the rest keeps clear of the machine's own."""
+
+MARIADB = 13306
+RABBITMQ = 15673
+RABBITMQ_DISTRIBUTION = 25673
+EPMD = 14369
+MEMCACHED = 21211
+OVSDB = 16640
+OVN_NORTHBOUND = 16641
+OVN_SOUTHBOUND = 16642
+
+KEYSTONE = 5000
+GLANCE = 9292
+PLACEMENT = 8778
+NOVA = 8774
+NOVA_METADATA = 8775
+NEUTRON = 9696
+HEAT = 8004
+HEAT_CFN = 8000
+HORIZON = 8080
+NOVNC = 6080
+SERIAL = 6083
+
+NAMES = {value: name for name, value in list(globals().items()) if name.isupper() and isinstance(value, int)}

@@ -1,0 +1,160 @@
+"""Readiness as a fact: a probe asks the service itself, or the kernel about it, and says what is missing."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import subprocess
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+
+class Probe(ABC):
+    """Asks one question that is answered within a few seconds."""
+
+    @abstractmethod
+    def missing(self, pid: int) -> str | None:
+        """What the service (process ``pid``) still lacks, in words; None when it is ready."""
+
+
+@dataclass(frozen=True)
+class TcpProbe(Probe):
+    """Something accepts connections, and (with ``greeting``) speaks first."""
+
+    port: int
+    host: str = "127.0.0.1"
+    greeting: bool = False
+
+    def missing(self, pid: int) -> str | None:
+        try:
+            with socket.create_connection((self.host, self.port), timeout=2) as connection:
+                if self.greeting and not connection.recv(1):
+                    return f"port {self.port} closes the connection"
+        except OSError as error:
+            return f"port {self.port} does not answer ({error.strerror or error})"
+        return None
+
+
+@dataclass(frozen=True)
+class AmqpProbe(Probe):
+    """A broker answers the AMQP 0-9-1 protocol header with a Connection.Start frame (specification, 2.2.4)."""
+
+    port: int
+    host: str = "127.0.0.1"
+
+    def missing(self, pid: int) -> str | None:
+        try:
+            with socket.create_connection((self.host, self.port), timeout=2) as connection:
+                connection.settimeout(3)
+                connection.sendall(b"AMQP\x00\x00\x09\x01")
+                answer = connection.recv(1)
+        except OSError as error:
+            return f"the broker on port {self.port} does not answer ({error.strerror or error})"
+        return None if answer == b"\x01" else f"port {self.port} does not speak AMQP 0-9-1"
+
+
+@dataclass(frozen=True)
+class UnixProbe(Probe):
+    """A unix socket accepts connections."""
+
+    path: Path
+
+    def missing(self, pid: int) -> str | None:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(2)
+            try:
+                connection.connect(str(self.path))
+            except OSError as error:
+                return f"socket {self.path} does not answer ({error.strerror or error})"
+        return None
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+@dataclass(frozen=True)
+class HttpProbe(Probe):
+    """An HTTP request to a unix socket or a port is answered by anything but a server error."""
+
+    socket: Path | None = None
+    port: int = 0
+    path: str = "/"
+
+    def missing(self, pid: int) -> str | None:
+        connection: http.client.HTTPConnection = (
+            _UnixConnection(self.socket, timeout=10)
+            if self.socket
+            else http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        )
+        try:
+            connection.request("GET", self.path, headers={"Accept": "application/json"})
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            return f"no answer on {self.socket or self.port} ({getattr(error, 'strerror', None) or error!r})"
+        finally:
+            connection.close()
+        return None if status < 500 else f"GET {self.path} answers {status}"
+
+
+@dataclass(frozen=True)
+class ConnectedProbe(Probe):
+    """The process, or one of its children, has a connection to each of these TCP ports (broker, database)."""
+
+    ports: tuple[int, ...]
+
+    def missing(self, pid: int) -> str | None:
+        try:
+            process = psutil.Process(pid)
+            family = [process, *process.children(recursive=True)]
+            remote = {
+                peer.raddr.port
+                for member in family
+                for peer in member.net_connections("tcp")
+                if peer.raddr and peer.status == psutil.CONN_ESTABLISHED
+            }
+        except psutil.NoSuchProcess:
+            return "the process is gone"
+        absent = [str(port) for port in self.ports if port not in remote]
+        return f"not connected to port {' and '.join(absent)} yet" if absent else None
+
+
+@dataclass(frozen=True)
+class CommandProbe(Probe):
+    """A program ends with status 0 (and prints ``expect``, when given)."""
+
+    argv: tuple[str, ...]
+    expect: str = ""
+
+    def missing(self, pid: int) -> str | None:
+        try:
+            done = subprocess.run(
+                self.argv, capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"'{self.argv[0]}' does not answer ({type(error).__name__})"
+        if done.returncode:
+            return (done.stderr or done.stdout).strip().splitlines()[-1:][0] if done.stderr or done.stdout else "failed"
+        if self.expect not in done.stdout:
+            return f"'{self.argv[0]}' says '{done.stdout.strip()[:60]}', not '{self.expect}'"
+        return None
+
+
+@dataclass(frozen=True)
+class AllOf(Probe):
+    """Every one of several probes is content."""
+
+    probes: tuple[Probe, ...]
+
+    def missing(self, pid: int) -> str | None:
+        return next((lack for probe in self.probes if (lack := probe.missing(pid))), None)

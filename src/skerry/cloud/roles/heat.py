@@ -1,0 +1,83 @@
+"""heat: stacks ('up --with heat')."""
+
+from __future__ import annotations
+
+from skerry.cloud import ports
+from skerry.cloud.probes import ConnectedProbe
+from skerry.cloud.roles.openstack import OpenStackRole, Sections
+from skerry.cloud.service import Service
+from skerry.cloud.steps import Step
+from skerry.cloud.work.manage import manage
+from skerry.cloud.work.once import Once
+
+DOMAIN, DOMAIN_ADMIN = "heat", "heat_domain_admin"
+
+
+class Heat(OpenStackRole):
+    name = "heat"
+    title = "stacks (heat)"
+    databases = {"heat": ("heat",)}
+    api_ports = {"heat-api": ports.HEAT, "heat-api-cfn": ports.HEAT_CFN}
+
+    def settings(self) -> Sections:
+        account = self.account()
+        return {
+            "DEFAULT": {
+                **self.logging(),
+                "transport_url": self.transport_url(),
+                "host": self.ctx.host.name,
+                "heat_metadata_server_url": self.ctx.url(ports.HEAT_CFN),
+                "heat_waitcondition_server_url": self.ctx.url(ports.HEAT_CFN, "/v1/waitcondition"),
+                "stack_user_domain_name": DOMAIN,
+                "stack_domain_admin": DOMAIN_ADMIN,
+                "stack_domain_admin_password": self.ctx.secrets["heat-domain"],
+                "num_engine_workers": self.ctx.cloud.sizes.workers,
+                "region_name_for_services": self.ctx.cloud.region,
+            },
+            "database": self.database(),
+            "keystone_authtoken": self.token_check(),
+            "trustee": {key: account[key] for key in ("auth_type", "auth_url", "username", "password", "user_domain_name")},
+            "clients_keystone": {"auth_uri": self.ctx.url(ports.KEYSTONE)},
+            "paste_deploy": {"api_paste_config": self.ctx.layout.env / "etc/heat/api-paste.ini"},
+            **self.messaging(),
+        }
+
+    def work(self) -> list[Step]:
+        def create(say: object) -> None:
+            manage(self.ctx, "heat.cmd.manage:main", "heat-manage", self.config_arguments(), [["db_sync"]])
+
+        def domain(say: object) -> None:
+            identity = self.ctx.api.identity
+            found = identity.find_domain(DOMAIN) or identity.create_domain(name=DOMAIN)
+            user = identity.find_user(DOMAIN_ADMIN, domain_id=found.id)
+            if user is None:
+                password = self.ctx.secrets["heat-domain"]
+                user = identity.create_user(name=DOMAIN_ADMIN, domain_id=found.id, password=password)
+            identity.assign_domain_role_to_user(found, user, identity.find_role("admin"))
+            for role in ("heat_stack_owner", "heat_stack_user"):
+                if identity.find_role(role) is None:
+                    identity.create_role(name=role)
+
+        of = [self.ctx.layout.env.name]
+        needs = ("databases", "configure:heat", "bytecode")
+        return [
+            Once(self.ctx, "create:heat", "stacks: database", create, of=of, needs=needs, cost=6, heavy=True),
+            Once(self.ctx, "heat-domain", "stacks: domain of their users", domain, needs=("accounts",), cost=1),
+        ]
+
+    def services(self) -> list[Service]:
+        arguments = " ".join(self.config_arguments())
+        after = ("create:heat", "start:keystone", "start:rabbitmq", "heat-domain")
+        return [
+            self.api("heat-api", "heat.wsgi.api:application", env={}, arguments=arguments, after=after),
+            self.api("heat-api-cfn", "heat.wsgi.cfn:application", env={}, arguments=arguments, after=after),
+            Service(
+                "heat-engine",
+                (self.ctx.layout.bin("heat-engine"), *self.config_arguments()),
+                ConnectedProbe((ports.RABBITMQ,)),
+                title="engine (heat)",
+                env={"MALLOC_ARENA_MAX": "2"},
+                files=tuple(self.files()),
+                after=after,
+            ),
+        ]

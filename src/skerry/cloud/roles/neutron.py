@@ -1,0 +1,161 @@
+"""neutron: networks, through OVN."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skerry.cloud import ports
+from skerry.cloud.network_facts import name_servers
+from skerry.cloud.probes import ConnectedProbe, UnixProbe
+from skerry.cloud.roles.openstack import OpenStackRole, Sections
+from skerry.cloud.service import SERVICE_USER, File, Service
+from skerry.cloud.steps import Step
+from skerry.cloud.work.manage import manage
+from skerry.cloud.work.once import Once
+
+# What neutron's privileged helpers need (neutron.privileged: default, link, namespace, ovs_vsctl contexts).
+CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "KILL", "NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_PTRACE")
+CONTEXTS = ("privsep", "privsep_dhcp_release", "privsep_ovs_vsctl", "privsep_namespace", "privsep_conntrack", "privsep_link")
+
+
+class Neutron(OpenStackRole):
+    name = "neutron"
+    title = "networks (neutron)"
+    databases = {"neutron": ("neutron",)}
+    api_ports = {"neutron-api": ports.NEUTRON}
+
+    @property
+    def agent(self) -> Path:
+        """The folder of the metadata agent's own layer."""
+        return self.etc / "metadata-agent"
+
+    def folders(self) -> dict[Path, str]:
+        run = self.ctx.layout.run / "neutron"
+        return {**super().folders(), self.agent: "root", run: SERVICE_USER, self.state / "agent": SERVICE_USER}
+
+    def ovn(self) -> dict[str, object]:
+        servers = name_servers(self.ctx.cloud)
+        return {
+            "ovn_nb_connection": f"tcp:127.0.0.1:{ports.OVN_NORTHBOUND}",
+            "ovn_sb_connection": f"tcp:{self.ctx.host.address}:{ports.OVN_SOUTHBOUND}",
+            "ovsdb_probe_interval": 60000,
+            "ovn_metadata_enabled": True,
+            "ovn_l3_scheduler": "leastloaded",
+            "enable_distributed_floating_ip": True,
+            **({"dns_servers": servers} if servers else {}),
+        }
+
+    def settings(self) -> Sections:
+        sizes = self.ctx.cloud.sizes
+        return {
+            "DEFAULT": {
+                **self.logging(),
+                "core_plugin": "ml2",
+                "service_plugins": ["ovn-router", "qos", "trunk"],
+                "transport_url": self.transport_url(),
+                "host": self.ctx.host.name,
+                "state_path": self.state,
+                "auth_strategy": "keystone",
+                "rpc_workers": sizes.workers,
+                "rpc_state_report_workers": 0,
+                "allow_overlapping_ips": True,
+                "executor_thread_pool_size": 8,
+            },
+            "database": self.database(),
+            "keystone_authtoken": self.token_check(),
+            "nova": self.account("nova"),
+            "placement": self.account("placement"),
+            "ml2": {
+                "type_drivers": ["flat", "vlan", "geneve", "local"],
+                "tenant_network_types": ["geneve"],
+                "mechanism_drivers": ["ovn"],
+                "extension_drivers": ["port_security", "qos"],
+                "overlay_ip_version": 4,
+            },
+            "ml2_type_flat": {"flat_networks": ["public"]},
+            "ml2_type_geneve": {"vni_ranges": "1:65536", "max_header_size": 38},
+            "securitygroup": {"enable_security_group": True},
+            "ovn": self.ovn(),
+            "ovs": {"ovsdb_connection": f"tcp:127.0.0.1:{ports.OVSDB}"},
+            "oslo_concurrency": {"lock_path": self.ctx.layout.run / "neutron"},
+            **self.messaging(),
+        }
+
+    def agent_settings(self) -> Sections:
+        helper = " ".join((self.ctx.layout.bin("privsep-helper"), *self.config_arguments(self.agent)))
+        return {
+            "DEFAULT": {
+                **self.logging(),
+                "host": self.ctx.host.name,
+                "state_path": self.state / "agent",
+                "nova_metadata_host": self.ctx.listen,
+                "nova_metadata_port": ports.NOVA_METADATA,
+                "metadata_proxy_shared_secret": self.ctx.secrets["metadata-proxy"],
+                "metadata_proxy_socket": self.ctx.layout.run / "neutron/metadata_proxy",
+                "metadata_proxy_user": SERVICE_USER,
+                "metadata_proxy_group": SERVICE_USER,
+                "metadata_workers": 0,
+            },
+            "ovn": self.ovn(),
+            "ovs": {"ovsdb_connection": f"unix:{self.ctx.layout.run}/ovs/db.sock"},
+            "oslo_concurrency": {"lock_path": self.ctx.layout.run / "neutron"},
+            **{context: {"helper_command": helper} for context in CONTEXTS},
+        }
+
+    def files(self) -> list[File]:
+        return [*super().files(), self.config(self.agent_settings(), self.agent)]
+
+    def work(self) -> list[Step]:
+        def create(say: object) -> None:
+            options = self.config_arguments()
+            manage(self.ctx, "neutron.db.migration.cli:main", "neutron-db-manage", options, [["upgrade", "heads"]])
+
+        of = [self.ctx.layout.env.name]
+        needs = ("databases", "configure:neutron", "bytecode")
+        return [Once(self.ctx, "create:neutron", "networks: database", create, of=of, needs=needs, cost=12, heavy=True)]
+
+    def services(self) -> list[Service]:
+        main, site, agent = self.files()
+        own = (main, site)
+        env = {"MALLOC_ARENA_MAX": "2"}
+        program = self.ctx.layout.bin
+        ovn = ("start:ovn-ovsdb", "ovn-listeners")
+        after = ("create:neutron", "start:rabbitmq", *ovn, "bytecode")
+        workers = [
+            Service(
+                name,
+                (program(name), *self.config_arguments()),
+                ConnectedProbe(needed),
+                title=title,
+                env=env,
+                files=own,
+                after=("create:neutron", *extra),
+                cost=4,
+            )
+            for name, title, needed, extra in (
+                ("neutron-rpc-server", "RPC (neutron)", (ports.RABBITMQ, ports.OVN_NORTHBOUND), ("start:rabbitmq", *ovn)),
+                ("neutron-periodic-workers", "periodic work (neutron)", (ports.MARIADB, ports.OVN_NORTHBOUND), ("start:rabbitmq", *ovn)),
+                ("neutron-ovn-maintenance-worker", "OVN maintenance (neutron)", (ports.MARIADB, ports.OVN_NORTHBOUND), ("start:rabbitmq", *ovn)),
+            )
+        ]
+        return [
+            self.api(
+                "neutron-api",
+                "neutron.wsgi.api:application",
+                env={"OS_NEUTRON_CONFIG_FILES": ";".join(str(path) for path in self.config_files())},
+                after=(*after, "start:keystone"),
+                cost=6,
+            ),
+            *workers,
+            Service(
+                "neutron-ovn-metadata-agent",
+                (program("neutron-ovn-metadata-agent"), *self.config_arguments(self.agent)),
+                UnixProbe(self.ctx.layout.run / "neutron/metadata_proxy"),
+                title="metadata for guests (neutron)",
+                env=env,
+                capabilities=CAPABILITIES,
+                files=(agent, site),
+                after=("bytecode", "configure:neutron", "start:ovn-controller", "start:ovsdb", "ovn-listeners"),
+                keeps_children=True,
+            ),
+        ]

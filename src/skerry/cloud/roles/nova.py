@@ -1,0 +1,249 @@
+"""nova: servers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skerry.cloud import ports
+from skerry.cloud.probes import AllOf, ConnectedProbe, TcpProbe
+from skerry.cloud.roles.libvirt import Libvirt
+from skerry.cloud.roles.openstack import OpenStackRole, Sections
+from skerry.cloud.service import SERVICE_USER, File, Service
+from skerry.cloud.steps import Step
+from skerry.cloud.work.hypervisor import Hypervisor
+from skerry.cloud.work.novnc import NoVNC
+from skerry.cloud.work.manage import manage
+from skerry.cloud.work.once import Once
+
+# What nova's and os-vif's privileged helpers need (nova.privsep.sys_admin_pctxt, vif_plug_ovs.privsep.vif_plug).
+CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "NET_ADMIN", "SYS_ADMIN", "KILL")
+
+
+class Nova(OpenStackRole):
+    name = "nova"
+    title = "servers (nova)"
+    databases = {"nova": ("nova_api", "nova", "nova_cell0")}
+    configure_needs = ("machine", "hypervisor")
+    api_ports = {"nova-api": ports.NOVA, "nova-metadata": ports.NOVA_METADATA}
+
+    @property
+    def with_database(self) -> Path:
+        """The folder of the layer that nova-compute must not see."""
+        return self.etc / "database"
+
+    def folders(self) -> dict[Path, str]:
+        return {
+            **super().folders(),
+            self.with_database: "root",
+            self.state / "instances": SERVICE_USER,
+            self.ctx.layout.run / "nova": SERVICE_USER,
+        }
+
+    def settings(self) -> Sections:
+        helper = " ".join((self.ctx.layout.bin("privsep-helper"), *self.config_arguments()))
+        sizes = self.ctx.cloud.sizes
+        return {
+            "DEFAULT": {
+                **self.logging(),
+                "transport_url": self.transport_url(),
+                "host": self.ctx.host.name,
+                "my_ip": self.ctx.host.address,
+                "state_path": self.state,
+                "instances_path": self.state / "instances",
+                "compute_driver": "libvirt.LibvirtDriver",
+                "resume_guests_state_on_host_boot": True,
+                "executor_thread_pool_size": 10,
+                "reserved_host_memory_mb": 512,
+                "metadata_listen": "127.0.0.1",
+                "vif_plugging_timeout": 120,
+                "mkisofs_cmd": "xorrisofs",
+            },
+            "api": {"auth_strategy": "keystone"},
+            "keystone_authtoken": self.token_check(),
+            "service_user": {**self.account(), "send_service_user_token": True},
+            "placement": self.account("placement"),
+            "neutron": {
+                **self.account("neutron"),
+                "service_metadata_proxy": True,
+                "metadata_proxy_shared_secret": self.ctx.secrets["metadata-proxy"],
+            },
+            "glance": self.account("glance"),
+            "cinder": self.account(),
+            "cache": self.cache(),
+            "conductor": {"workers": sizes.workers},
+            "scheduler": {"workers": sizes.workers, "discover_hosts_in_cells_interval": 60},
+            "vnc": {
+                "enabled": True,
+                "server_listen": "127.0.0.1",
+                "server_proxyclient_address": "127.0.0.1",
+                "novncproxy_base_url": self.ctx.url(ports.NOVNC, "/vnc_auto.html"),
+                "novncproxy_host": self.ctx.listen,
+                "novncproxy_port": ports.NOVNC,
+            },
+            "serial_console": {
+                "enabled": True,
+                "base_url": f"ws://{self.ctx.listen}:{ports.SERIAL}/",
+                "proxyclient_address": "127.0.0.1",
+                "serialproxy_host": self.ctx.listen,
+                "serialproxy_port": ports.SERIAL,
+            },
+            "spice": {"enabled": False},
+            "libvirt": {
+                "virt_type": Hypervisor.decided(self.ctx),
+                **self.cpu(),
+                "connection_uri": Libvirt(self.ctx).uri,
+                "swtpm_enabled": False,
+                "wait_soft_reboot_seconds": 30,
+            },
+            "os_vif_ovs": {"ovsdb_connection": f"unix:{self.ctx.layout.run}/ovs/db.sock"},
+            "oslo_concurrency": {"lock_path": self.ctx.layout.run / "nova"},
+            "nova_sys_admin": {"helper_command": helper},
+            "vif_plug_ovs_privileged": {"helper_command": helper},
+            "vif_plug_linux_bridge_privileged": {"helper_command": helper},
+            "privsep_osbrick": {"helper_command": helper},
+            **self.messaging(),
+        }
+
+    def cpu(self) -> dict[str, object]:
+        """KVM shows guests the host's CPU; TCG a fixed model, so that guests move between hosts."""
+        if Hypervisor.decided(self.ctx) == "kvm":
+            return {"cpu_mode": "host-model"}
+        return {"cpu_mode": "custom", "cpu_models": "Nehalem"}
+
+    def files(self) -> list[File]:
+        databases: Sections = {
+            "database": {**self.database("nova")},
+            "api_database": {**self.database("nova_api")},
+        }
+        return [*super().files(), self.config(databases, self.with_database)]
+
+    def control_arguments(self) -> tuple[str, ...]:
+        """Options for what may reach the databases."""
+        return self.config_arguments(self.etc, self.with_database)
+
+    def work(self) -> list[Step]:
+        url = "{scheme}://{username}:{password}@{hostname}:{port}/"
+        query = "?{query}"
+
+        def create(say: object) -> None:
+            manage(
+                self.ctx,
+                "nova.cmd.manage:main",
+                "nova-manage",
+                self.control_arguments(),
+                [
+                    ["api_db", "sync"],
+                    ["cell_v2", "map_cell0", "--database_connection", f"{url}nova_cell0{query}"],
+                    ["db", "sync"],
+                ],
+            )
+            listed = self.ctx.transport.run([self.ctx.layout.bin("nova-manage"), *self.control_arguments(), "cell_v2", "list_cells"])
+            if " cell1 " not in listed.stdout:
+                cell = ["--name", "cell1", "--database_connection", f"{url}nova{query}"]
+                broker = ["--transport-url", "{scheme}://{username}:{password}@{hostname}:{port}//"]
+                command = ["cell_v2", "create_cell", *cell, *broker]
+                self.ctx.transport.run([self.ctx.layout.bin("nova-manage"), *self.control_arguments(), *command])
+
+        return [
+            Hypervisor(self.ctx),
+            NoVNC(self.ctx),
+            Once(
+                self.ctx,
+                "create:nova",
+                "servers: databases and cells",
+                create,
+                of=[self.ctx.layout.env.name],
+                needs=("databases", "configure:nova", "bytecode"),
+                cost=12,
+                heavy=True,
+            ),
+        ]
+
+    def services(self) -> list[Service]:
+        files = ";".join(
+            (
+                str(self.ctx.layout.env / "etc/nova/api-paste.ini"),
+                str(self.etc / "00-skerry.conf"),
+                str(self.with_database / "00-skerry.conf"),
+                str(self.etc / "50-site.conf"),
+            )
+        )
+        env = {"MALLOC_ARENA_MAX": "2"}
+        common = tuple(self.files())
+        broker = ConnectedProbe((ports.RABBITMQ,))
+        full = AllOf((ConnectedProbe((ports.RABBITMQ, ports.MARIADB)),))
+        program = self.ctx.layout.bin
+        return [
+            self.api(
+                "nova-api",
+                "nova.wsgi.osapi_compute:application",
+                env={"OS_NOVA_CONFIG_FILES": files},
+                after=("create:nova", "start:keystone", "start:rabbitmq"),
+                cost=5,
+            ),
+            self.api(
+                "nova-metadata",
+                "nova.wsgi.metadata:application",
+                env={"OS_NOVA_CONFIG_FILES": files},
+                after=("create:nova", "start:rabbitmq"),
+                title="servers' metadata (nova)",
+                cost=5,
+            ),
+            Service(
+                "nova-conductor",
+                (program("nova-conductor"), *self.control_arguments()),
+                full,
+                title="conductor (nova)",
+                env=env,
+                files=common,
+                after=("create:nova", "start:rabbitmq", "start:memcached"),
+            ),
+            Service(
+                "nova-scheduler",
+                (program("nova-scheduler"), *self.control_arguments()),
+                full,
+                title="scheduler (nova)",
+                env=env,
+                files=common,
+                after=("create:nova", "start:rabbitmq", "start:placement"),
+            ),
+            Service(
+                "nova-compute",
+                (program("nova-compute"), *self.config_arguments()),
+                broker,
+                title="hypervisor's agent (nova)",
+                env=env,
+                capabilities=CAPABILITIES,
+                files=common[:2],
+                after=(
+                    "hypervisor",
+                    "libvirt-binding",
+                    "start:nova-conductor",
+                    "start:libvirtd",
+                    "start:placement",
+                    "accounts",
+                ),
+                stop_seconds=30,
+                cost=5,
+            ),
+            Service(
+                "nova-novncproxy",
+                (program("nova-novncproxy"), *self.control_arguments(), "--web", str(NoVNC(self.ctx).pages)),
+                TcpProbe(ports.NOVNC, host=self.ctx.listen),
+                title="consoles in the browser (noVNC)",
+                env=env,
+                files=common,
+                after=("create:nova", "novnc", "start:rabbitmq"),
+                cost=3,
+            ),
+            Service(
+                "nova-serialproxy",
+                (program("nova-serialproxy"), *self.control_arguments()),
+                TcpProbe(ports.SERIAL, host=self.ctx.listen),
+                title="serial consoles (nova)",
+                env=env,
+                files=common,
+                after=("create:nova", "start:rabbitmq"),
+                cost=3,
+            ),
+        ]

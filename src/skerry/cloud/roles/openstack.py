@@ -1,0 +1,186 @@
+"""What all OpenStack services share: sections of their configuration, and how their APIs are served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from skerry.cloud import ports
+from skerry.cloud.config.ini import render
+from skerry.cloud.probes import HttpProbe
+from skerry.cloud.roles.base import Role
+from skerry.cloud.service import SERVICE_USER, File, Service
+
+Sections = dict[str, dict[str, object]]
+PLAIN = (str, int, float, bool, list, tuple, dict)  # what an ini file takes as it is; paths and addresses are text
+
+
+class OpenStackRole(Role):
+    """A service of OpenStack. Its folder has 00-skerry.conf (ours) and 50-site.conf (the operator's)."""
+
+    api_ports: Mapping[str, int] = {}  # api service -> port in front of it
+
+    @property
+    def etc(self) -> Path:
+        return self.ctx.layout.etc / self.name
+
+    @property
+    def state(self) -> Path:
+        return self.ctx.layout.state / self.name
+
+    def folders(self) -> dict[Path, str]:
+        return {self.state: SERVICE_USER, self.etc: "root"}
+
+    def settings(self) -> Sections:
+        """The sections of 00-skerry.conf."""
+        raise NotImplementedError(self.name)
+
+    def config_files(self, *, folder: Path | None = None) -> list[Path]:
+        folder = folder or self.etc
+        return [folder / "00-skerry.conf", self.etc / "50-site.conf"]
+
+    def config_arguments(self, *folders: Path) -> tuple[str, ...]:
+        """``--config-file`` for each layer, ours before the operator's."""
+        own = [folder / "00-skerry.conf" for folder in folders or (self.etc,)]
+        return tuple(word for path in [*own, self.etc / "50-site.conf"] for word in ("--config-file", str(path)))
+
+    def config(self, settings: Sections, folder: Path | None = None) -> File:
+        plain = {
+            section: {name: value if isinstance(value, PLAIN) else str(value) for name, value in options.items()}
+            for section, options in settings.items()
+        }
+        return File((folder or self.etc) / "00-skerry.conf", render(plain), secret=True)
+
+    def site(self) -> File:
+        """The operator's layer as it is: a change of it restarts the services too."""
+        path = self.etc / "50-site.conf"
+        text = self.ctx.transport.read(path)
+        empty = f"# Yours: options here win over those in {self.etc}/00-skerry.conf. Then run 'skerry up'.\n"
+        return File(path, empty if text is None else text, secret=True)
+
+    def files(self) -> list[File]:
+        return [self.config(self.settings()), self.site()]
+
+    # -- sections ---------------------------------------------------------------------------------------
+
+    def database(self, name: str | None = None) -> dict[str, object]:
+        password = self.ctx.secrets[f"db-{self.name}"]
+        address = f"127.0.0.1:{ports.MARIADB}"
+        return {
+            "connection": f"mysql+pymysql://{self.name}:{password}@{address}/{name or self.name}?charset=utf8",
+            "max_pool_size": 4,
+            "max_overflow": 12,
+            "connection_recycle_time": 280,
+            "max_retries": -1,
+        }
+
+    def logging(self) -> dict[str, object]:
+        return {"use_stderr": True, "debug": False}
+
+    def transport_url(self) -> str:
+        return f"rabbit://openstack:{self.ctx.secrets['rabbitmq']}@127.0.0.1:{ports.RABBITMQ}//"
+
+    def messaging(self) -> Sections:
+        """Quorum queues and streams from the first day: changing their types later means an outage."""
+        return {
+            "oslo_messaging_rabbit": {
+                "rabbit_quorum_queue": True,
+                "rabbit_transient_quorum_queue": True,
+                "rabbit_stream_fanout": True,
+                "use_queue_manager": True,
+                "hostname": self.ctx.host.name,
+                "heartbeat_in_pthread": False,
+                "rabbit_qos_prefetch_count": 10,
+            },
+            "oslo_messaging_notifications": {"driver": "noop"},
+        }
+
+    def account(self, user: str | None = None) -> dict[str, object]:
+        """Credentials of a service's own account, as keystoneauth options."""
+        user = user or self.name
+        return {
+            "auth_type": "password",
+            "auth_url": self.ctx.url(ports.KEYSTONE, "/v3"),
+            "username": user,
+            "password": self.ctx.secrets[f"service-{user}"],
+            "project_name": "service",
+            "user_domain_name": "Default",
+            "project_domain_name": "Default",
+            "region_name": self.ctx.cloud.region,
+        }
+
+    def token_check(self) -> dict[str, object]:
+        account = self.account()
+        del account["region_name"]
+        return {
+            **account,
+            "www_authenticate_uri": self.ctx.url(ports.KEYSTONE, "/v3"),
+            "region_name": self.ctx.cloud.region,
+            "memcached_servers": f"127.0.0.1:{ports.MEMCACHED}",
+            "service_token_roles": "service",
+            "service_token_roles_required": True,
+        }
+
+    def cache(self) -> dict[str, object]:
+        return {
+            "enabled": True,
+            "backend": "dogpile.cache.pymemcache",
+            "memcache_servers": f"127.0.0.1:{ports.MEMCACHED}",
+        }
+
+    # -- APIs -------------------------------------------------------------------------------------------
+
+    def api(
+        self,
+        name: str,
+        module: str,
+        *,
+        env: Mapping[str, str],
+        after: tuple[str, ...],
+        arguments: str = "",
+        path: str = "/",
+        title: str = "",
+        cost: float = 4.0,
+        lines: str = "",
+        files: tuple[File, ...] = (),
+    ) -> Service:
+        """A WSGI application under uWSGI, on a unix socket behind HAProxy."""
+        socket = self.ctx.layout.run / "api" / f"{name}.sock"
+        ini = self.ctx.layout.etc / "uwsgi" / f"{name}.ini"
+        sizes = self.ctx.cloud.sizes
+        text = f"""# Written by skerry.
+[uwsgi]
+module = {module}
+pyargv = {arguments}
+http-socket = {socket}
+chmod-socket = 660
+http-chunked-input = true
+master = true
+no-orphans = true
+processes = {sizes.api_workers}
+threads = {sizes.api_threads}
+enable-threads = true
+lazy-apps = true
+need-app = true
+die-on-term = true
+thunder-lock = true
+buffer-size = 65535
+listen = 100
+start-time = %t
+add-header = Connection: close
+worker-reload-mercy = 10
+disable-logging = true
+auto-procname = true
+procname-prefix = {name}
+{lines}"""
+        own = File(ini, text)
+        return Service(
+            name,
+            (self.ctx.layout.bin("uwsgi"), "--ini", str(ini)),
+            HttpProbe(socket=socket, path=path),
+            title=title or f"{self.title} API",
+            env={"MALLOC_ARENA_MAX": "2", **env},
+            files=(own, *self.files(), *files),
+            after=("bytecode", "start:haproxy", *after),
+            cost=cost,
+        )

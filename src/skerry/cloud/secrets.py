@@ -1,0 +1,71 @@
+"""Passwords and keys of a cloud: generated, kept in one 0600 file, never printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets as random
+from collections.abc import Iterable
+from pathlib import Path
+
+from skerry.common.errors import ConfigError, NotFoundError
+from skerry.common.files import write_atomically
+
+NAMES = (
+    "admin",
+    "rabbitmq",
+    "erlang-cookie",
+    "metadata-proxy",
+    "memcache",
+    "horizon",
+    *(f"db-{name}" for name in ("keystone", "glance", "placement", "nova", "neutron", "cinder", "heat")),
+    *(f"service-{name}" for name in ("glance", "placement", "nova", "neutron", "cinder", "heat", "swift")),
+    "heat-domain",
+)
+
+
+class Secrets:
+    """The secrets of one cloud, by name. A name that is new to the file is generated on first use."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._values: dict[str, str] = {}
+        if path.exists():
+            try:
+                self._values = dict(json.loads(path.read_text()))
+            except ValueError as broken:
+                raise ConfigError(path, f"is not JSON ({broken})") from None
+
+    def __getitem__(self, name: str) -> str:
+        """Raises NotFoundError for a name that no part of the cloud uses."""
+        if name not in NAMES:
+            raise NotFoundError(f"There is no secret '{name}'; the names are: {', '.join(NAMES)}.")
+        if name not in self._values:
+            self._values[name] = random.token_urlsafe(24)
+        return self._values[name]
+
+    def save(self) -> None:
+        """Write the file (0600, atomically) with a value for every name."""
+        for name in NAMES:
+            self[name]
+        write_atomically(self.path, json.dumps(self._values, indent=1, sort_keys=True) + "\n", mode=0o600)
+
+    def rotate(self, names: Iterable[str]) -> None:
+        """Draw new values for ``names`` and save; the next converge brings them to the services.
+
+        Raises NotFoundError for an unknown name, before anything changes.
+        """
+        names = list(names)
+        for name in names:
+            self[name]
+        for name in names:
+            self._values[name] = random.token_urlsafe(24)
+        self.save()
+
+    @property
+    def saved(self) -> bool:
+        return self.path.exists() and not set(NAMES) - set(json.loads(self.path.read_text()))
+
+    def is_private(self) -> bool:
+        """Whether nobody but the owner can read the file."""
+        return os.stat(self.path).st_mode & 0o077 == 0

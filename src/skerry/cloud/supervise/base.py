@@ -1,0 +1,115 @@
+"""What a supervision back end does. Order and readiness are not its business: steps see to them."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from skerry.cloud.layout import Layout
+from skerry.cloud.service import Service
+from skerry.common.errors import NotReadyError
+from skerry.common.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Process:
+    """What the back end knows of a service's process."""
+
+    name: str
+    state: str  # running, starting, stopped, failed
+    pid: int = 0
+    since: float = 0.0  # seconds since the epoch
+    fingerprint: str = ""  # of the specification that it was started with
+    detail: str = ""
+
+
+class Supervisor(ABC):
+    """Starts, stops and restarts services of one host, each from the specification that ``install`` wrote."""
+
+    name: str
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    def spec_path(self, name: str) -> Path:
+        return self.layout.etc / "services" / f"{name}.json"
+
+    def launcher(self, name: str) -> list[str]:
+        """The command that becomes the service."""
+        program = Path(__file__).with_name("launch.py")
+        return [self.layout.bin("python"), "-I", "-S", str(program), str(self.spec_path(name))]
+
+    def install(self, service: Service) -> None:
+        """Write what is needed to start the service; does not start it."""
+        write_atomically(self.spec_path(service.name), service.spec(), mode=0o600)
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Make the back end itself run."""
+
+    @abstractmethod
+    def running(self) -> bool:
+        """Whether the back end itself runs."""
+
+    @abstractmethod
+    def processes(self) -> dict[str, Process]:
+        """All known services, by name; empty when the back end does not run."""
+
+    @abstractmethod
+    def start(self, service: Service) -> None:
+        """Start the service, restarting it when it runs."""
+
+    @abstractmethod
+    def stop(self, name: str) -> None:
+        """Stop the service and its process group."""
+
+    @abstractmethod
+    def forget(self, name: str) -> None:
+        """Stop the service and remove what ``install`` wrote."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """End the back end itself, after all services were stopped."""
+
+    def process(self, name: str) -> Process:
+        return self.processes().get(name, Process(name, "stopped"))
+
+    def log_path(self, name: str) -> Path:
+        return self.layout.log / f"{name}.log"
+
+    def last_line(self, name: str) -> str:
+        """The last line of the service's log that speaks of an error, or the last line."""
+        try:
+            with self.log_path(name).open("rb") as file:
+                file.seek(max(0, self.log_path(name).stat().st_size - 16384))
+                lines = file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return ""
+        lines = [line.strip() for line in lines if line.strip()]
+        told = [line for line in lines[-40:] if "ERROR" in line or "Error" in line or "CRITICAL" in line]
+        return (told or lines or [""])[-1][-300:]
+
+    def wait_ready(self, service: Service) -> float:
+        """Wait until the service's probe is content; returns the seconds that it took.
+
+        Raises NotReadyError, with what was missing and the last error line of the log, when the service
+        has failed for good or ``service.ready_seconds`` are over.
+        """
+        begun = time.monotonic()
+        lack: str | None = "it has not started"
+        while (waited := time.monotonic() - begun) < service.ready_seconds:
+            process = self.process(service.name)
+            if process.state == "failed":
+                lack = f"it ended again and again ({process.detail})"
+                break
+            if process.pid:
+                lack = service.ready.missing(process.pid)
+                if lack is None:
+                    return waited
+            time.sleep(0.1 if waited < 5 else 0.3)
+        said = self.last_line(service.name)
+        raise NotReadyError(
+            service.name, f"{time.monotonic() - begun:.0f}", f"{lack}" + (f". Its log says: {said}" if said else "")
+        )

@@ -1,0 +1,261 @@
+"""Supervision without an init: supervisord as a child subreaper, driven through its RPC interface."""
+
+from __future__ import annotations
+
+import ctypes
+import http.client
+import os
+import socket
+import subprocess
+import threading
+import time
+import xmlrpc.client
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from skerry.cloud.service import Service
+from skerry.cloud.supervise.base import Process, Supervisor
+from skerry.common.errors import NotReadyError
+from skerry.common.files import write_atomically
+
+PR_SET_CHILD_SUBREAPER = 36
+STATES = {
+    "RUNNING": "running",
+    "STARTING": "starting",
+    "BACKOFF": "starting",
+    "STOPPING": "stopping",
+    "STOPPED": "stopped",
+    "EXITED": "failed",
+    "FATAL": "failed",
+    "UNKNOWN": "failed",
+}
+NO_SUCH_NAME, ALREADY_STARTED, NOT_RUNNING, ALREADY_ADDED = 10, 60, 70, 90  # supervisor.xmlrpc.Faults
+
+
+class Direct(Supervisor):
+    """supervisord keeps the processes; it dies and comes back without harm, and the services' orphans with it."""
+
+    name = "direct"
+
+    def __init__(self, layout: Any) -> None:
+        super().__init__(layout)
+        self._lock = threading.Lock()
+
+    @property
+    def _socket(self) -> Path:
+        return self.layout.run / "supervisor.sock"
+
+    @property
+    def _config(self) -> Path:
+        return self.layout.etc / "supervisor/supervisord.conf"
+
+    def _rpc(self) -> Any:
+        proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(self._socket))
+        return proxy.supervisor
+
+    def running(self) -> bool:
+        try:
+            return bool(self._rpc().getState()["statecode"] == 1)
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+            return False
+
+    def begin(self) -> None:
+        if self.running():
+            return
+        self._end_old_services()
+        write_atomically(self._config, self._supervisord_conf(), mode=0o600)
+        argv = [self.layout.bin("supervisord"), "-n", "-c", str(self._config)]
+        with (self.layout.log / "supervisord.out").open("ab") as out:
+            subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                preexec_fn=_become_subreaper,
+                cwd="/",
+                env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+            )
+        deadline = time.monotonic() + 20
+        while not self.running():
+            if time.monotonic() > deadline:
+                raise NotReadyError("supervisord", 20, self.last_line("supervisord"))
+            time.sleep(0.05)
+
+    def _end_old_services(self) -> None:
+        """A supervisord that was killed leaves its services running: they are ended, to be started in order."""
+        prefix = f"SKERRY_SERVICE={self.layout.etc}/services/".encode()
+        old = []
+        for pid in psutil.pids():
+            try:
+                variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            mine = [value for value in variables if value.startswith(prefix)]
+            if mine:
+                old.append(psutil.Process(pid))
+        for process in old:
+            _signal(process, "terminate")
+        for process in psutil.wait_procs(old, timeout=20)[1]:
+            _signal(process, "kill")
+
+    def processes(self) -> dict[str, Process]:
+        try:
+            rows = self._rpc().getAllProcessInfo()
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+            return {}
+        found = {}
+        for row in rows:
+            state = STATES[row["statename"]]
+            pid = int(row["pid"])
+            found[row["name"]] = Process(
+                name=row["name"],
+                state=state,
+                pid=pid,
+                since=float(row["start"]) if pid else 0.0,
+                fingerprint=_fingerprint(pid) if pid else "",
+                detail=str(row["spawnerr"] or row["description"]),
+            )
+        return found
+
+    def install(self, service: Service) -> None:
+        super().install(service)
+        write_atomically(self._program_path(service.name), self._program(service), mode=0o600)
+
+    def start(self, service: Service) -> None:
+        with self._lock:
+            self._refresh(service.name)
+        self.stop(service.name)
+        try:
+            self._rpc().startProcess(service.name, False)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != ALREADY_STARTED:
+                raise
+
+    def stop(self, name: str) -> None:
+        try:
+            self._rpc().stopProcess(name, True)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode not in (NOT_RUNNING, NO_SUCH_NAME):
+                raise
+        except OSError:
+            pass  # supervisord does not run: neither does the service
+
+    def forget(self, name: str) -> None:
+        self.stop(name)
+        self._program_path(name).unlink(missing_ok=True)
+        self.spec_path(name).unlink(missing_ok=True)
+        with self._lock:
+            try:
+                self._rpc().removeProcessGroup(name)
+            except (OSError, xmlrpc.client.Error):
+                pass  # it was not known
+
+    def end(self) -> None:
+        try:
+            self._rpc().shutdown()
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+            return
+        deadline = time.monotonic() + 60
+        while self._socket.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def _refresh(self, name: str) -> None:
+        """Let supervisord read a program section that is new or changed."""
+        rpc = self._rpc()
+        added, changed, _ = rpc.reloadConfig()[0]
+        if name in changed:
+            self.stop(name)
+            rpc.removeProcessGroup(name)
+            added = [*added, name]
+        if name in added:
+            try:
+                rpc.addProcessGroup(name)
+            except xmlrpc.client.Fault as fault:
+                if fault.faultCode != ALREADY_ADDED:
+                    raise
+
+    def _program_path(self, name: str) -> Path:
+        return self._config.parent / "services" / f"{name}.conf"
+
+    def _supervisord_conf(self) -> str:
+        layout = self.layout
+        return f"""; Written by skerry.
+[supervisord]
+logfile={layout.log}/supervisord.log
+logfile_maxbytes=5MB
+logfile_backups=1
+pidfile={layout.run}/supervisord.pid
+nodaemon=true
+minfds=65536
+umask=022
+
+[unix_http_server]
+file={self._socket}
+chmod=0700
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+
+[include]
+files={self._config.parent}/services/*.conf
+"""
+
+    def _program(self, service: Service) -> str:
+        group = "false" if service.keeps_children else "true"
+        return f"""; Written by skerry.
+[program:{service.name}]
+command={" ".join(self.launcher(service.name))}
+autostart=false
+autorestart=true
+startsecs=2
+startretries=20
+stopsignal=TERM
+stopwaitsecs={service.stop_seconds}
+stopasgroup={group}
+killasgroup={group}
+redirect_stderr=true
+stdout_logfile={self.log_path(service.name)}
+stdout_logfile_maxbytes=20MB
+stdout_logfile_backups=2
+"""
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        path = self._path
+
+        class Connection(http.client.HTTPConnection):
+            def connect(self) -> None:
+                self.sock = socket.socket(socket.AF_UNIX)
+                self.sock.settimeout(90)
+                self.sock.connect(str(path))
+
+        return Connection("localhost")
+
+
+def _fingerprint(pid: int) -> str:
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    key = b"SKERRY_FINGERPRINT="
+    return next((value[len(key) :].decode() for value in variables if value.startswith(key)), "")
+
+
+def _signal(process: psutil.Process, verb: str) -> None:
+    try:
+        getattr(process, verb)()
+    except psutil.NoSuchProcess:
+        pass
+
+
+def _become_subreaper() -> None:
+    """Orphans of the services (QEMU's probes among them) must have a parent that reaps: init may not do it."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

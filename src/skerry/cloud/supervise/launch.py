@@ -1,0 +1,129 @@
+"""Starts one service from its JSON: namespace, limits, user, environment; then becomes the service.
+
+Runs under ``python -I -S`` with the standard library only: it is started for every service and every restart,
+so it must cost nothing. Both back ends (supervisord, systemd) start services through it.
+"""
+
+import ctypes
+import json
+import os
+import pwd
+import resource
+import signal
+import struct
+import sys
+import time
+
+CLONE_NEWNS = 0x00020000
+MS_BIND, MS_REC, MS_SLAVE = 0x1000, 0x4000, 0x80000
+PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 8, 47, 2
+LINUX_CAPABILITY_VERSION_3 = 0x20080522
+CAPABILITIES = {  # capabilities(7), linux/capability.h
+    "CHOWN": 0,
+    "DAC_OVERRIDE": 1,
+    "DAC_READ_SEARCH": 2,
+    "FOWNER": 3,
+    "KILL": 5,
+    "NET_BIND_SERVICE": 10,
+    "NET_ADMIN": 12,
+    "NET_RAW": 13,
+    "IPC_LOCK": 14,
+    "SYS_PTRACE": 19,
+    "SYS_ADMIN": 21,
+    "SYS_NICE": 23,
+}
+
+
+def main(path: str) -> None:
+    with open(path) as file:
+        spec = json.load(file)
+    marker = f"SKERRY_SERVICE={path}"
+    if not spec["keeps_children"]:
+        end_left_overs(marker)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spec["nofile"], spec["nofile"]))
+    if spec["binds"]:
+        bind(spec["binds"])
+    account = pwd.getpwnam(spec["user"])
+    if account.pw_uid:
+        become(account, spec["capabilities"])
+    os.umask(0o027)
+    environment = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": account.pw_dir,
+        "USER": account.pw_name,
+        **spec["env"],
+        "SKERRY_SERVICE": path,
+        "SKERRY_FINGERPRINT": spec["fingerprint"],
+    }
+    os.chdir("/")
+    os.execvpe(spec["argv"][0], spec["argv"], environment)
+
+
+def become(account: pwd.struct_passwd, capabilities: list[str]) -> None:
+    """Become an unprivileged user that keeps just these capabilities, over exec too (ambient set)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    os.initgroups(account.pw_name, account.pw_gid)
+    os.setgid(account.pw_gid)
+    os.setuid(account.pw_uid)
+    mask = sum(1 << CAPABILITIES[name] for name in capabilities)
+    header = struct.pack("Ii", LINUX_CAPABILITY_VERSION_3, 0)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    if libc.capset(header, struct.pack("6I", low, low, low, high, high, high)) != 0:
+        sys.exit(f"skerry launch: capset: {os.strerror(ctypes.get_errno())}")
+    for name in capabilities:
+        if libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAPABILITIES[name], 0, 0) != 0:
+            sys.exit(f"skerry launch: capability {name}: {os.strerror(ctypes.get_errno())}")
+
+
+def end_left_overs(marker: str) -> None:
+    """End what an earlier, killed run of this service left behind: it would hold ports and locks."""
+    for deadline, number in ((2.0, signal.SIGTERM), (5.0, signal.SIGKILL)):
+        found = left_overs(marker)
+        for pid in found:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+        until = time.monotonic() + deadline
+        while found and time.monotonic() < until:
+            time.sleep(0.05)
+            found = left_overs(marker)
+        if not found:
+            return
+
+
+def left_overs(marker: str) -> list[int]:
+    needle = marker.encode()
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                with open(f"/proc/{name}/environ", "rb") as file:
+                    variables = file.read().split(b"\0")
+            except OSError:
+                continue
+            if needle in variables:
+                found.append(int(name))
+    return found
+
+
+def bind(binds: list[list[str]]) -> None:
+    """Give this process its own mounts: each target shows the source folder instead of the machine's own."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def call(name: str, result: int) -> None:
+        if result != 0:
+            number = ctypes.get_errno()
+            sys.exit(f"skerry launch: {name}: {os.strerror(number)}")
+
+    call("unshare", libc.unshare(CLONE_NEWNS))
+    call("mount /", libc.mount(b"none", b"/", None, MS_REC | MS_SLAVE, None))
+    for source, target in binds:
+        os.makedirs(target, exist_ok=True)
+        call(f"mount {target}", libc.mount(source.encode(), target.encode(), None, MS_BIND, None))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,80 @@
+"""How Skerry acts on a host. The local machine now; lab hosts and SSH are further back ends of the same interface."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from skerry.common import proc
+from skerry.common.files import write_atomically
+
+
+class Transport(ABC):
+    """Runs programs and moves files on one host."""
+
+    @abstractmethod
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+        timeout: float | None = 300,
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program; ``timeout`` in seconds. Raises CommandError as ``skerry.common.proc.run`` does."""
+
+    @abstractmethod
+    def read(self, path: Path) -> str | None:
+        """The text of a file, None where there is none."""
+
+    @abstractmethod
+    def write(self, path: Path, text: str, *, mode: int = 0o644, owner: str | None = None) -> None:
+        """Replace a file atomically."""
+
+    @abstractmethod
+    def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> None:
+        """Make a folder and its missing parents, and give it ``mode`` and ``owner``."""
+
+    @abstractmethod
+    def remove(self, path: Path) -> None:
+        """Remove a file or a whole folder; nothing happens when it is not there."""
+
+
+class Local(Transport):
+    """The machine that Skerry runs on."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+        timeout: float | None = 300,
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        return proc.run(argv, env=env, input=input, timeout=timeout, check=check)
+
+    def read(self, path: Path) -> str | None:
+        try:
+            return path.read_text()
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: Path, text: str, *, mode: int = 0o644, owner: str | None = None) -> None:
+        write_atomically(path, text, mode=mode, owner=owner)
+
+    def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(mode)
+        if owner is not None:
+            shutil.chown(path, owner, owner)
+
+    def remove(self, path: Path) -> None:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,92 @@
+"""KVM or QEMU's own translation: decided by booting a guest, never by looking at /dev/kvm."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from skerry.cloud.context import Context
+from skerry.cloud.steps import Change, Step
+
+QEMU = "/usr/bin/qemu-system-x86_64"
+# A boot sector that writes "SKERRY" to the first serial port and ends QEMU: the smallest guest that proves a boot.
+#   xor ax,ax; mov ds,ax; mov si,0x7c17; mov dx,0x3f8; next: lodsb; test al,al; jz end; out dx,al; jmp next
+#   end: out 0xf4,al (isa-debug-exit); hlt; jmp end
+BOOT_SECTOR = bytes.fromhex("31c0 8ed8 be177c baf803 ac 84c0 7403 ee ebf8 e6f4 f4 ebfd") + b"SKERRY\n\0"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which hypervisor guests get, and why."""
+
+    virt_type: str  # kvm or qemu, as nova names them
+    reason: str
+
+
+class Hypervisor(Step):
+    """The verdict is on file before nova is configured with it."""
+
+    name = "hypervisor"
+    title = "KVM or QEMU's translation"
+    needs = ("packages",)
+    cost = 1.0
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self._path = ctx.layout.state / "hypervisor.json"
+
+    @staticmethod
+    def decided(ctx: Context) -> str:
+        """``kvm`` or ``qemu``; before the probe has run, qemu."""
+        text = ctx.transport.read(ctx.layout.state / "hypervisor.json")
+        return str(json.loads(text)["virt_type"]) if text else "qemu"
+
+    @staticmethod
+    def reason(ctx: Context) -> str:
+        text = ctx.transport.read(ctx.layout.state / "hypervisor.json")
+        return str(json.loads(text)["reason"]) if text else "not probed yet"
+
+    def check(self) -> list[Change]:
+        text = self.ctx.transport.read(self._path)
+        kept = json.loads(text) if text else {}
+        if kept.get("asked") == self.ctx.cloud.hypervisor and kept.get("device") == Path("/dev/kvm").exists():
+            return []
+        return [Change("boot a probe guest to see whether KVM works")]
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        wanted = self.ctx.cloud.hypervisor
+        verdict = probe() if wanted == "auto" else Verdict(wanted, f"cloud.toml says hypervisor = '{wanted}'")
+        say(f"{verdict.virt_type}: {verdict.reason}")
+        data = {"asked": wanted, "device": Path("/dev/kvm").exists(), **verdict.__dict__}
+        self.ctx.transport.write(self._path, json.dumps(data, indent=1) + "\n")
+
+
+def probe(seconds: float = 5.0) -> Verdict:
+    """Boot a guest of 512 bytes with KVM and wait at most ``seconds`` for what it writes to its serial port."""
+    if not Path("/dev/kvm").exists():
+        return Verdict("qemu", "this machine has no /dev/kvm")
+    with tempfile.TemporaryDirectory(prefix="skerry-kvm-") as folder:
+        disk, serial = Path(folder, "disk"), Path(folder, "serial")
+        disk.write_bytes(BOOT_SECTOR.ljust(510, b"\0") + b"\x55\xaa")
+        argv = [QEMU, "-accel", "kvm", "-machine", "pc", "-m", "32", "-nodefaults", "-display", "none", "-no-reboot"]
+        argv += ["-drive", f"file={disk},format=raw,if=ide,readonly=off", "-serial", f"file:{serial}"]
+        argv += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+        try:
+            guest = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        except OSError as error:
+            return Verdict("qemu", f"QEMU does not start ({error.strerror})")
+        try:
+            _, said = guest.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            guest.kill()
+            _, said = guest.communicate()
+        wrote = serial.read_bytes() if serial.exists() else b""
+    if b"SKERRY" in wrote:
+        return Verdict("kvm", "a probe guest booted with KVM")
+    words = said.decode(errors="replace").strip().splitlines()
+    why = words[-1].split(": ", 1)[-1] if words else f"it showed no sign of life within {seconds:.0f} s"
+    return Verdict("qemu", f"/dev/kvm is there, but a probe guest did not boot with it ({why})")

@@ -1,0 +1,25 @@
+"""The services' own management programs (keystone-manage, nova-manage ...)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from skerry.cloud.context import Context
+
+
+def manage(
+    ctx: Context,
+    entry: str,
+    program: str,
+    options: Sequence[str],
+    commands: Sequence[Sequence[str]],
+    env: Mapping[str, str] | None = None,
+) -> None:
+    """Run ``commands`` of one management program one after the other, importing it once.
+
+    ``entry`` is MODULE:FUNCTION, ``options`` come before every command. Raises CommandError at the first that fails.
+    """
+    forks = Path(__file__).with_name("forks.py")
+    words = [word for command in commands for word in ("--", program, *options, *command)]
+    ctx.transport.run([ctx.layout.bin("python"), "-I", str(forks), entry, *words], env=env, timeout=600)

@@ -1,0 +1,45 @@
+"""Starting services: running from the right specification, and ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from skerry.cloud.context import Context
+from skerry.cloud.service import Service
+from skerry.cloud.steps import Change, Step
+
+
+class ServiceStep(Step):
+    """The service runs, from the specification that it should have, and its probe is content."""
+
+    heavy = True
+
+    def __init__(
+        self, ctx: Context, service: Service, needs: tuple[str, ...], latest: Callable[[], Service]
+    ) -> None:
+        self.ctx, self.service, self._latest = ctx, service, latest
+        self.name = f"start:{service.name}"
+        self.title = service.title or service.name
+        self.needs = needs
+        self.cost = service.cost
+        self.heavy = service.cost >= 2
+
+    def check(self) -> list[Change]:
+        self.service = self._latest()  # facts that earlier steps found are in it
+        process = self.ctx.supervisor.process(self.service.name)
+        if not process.pid:
+            return [Change(f"start {self.service.name}")]
+        if process.fingerprint != self.service.fingerprint:
+            return [Change(f"restart {self.service.name} (its configuration changed)")]
+        lack = self.service.ready.missing(process.pid)
+        return [Change(f"wait until {self.service.name} is ready ({lack})")] if lack else []
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        process = self.ctx.supervisor.process(self.service.name)
+        self.ctx.supervisor.install(self.service)
+        if not process.pid or process.fingerprint != self.service.fingerprint:
+            self.ctx.supervisor.start(self.service)
+        self.ctx.supervisor.wait_ready(self.service)
+
+    def verify(self) -> None:
+        """``wait_ready`` has just asked the probe."""

@@ -1,0 +1,24 @@
+"""Waiting for facts, never for time: the answer, or what was missing when patience ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from skerry.common.errors import NotReadyError
+
+
+def wait_for(what: str, lack: Callable[[], str | None], seconds: float, every: float = 0.5) -> float:
+    """Ask ``lack`` until it returns None; returns the seconds that it took.
+
+    Raises NotReadyError with the last answer when ``seconds`` are over.
+    """
+    begun = time.monotonic()
+    while True:
+        missing = lack()
+        waited = time.monotonic() - begun
+        if missing is None:
+            return waited
+        if waited > seconds:
+            raise NotReadyError(what, f"{seconds:.0f}", missing)
+        time.sleep(every)

@@ -1,0 +1,29 @@
+"""Writing files so that a power cut leaves the old one or the new one, never half of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+
+def write_atomically(path: Path, text: str, *, mode: int = 0o644, owner: str | None = None) -> None:
+    """Write ``text`` to ``path`` through a temporary file beside it; make missing parents.
+
+    ``mode`` is the permission bits, ``owner`` a user whose primary group owns the file too.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, mode)
+        if owner is not None:
+            shutil.chown(temporary, owner, owner)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
