@@ -1,0 +1,1 @@
+"""Configuration of the OpenStack services: layered ini files, option schema, checks, explanations."""
