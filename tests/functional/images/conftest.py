@@ -99,6 +99,9 @@ class Guest:
     def wait_login(self, deadline: float = 60, user: str = "skerry") -> None:
         wait_for(deadline, f"login as {user}", lambda: self.try_ssh("true", user).returncode == 0)
 
+    def wait_down(self, deadline: float) -> None:
+        wait_for(deadline, "SSH stops", lambda: not self.answers())
+
     def host_key(self) -> str:
         said = run(["ssh-keyscan", "-t", "ed25519", "-p", str(self.port), "127.0.0.1"], timeout=30).stdout
         return said.split()[-1]
@@ -153,11 +156,14 @@ class Yard:
             (self.place / name / path).write_text(text)
         return self.place / name
 
-    def config_drive(self, name: str, files: dict[str, str]) -> list[str]:
+    def config_drive(self, name: str, files: dict[str, str], bus: str = "ide") -> list[str]:
         image = self.place / f"{name}.iso"
         source = str(self.folder(name, files))
         run(["xorriso", "-as", "mkisofs", "-quiet", "-r", "-J", "-V", "config-2", "-o", str(image), source])
-        return ["-drive", f"file={image},media=cdrom,if=ide,readonly=on"]
+        if bus == "ide":
+            return ["-drive", f"file={image},media=cdrom,if=ide,readonly=on"]
+        drive = ["-drive", f"file={image},media=cdrom,if=none,id=cd,readonly=on"]
+        return ["-device", "virtio-scsi-pci", *drive, "-device", "scsi-cd,drive=cd"]
 
     def metadata_service(self, name: str, files: dict[str, str]) -> str:
         command = f"{sys.executable} -I {SERVICE} {self.folder(name, files)}"

@@ -98,7 +98,9 @@ def test_metadata_in_amazons_form_only(yard: Yard, image: tiny.TinyImage, kernel
 def test_what_test_suites_call(yard: Yard, image: tiny.TinyImage, kernel: list[str]) -> None:
     """The commands that tempest runs on a guest, and devices that come while it runs."""
     facts = yard.metadata(FIRST, "one")
-    guest = yard.boot(yard.disk("one", image.disk, "1G"), [*kernel, *yard.config_drive("drive", facts)])
+    guest = yard.boot(
+        yard.disk("one", image.disk, "1G"), [*kernel, *yard.config_drive("drive", facts, "scsi")]
+    )
     guest.wait_login(60)
     strict = "set -eu -o pipefail; PATH=$PATH:/sbin:/usr/sbin; "
     assert "inet 10.0.2.15/24" in guest.ssh(f"{strict} sudo ip address show dev eth0")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from skerry.cloud.images import cpio, elf
+from skerry.cloud.images import cpio, debian, elf
 from skerry.cloud.images.modules import ModuleCycleError, ModuleTree, NoModuleError, load_order
+from skerry.common.errors import PackageError
 
 
 def make_elf(**sections: bytes) -> bytes:
@@ -91,6 +92,37 @@ def test_cpio_archive() -> None:
         ("TRAILER!!!", "0o0", b""),
     ]
     assert len(packed) % 4 == 0
+
+
+TARGETS = """\
+Packages|Debian|bookworm|http://mirror/debian/|bookworm|main
+Translations|Debian|bookworm|http://mirror/debian/|bookworm|main
+Packages|Debian|bookworm-security|http://mirror/security/|bookworm-security|main
+Packages|Debian Backports|bookworm-backports|http://mirror/debian/|bookworm-backports|main
+Packages|Somebody|bookworm|http://elsewhere/|bookworm|main
+Packages|Debian|bookworm|http://mirror/debian/|bookworm|main
+"""
+
+
+def test_sources_are_those_of_the_release_alone() -> None:
+    assert debian.parse_sources(TARGETS, "bookworm") == [
+        "deb http://mirror/debian/ bookworm main",
+        "deb http://mirror/security/ bookworm-security main",
+    ]
+    with pytest.raises(PackageError, match="no lists of Debian 'trixie'"):
+        debian.parse_sources(TARGETS, "trixie")
+
+
+def test_boot_area() -> None:
+    area = debian.boot_area(b"B" * 512, b"C" * 1000, disk_mib=100)
+    assert area[:440] == b"B" * 440
+    assert area[512:] == b"C" * 1000, "the core starts in sector 1, where the boot sector looks for it"
+    assert area[510:512] == b"\x55\xaa"
+    active, kind = area[446], area[450]
+    first, length = struct.unpack_from("<II", area, 454)
+    assert (active, kind, first, length) == (0x80, 0x83, 2048, 100 * 2048 - 2048)
+    with pytest.raises(PackageError, match="does not fit"):
+        debian.boot_area(b"B" * 512, b"C" * 2048 * 512, disk_mib=100)
 
 
 def entries(packed: bytes) -> list[tuple[str, int, bytes]]:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The little of curl that test scripts use on a guest, on top of Busybox wget; curl itself is many times this image.
-output=- post= quiet=
+output=- post= patience= header=
 while [ $# -gt 1 ]; do
   case $1 in
     -o) output=$2 && shift ;;
