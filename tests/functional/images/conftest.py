@@ -41,8 +41,8 @@ class Guest:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self._key = key
-        self._log = place / "console.log"
-        self._monitor = place / "qmp.sock"
+        self._log = place / f"{self.port}.log"
+        self._monitor = place / f"{self.port}.sock"
         self._log.unlink(missing_ok=True)
         forward = f"user,id=net0,hostfwd=tcp:127.0.0.1:{self.port}-:22{network}"
         self.started = time.monotonic()
@@ -95,6 +95,10 @@ class Guest:
         done = self.try_ssh(command, user)
         assert done.returncode == 0, f"'{command}' on the guest: {done.stderr}{done.stdout}"
         return done.stdout.strip()
+
+    def wait_ssh(self, command: str, deadline: float = 20) -> None:
+        """Until the command succeeds on the guest."""
+        self.ssh(f"for i in $(seq {deadline * 5:.0f}); do {command} && exit 0; sleep 0.2; done; exit 1")
 
     def wait_login(self, deadline: float = 60, user: str = "skerry") -> None:
         wait_for(deadline, f"login as {user}", lambda: self.try_ssh("true", user).returncode == 0)

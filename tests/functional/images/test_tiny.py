@@ -120,21 +120,62 @@ def test_what_test_suites_call(yard: Yard, image: tiny.TinyImage, kernel: list[s
         **{"driver": "qcow2", "node-name": "vol", "file": {"driver": "file", "filename": str(disk)}},
     )
     guest.qmp("device_add", driver="virtio-blk-pci", drive="vol", id="vol")
-    guest.ssh("for i in $(seq 50); do [ -b /dev/vdb ] && exit 0; sleep 0.2; done; exit 1")
+    guest.wait_ssh("[ -b /dev/vdb ]")
     guest.ssh(f"{strict} sudo mkfs.ext4 -q -F /dev/vdb; sudo mount /dev/vdb /mnt")
 
     guest.qmp("netdev_add", type="user", id="net1", net="10.0.9.0/24")
     guest.qmp("device_add", driver="virtio-net-pci", netdev="net1", id="nic1")
-    guest.ssh(
-        "for i in $(seq 50); do ip addr show dev eth1 | grep -q 10.0.9.15 && exit 0; sleep 0.2; done; exit 1"
-    )
+    guest.wait_ssh("ip addr show dev eth1 | grep -q 10.0.9.15")
     guest.qmp("device_del", id="nic1")
-    guest.ssh("for i in $(seq 50); do [ -e /sys/class/net/eth1 ] || exit 0; sleep 0.2; done; exit 1")
+    guest.wait_ssh("[ ! -e /sys/class/net/eth1 ]")
 
 
 def wait_grown(guest: Guest, kilobytes: int = 950_000) -> None:
     """The root file system has at least this size within 20 s."""
-    guest.ssh(
-        "for i in $(seq 100); do [ $(df -k / | awk 'NR == 2 {print $2}') -gt "
-        f"{kilobytes} ] && exit 0; sleep 0.2; done; df -k /; exit 1"
+    guest.wait_ssh(f"[ $(df -k / | awk 'NR == 2 {{print $2}}') -gt {kilobytes} ]")
+
+
+DHCP_SERVER = r"""#!/bin/sh
+kill "$(cat /run/skerry/dhcp-eth1.pid)"
+ip addr add 192.0.2.1/24 dev eth1
+cat >/tmp/udhcpd.conf <<CONF
+interface eth1
+start 192.0.2.50
+end 192.0.2.50
+lease_file /tmp/leases
+option subnet 255.255.255.0
+option router 192.0.2.254
+option dns 192.0.2.3
+option domain example.org
+option mtu 1442
+option lease 10
+option staticroutes 169.254.169.254/32 192.0.2.2, 0.0.0.0/0 192.0.2.1
+CONF
+touch /tmp/leases
+udhcpd /tmp/udhcpd.conf && echo DHCP server runs
+"""
+
+
+def test_what_dhcp_says_is_done(yard: Yard, image: tiny.TinyImage, kernel: list[str]) -> None:
+    """The options that Neutron sends: MTU (26), classless routes (121), which outweigh the router (3)."""
+    address = f"addr.type=unix,addr.path={yard.place}/cable"
+    card = ["-device", "virtio-net-pci,netdev=net1,mac=52:54:00:00:00:0"]
+    drive = yard.config_drive("server", yard.metadata(FIRST, "server", DHCP_SERVER))
+    cable = ["-netdev", f"stream,id=net1,server=on,{address}", card[0], f"{card[1]}1"]
+    yard.boot(yard.disk("server", image.disk, "1G"), [*kernel, *drive, *cable]).wait_console(
+        60, "DHCP server runs"
     )
+    drive = yard.config_drive("client", yard.metadata(SECOND, "client"))
+    cable = ["-netdev", f"stream,id=net1,server=off,{address}", card[0], f"{card[1]}2"]
+    client = yard.boot(yard.disk("client", image.disk, "1G"), [*kernel, *drive, *cable])
+    client.wait_login(60)
+    client.wait_ssh("ip addr show dev eth1 | grep -q 192.0.2.50/24")
+    for _ in range(2):
+        assert client.ssh("cat /sys/class/net/eth1/mtu") == "1442"
+        routes = client.ssh("ip route show dev eth1").splitlines()
+        assert len(routes) == 3, routes
+        assert routes[0].startswith("default via 192.0.2.1 ")
+        assert routes[1].startswith("169.254.169.254 via 192.0.2.2 ")
+        assert "nameserver 192.0.2.3" in client.ssh("cat /etc/resolv.conf")
+        # Long enough that the lease, of 10 s, is renewed.
+        client.ssh("sleep 7")
