@@ -49,6 +49,10 @@ class Context:
     def url(self, port: int, path: str = "") -> str:
         return f"http://{self.listen}:{port}{path}"
 
+    def forget_api(self) -> None:
+        """The next use of ``api`` logs in anew: the catalogue has changed, or the password."""
+        self.__dict__.pop("api", None)
+
     @cached_property
     def api(self) -> Any:
         """An openstacksdk connection as the cloud's administrator."""

@@ -197,9 +197,9 @@ def upload_tiny(api: Any, files: tiny.TinyImage, name: str) -> Any:
         wait=True,
         kernel_id=ids[f"{name}-kernel"],
         ramdisk_id=ids[f"{name}-ramdisk"],
-        os_command_line=tiny.KERNEL_ARGS,
         os_distro="debian",
         hw_rng_model="virtio",
+        **tiny.PROPERTIES,
     )
 
 

@@ -15,7 +15,7 @@ SERVICE_USER = "skerry"
 
 @dataclass(frozen=True)
 class File:
-    """A generated file. ``secret`` files are 0640 and their content is never shown by ``plan``."""
+    """A generated file. ``secret`` files are 0600, the service user's, and their content is never shown by ``plan``."""
 
     path: Path
     content: str
@@ -25,7 +25,7 @@ class File:
 
     @property
     def mode(self) -> int:
-        return 0o640 if self.secret else 0o755 if self.executable else 0o644
+        return 0o600 if self.secret else 0o755 if self.executable else 0o644
 
 
 @dataclass(frozen=True)

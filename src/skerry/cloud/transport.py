@@ -32,6 +32,10 @@ class Transport(ABC):
         """The text of a file, None where there is none."""
 
     @abstractmethod
+    def mode(self, path: Path) -> int | None:
+        """The permission bits of a file, None where there is none."""
+
+    @abstractmethod
     def write(self, path: Path, text: str, *, mode: int = 0o644, owner: str | None = None) -> None:
         """Replace a file atomically."""
 
@@ -61,6 +65,12 @@ class Local(Transport):
     def read(self, path: Path) -> str | None:
         try:
             return path.read_text()
+        except FileNotFoundError:
+            return None
+
+    def mode(self, path: Path) -> int | None:
+        try:
+            return path.stat().st_mode & 0o7777
         except FileNotFoundError:
             return None
 

@@ -20,7 +20,7 @@ class Heat(OpenStackRole):
     api_ports = {"heat-api": ports.HEAT, "heat-api-cfn": ports.HEAT_CFN}
 
     def settings(self) -> Sections:
-        account = self.account()
+        account = self.login()
         return {
             "DEFAULT": {
                 **self.logging(),

@@ -65,7 +65,7 @@ import sys
 
 import skerry_dashboard_local
 
-sys.modules["openstack_dashboard.local.local_settings"] = skerry_dashboard_local
+sys.modules["local.local_settings"] = skerry_dashboard_local
 from openstack_dashboard.settings import *  # noqa
 """
         return [
@@ -105,7 +105,7 @@ from openstack_dashboard.settings import *  # noqa
         return [
             self.api(
                 "horizon",
-                "openstack_dashboard.wsgi:application",
+                "django.core.wsgi:get_wsgi_application()",
                 env=self._environment(),
                 after=("create:horizon", "start:memcached", "start:keystone"),
                 path="/auth/login/",

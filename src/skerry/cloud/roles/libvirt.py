@@ -7,8 +7,10 @@ from pathlib import Path
 
 from skerry.cloud.probes import CommandProbe, UnixProbe
 from skerry.cloud.roles.base import Role
-from skerry.cloud.roles.network import OpenVSwitch
+from skerry.cloud.roles.network import OpenVSwitch, datapath
 from skerry.cloud.service import SERVICE_USER, File, Service
+
+QEMU = Path("/usr/bin/qemu-system-x86_64")
 
 
 class Libvirt(Role):
@@ -35,10 +37,25 @@ class Libvirt(Role):
             (layout.cache / "libvirt", Path("/var/cache/libvirt")),
             (layout.log / "libvirt", Path("/var/log/libvirt")),
             (layout.run / "ovs", Path("/run/openvswitch")),
+            *(self._qemu_in_front() if datapath() == "netdev" else ()),
         )
 
+    def _qemu_in_front(self) -> tuple[tuple[Path, Path], ...]:
+        """QEMU without checksum offload, for the datapath in userspace.
+
+        That one reads packets as the guest left them, and a checksum that is still to be filled in counts as
+        wrong in its connection tracking: no TCP of a guest would pass. Nova has no option for it, so libvirt sees
+        a script in QEMU's place, which adds one to the command line. QEMU looks for its firmware from where it
+        lies, hence all of /usr beside it.
+        """
+        return (Path("/usr"), self._usr), (self.ctx.layout.etc / "libvirt" / QEMU.name, QEMU)
+
+    @property
+    def _usr(self) -> Path:
+        return self.ctx.layout.run / "usr"
+
     def folders(self) -> dict[Path, str]:
-        return {source: "root" for source, _ in self.binds() if source.name == "libvirt"}
+        return {source: "root" for source, _ in self.binds() if source.name == "libvirt"} | {self._usr: "root"}
 
     @property
     def uri(self) -> str:
@@ -77,6 +94,14 @@ vnc_listen = "127.0.0.1"
 max_core = 0
 """,
             ),
+            File(
+                etc / QEMU.name,
+                f"""#!/bin/sh
+# Written by skerry: guests must not leave checksums to a userspace switch that does not fill them in.
+exec {self._usr}/bin/{QEMU.name} -global virtio-net-device.csum=off "$@"
+""",
+                executable=True,
+            ),
             File(etc / "virtlogd.conf", "# Written by skerry.\nmax_size = 1048576\nmax_backups = 1\n"),
         ]
 
@@ -90,7 +115,7 @@ max_core = 0
             title="consoles' logs (virtlogd)",
             user="root",
             binds=self.binds(),
-            files=(files[2],),
+            files=(files[3],),
             after=("packages",),
             cost=0.2,
         )
@@ -102,7 +127,7 @@ max_core = 0
             user="root",
             binds=self.binds(),
             env=OpenVSwitch(self.ctx).environment(),
-            files=files[:2],
+            files=files[:3],
             after=("packages", "start:virtlogd", "start:ovsdb"),
             keeps_children=True,
             cost=1.0,

@@ -160,11 +160,12 @@ class OVN(Role):
             (
                 "/usr/bin/ovn-controller",
                 f"unix:{layout.run}/ovs/db.sock",
-                f"--unixctl={run}/ovn-controller.ctl",
                 f"--pidfile={run}/ovn-controller.pid",
                 *QUIET,
             ),
-            CommandProbe(("ovn-appctl", "-t", f"{run}/ovn-controller.ctl", "connection-status"), "connected"),
+            CommandProbe(
+                ("env", f"OVN_RUNDIR={run}", "ovn-appctl", "-t", "ovn-controller", "connection-status"), "connected"
+            ),
             title="OVN's agent (ovn-controller)",
             capabilities=("NET_ADMIN", "NET_RAW", "DAC_OVERRIDE"),
             env=self.environment(),

@@ -7,14 +7,12 @@ from pathlib import Path
 from skerry.cloud import ports
 from skerry.cloud.network_facts import name_servers
 from skerry.cloud.probes import ConnectedProbe, UnixProbe
-from skerry.cloud.roles.openstack import OpenStackRole, Sections
+from skerry.cloud.roles.openstack import ELEVATION, OpenStackRole, Sections
 from skerry.cloud.service import SERVICE_USER, File, Service
 from skerry.cloud.steps import Step
 from skerry.cloud.work.manage import manage
 from skerry.cloud.work.once import Once
 
-# What neutron's privileged helpers need (neutron.privileged: default, link, namespace, ovs_vsctl contexts).
-CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "KILL", "NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_PTRACE")
 CONTEXTS = ("privsep", "privsep_dhcp_release", "privsep_ovs_vsctl", "privsep_namespace", "privsep_conntrack", "privsep_link")
 
 
@@ -56,18 +54,18 @@ class Neutron(OpenStackRole):
                 "host": self.ctx.host.name,
                 "state_path": self.state,
                 "auth_strategy": "keystone",
+                "api_paste_config": self.ctx.layout.env / "etc/neutron/api-paste.ini",
                 "rpc_workers": sizes.workers,
                 "rpc_state_report_workers": 0,
-                "allow_overlapping_ips": True,
                 "executor_thread_pool_size": 8,
             },
             "database": self.database(),
             "keystone_authtoken": self.token_check(),
-            "nova": self.account("nova"),
-            "placement": self.account("placement"),
+            "nova": self.account(),
+            "placement": self.account(),
             "ml2": {
                 "type_drivers": ["flat", "vlan", "geneve", "local"],
-                "tenant_network_types": ["geneve"],
+                "project_network_types": ["geneve"],
                 "mechanism_drivers": ["ovn"],
                 "extension_drivers": ["port_security", "qos"],
                 "overlay_ip_version": 4,
@@ -82,7 +80,7 @@ class Neutron(OpenStackRole):
         }
 
     def agent_settings(self) -> Sections:
-        helper = " ".join((self.ctx.layout.bin("privsep-helper"), *self.config_arguments(self.agent)))
+        helper = self.privileged_helper(self.agent)
         return {
             "DEFAULT": {
                 **self.logging(),
@@ -134,7 +132,7 @@ class Neutron(OpenStackRole):
             )
             for name, title, needed, extra in (
                 ("neutron-rpc-server", "RPC (neutron)", (ports.RABBITMQ, ports.OVN_NORTHBOUND), ("start:rabbitmq", *ovn)),
-                ("neutron-periodic-workers", "periodic work (neutron)", (ports.MARIADB, ports.OVN_NORTHBOUND), ("start:rabbitmq", *ovn)),
+                ("neutron-periodic-workers", "periodic work (neutron)", (ports.MARIADB,), ("start:rabbitmq", *ovn)),
                 ("neutron-ovn-maintenance-worker", "OVN maintenance (neutron)", (ports.MARIADB, ports.OVN_NORTHBOUND), ("start:rabbitmq", *ovn)),
             )
         ]
@@ -153,7 +151,7 @@ class Neutron(OpenStackRole):
                 UnixProbe(self.ctx.layout.run / "neutron/metadata_proxy"),
                 title="metadata for guests (neutron)",
                 env=env,
-                capabilities=CAPABILITIES,
+                capabilities=ELEVATION,
                 files=(agent, site),
                 after=("bytecode", "configure:neutron", "start:ovn-controller", "start:ovsdb", "ovn-listeners"),
                 keeps_children=True,

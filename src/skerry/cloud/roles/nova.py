@@ -7,7 +7,7 @@ from pathlib import Path
 from skerry.cloud import ports
 from skerry.cloud.probes import AllOf, ConnectedProbe, TcpProbe
 from skerry.cloud.roles.libvirt import Libvirt
-from skerry.cloud.roles.openstack import OpenStackRole, Sections
+from skerry.cloud.roles.openstack import ELEVATION, OpenStackRole, Sections
 from skerry.cloud.service import SERVICE_USER, File, Service
 from skerry.cloud.steps import Step
 from skerry.cloud.work.hypervisor import Hypervisor
@@ -15,8 +15,6 @@ from skerry.cloud.work.novnc import NoVNC
 from skerry.cloud.work.manage import manage
 from skerry.cloud.work.once import Once
 
-# What nova's and os-vif's privileged helpers need (nova.privsep.sys_admin_pctxt, vif_plug_ovs.privsep.vif_plug).
-CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "NET_ADMIN", "SYS_ADMIN", "KILL")
 
 
 class Nova(OpenStackRole):
@@ -40,7 +38,7 @@ class Nova(OpenStackRole):
         }
 
     def settings(self) -> Sections:
-        helper = " ".join((self.ctx.layout.bin("privsep-helper"), *self.config_arguments()))
+        helper = self.privileged_helper()
         sizes = self.ctx.cloud.sizes
         return {
             "DEFAULT": {
@@ -60,15 +58,14 @@ class Nova(OpenStackRole):
             },
             "api": {"auth_strategy": "keystone"},
             "keystone_authtoken": self.token_check(),
-            "service_user": {**self.account(), "send_service_user_token": True},
-            "placement": self.account("placement"),
+            "service_user": {**self.login(), "send_service_user_token": True},
+            "placement": self.account(),
             "neutron": {
-                **self.account("neutron"),
+                **self.account(),
                 "service_metadata_proxy": True,
                 "metadata_proxy_shared_secret": self.ctx.secrets["metadata-proxy"],
             },
-            "glance": self.account("glance"),
-            "cinder": self.account(),
+            "glance": {"region_name": self.ctx.cloud.region},
             "cache": self.cache(),
             "conductor": {"workers": sizes.workers},
             "scheduler": {"workers": sizes.workers, "discover_hosts_in_cells_interval": 60},
@@ -99,7 +96,6 @@ class Nova(OpenStackRole):
             "oslo_concurrency": {"lock_path": self.ctx.layout.run / "nova"},
             "nova_sys_admin": {"helper_command": helper},
             "vif_plug_ovs_privileged": {"helper_command": helper},
-            "vif_plug_linux_bridge_privileged": {"helper_command": helper},
             "privsep_osbrick": {"helper_command": helper},
             **self.messaging(),
         }
@@ -213,7 +209,7 @@ class Nova(OpenStackRole):
                 broker,
                 title="hypervisor's agent (nova)",
                 env=env,
-                capabilities=CAPABILITIES,
+                capabilities=ELEVATION,
                 files=common[:2],
                 after=(
                     "hypervisor",

@@ -11,6 +11,7 @@ from skerry.cloud.probes import HttpProbe
 from skerry.cloud.roles.base import Role
 from skerry.cloud.service import SERVICE_USER, File, Service
 
+ELEVATION = ("SETUID", "SETGID")  # what a service needs to start its privileged helpers
 Sections = dict[str, dict[str, object]]
 PLAIN = (str, int, float, bool, list, tuple, dict)  # what an ini file takes as it is; paths and addresses are text
 
@@ -95,25 +96,33 @@ class OpenStackRole(Role):
             "oslo_messaging_notifications": {"driver": "noop"},
         }
 
-    def account(self, user: str | None = None) -> dict[str, object]:
-        """Credentials of a service's own account, as keystoneauth options."""
-        user = user or self.name
+    def login(self) -> dict[str, object]:
+        """Credentials of the service's own account, as keystoneauth options."""
         return {
             "auth_type": "password",
             "auth_url": self.ctx.url(ports.KEYSTONE, "/v3"),
-            "username": user,
-            "password": self.ctx.secrets[f"service-{user}"],
+            "username": self.name,
+            "password": self.ctx.secrets[f"service-{self.name}"],
             "project_name": "service",
             "user_domain_name": "Default",
             "project_domain_name": "Default",
-            "region_name": self.ctx.cloud.region,
         }
 
+    def account(self) -> dict[str, object]:
+        """The same, with the region in which another service is looked up."""
+        return {**self.login(), "region_name": self.ctx.cloud.region}
+
+    def privileged_helper(self, *folders: Path) -> str:
+        """The command that starts oslo.privsep's helpers: they begin as root and keep their context's capabilities.
+
+        The services themselves run unprivileged, with just the right to change their user for this command.
+        """
+        become_root = ("/usr/bin/setpriv", "--reuid=0", "--regid=0", "--clear-groups")
+        return " ".join((*become_root, self.ctx.layout.bin("privsep-helper"), *self.config_arguments(*folders)))
+
     def token_check(self) -> dict[str, object]:
-        account = self.account()
-        del account["region_name"]
         return {
-            **account,
+            **self.login(),
             "www_authenticate_uri": self.ctx.url(ports.KEYSTONE, "/v3"),
             "region_name": self.ctx.cloud.region,
             "memcached_servers": f"127.0.0.1:{ports.MEMCACHED}",

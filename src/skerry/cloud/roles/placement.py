@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from skerry.cloud import ports
 from skerry.cloud.roles.openstack import OpenStackRole, Sections
 from skerry.cloud.service import Service
@@ -23,10 +25,19 @@ class Placement(OpenStackRole):
             "keystone_authtoken": self.token_check(),
         }
 
+    @property
+    def home(self) -> Path:
+        return self.etc / "home"
+
     def work(self) -> list[Step]:
         def create(say: object) -> None:
             options = self.config_arguments()
             manage(self.ctx, "placement.cmd.manage:main", "placement-manage", options, [["db", "sync"]])
+            # The API takes neither arguments nor a list of files, but reads this folder of its home.
+            link = self.home / ".placement/placement.conf.d"
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(self.etc)
 
         of = [self.ctx.layout.env.name]
         needs = ("databases", "configure:placement", "bytecode")
@@ -39,8 +50,7 @@ class Placement(OpenStackRole):
             self.api(
                 "placement",
                 "placement.wsgi.api:application",
-                env={},
-                arguments=" ".join(self.config_arguments()),
+                env={"HOME": str(self.home)},
                 after=("create:placement", "start:keystone"),
                 cost=2.5,
             )

@@ -13,12 +13,15 @@ from skerry.common.errors import NotReadyError
 from skerry.common.files import write_atomically
 
 
+PATIENCE = 15.0  # seconds for a service that ends at once, whatever it may be waiting for
+
+
 @dataclass(frozen=True)
 class Process:
     """What the back end knows of a service's process."""
 
     name: str
-    state: str  # running, starting, stopped, failed
+    state: str  # running, starting, stopping, stopped, failing (ends at once, is tried again), failed
     pid: int = 0
     since: float = 0.0  # seconds since the epoch
     fingerprint: str = ""  # of the specification that it was started with
@@ -101,7 +104,7 @@ class Supervisor(ABC):
         lack: str | None = "it has not started"
         while (waited := time.monotonic() - begun) < service.ready_seconds:
             process = self.process(service.name)
-            if process.state == "failed":
+            if process.state == "failed" or (process.state == "failing" and waited > PATIENCE):
                 lack = f"it ended again and again ({process.detail})"
                 break
             if process.pid:

@@ -24,10 +24,10 @@ PR_SET_CHILD_SUBREAPER = 36
 STATES = {
     "RUNNING": "running",
     "STARTING": "starting",
-    "BACKOFF": "starting",
+    "BACKOFF": "failing",
     "STOPPING": "stopping",
     "STOPPED": "stopped",
-    "EXITED": "failed",
+    "EXITED": "failing",
     "FATAL": "failed",
     "UNKNOWN": "failed",
 }
@@ -68,7 +68,7 @@ class Direct(Supervisor):
         write_atomically(self._config, self._supervisord_conf(), mode=0o600)
         argv = [self.layout.bin("supervisord"), "-n", "-c", str(self._config)]
         with (self.layout.log / "supervisord.out").open("ab") as out:
-            subprocess.Popen(
+            daemon = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -80,8 +80,9 @@ class Direct(Supervisor):
             )
         deadline = time.monotonic() + 20
         while not self.running():
-            if time.monotonic() > deadline:
-                raise NotReadyError("supervisord", 20, self.last_line("supervisord"))
+            if daemon.poll() is not None or time.monotonic() > deadline:
+                said = (self.layout.log / "supervisord.out").read_text().strip().splitlines()
+                raise NotReadyError("supervisord", 20, said[-1] if said else "it said nothing")
             time.sleep(0.05)
 
     def _end_old_services(self) -> None:
@@ -189,7 +190,7 @@ logfile_maxbytes=5MB
 logfile_backups=1
 pidfile={layout.run}/supervisord.pid
 nodaemon=true
-minfds=65536
+minfds=4096
 umask=022
 
 [unix_http_server]

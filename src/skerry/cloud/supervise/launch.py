@@ -24,6 +24,8 @@ CAPABILITIES = {  # capabilities(7), linux/capability.h
     "DAC_READ_SEARCH": 2,
     "FOWNER": 3,
     "KILL": 5,
+    "SETGID": 6,
+    "SETUID": 7,
     "NET_BIND_SERVICE": 10,
     "NET_ADMIN": 12,
     "NET_RAW": 13,
@@ -40,7 +42,10 @@ def main(path: str) -> None:
     marker = f"SKERRY_SERVICE={path}"
     if not spec["keeps_children"]:
         end_left_overs(marker)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (spec["nofile"], spec["nofile"]))
+    # Containers may forbid to raise the hard limit.
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    files = spec["nofile"] if allowed == resource.RLIM_INFINITY else min(spec["nofile"], allowed)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     if spec["binds"]:
         bind(spec["binds"])
     account = pwd.getpwnam(spec["user"])
@@ -121,7 +126,8 @@ def bind(binds: list[list[str]]) -> None:
     call("unshare", libc.unshare(CLONE_NEWNS))
     call("mount /", libc.mount(b"none", b"/", None, MS_REC | MS_SLAVE, None))
     for source, target in binds:
-        os.makedirs(target, exist_ok=True)
+        if not os.path.exists(target):
+            os.makedirs(target)
         call(f"mount {target}", libc.mount(source.encode(), target.encode(), None, MS_BIND, None))
 
 

@@ -101,6 +101,7 @@ class Accounts(Step):
                     )
                 elif point.url != self._url(name):
                     identity.update_endpoint(point, url=self._url(name))
+        self.ctx.forget_api()
 
 
 def _mark(secret: str) -> str:

@@ -32,11 +32,14 @@ class Files(Step):
                 changes.append(Change(f"write {file.path}"))
             elif now != file.content:
                 changes += _differences(file, now)
+            elif (mode := self.ctx.transport.mode(file.path)) != file.mode:
+                changes.append(Change(f"permissions of {file.path}", f"{mode:o}", f"{file.mode:o}"))
         return changes
 
     def apply(self, say: Callable[[str], None]) -> None:
         for file in self._files():
-            if self.ctx.transport.read(file.path) != file.content:
+            same = self.ctx.transport.read(file.path) == file.content
+            if not same or self.ctx.transport.mode(file.path) != file.mode:
                 owner = SERVICE_USER if file.secret and file.owner == "root" else file.owner
                 self.ctx.transport.write(file.path, file.content, mode=file.mode, owner=owner)
 

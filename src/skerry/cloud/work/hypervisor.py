@@ -87,6 +87,6 @@ def probe(seconds: float = 5.0) -> Verdict:
         wrote = serial.read_bytes() if serial.exists() else b""
     if b"SKERRY" in wrote:
         return Verdict("kvm", "a probe guest booted with KVM")
-    words = said.decode(errors="replace").strip().splitlines()
+    words = [line for line in said.decode(errors="replace").splitlines() if line and "warning:" not in line]
     why = words[-1].split(": ", 1)[-1] if words else f"it showed no sign of life within {seconds:.0f} s"
     return Verdict("qemu", f"/dev/kvm is there, but a probe guest did not boot with it ({why})")
