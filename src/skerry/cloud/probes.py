@@ -72,6 +72,21 @@ class UnixProbe(Probe):
         return None
 
 
+@dataclass(frozen=True)
+class ListeningProbe(Probe):
+    """The kernel has a listening unix socket of this name: for servers that log an error for each empty visit."""
+
+    path: Path
+
+    def missing(self, pid: int) -> str | None:
+        accepts = "00010000"  # __SO_ACCEPTCON in the flags column of /proc/net/unix
+        for line in Path("/proc/net/unix").read_text().splitlines():
+            words = line.split()
+            if words[-1] == str(self.path) and words[3] == accepts:
+                return None
+        return f"nothing listens on socket {self.path}"
+
+
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)

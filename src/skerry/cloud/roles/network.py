@@ -22,7 +22,7 @@ QUIET = ("-vconsole:warn", "-vsyslog:off", "-vfile:off")
 class OpenVSwitch(Role):
     name = "openvswitch"
     title = "Open vSwitch"
-    packages = ("openvswitch-switch", "openvswitch-common", "ethtool", "nftables", "iproute2", "conntrack", "iputils-arping")
+    packages = ("openvswitch-switch", "openvswitch-common", "ethtool", "nftables", "iproute2", "iptables", "conntrack", "iputils-arping", "iputils-ping")
 
     def folders(self) -> dict[Path, str]:
         layout = self.ctx.layout

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from skerry.cloud import ports
 from skerry.cloud.network_facts import name_servers
-from skerry.cloud.probes import ConnectedProbe, UnixProbe
-from skerry.cloud.roles.openstack import ELEVATION, OpenStackRole, Sections
+from skerry.cloud.probes import ConnectedProbe, ListeningProbe
+from skerry.cloud.roles.openstack import BECOME_ROOT, ELEVATION, OpenStackRole, Sections
 from skerry.cloud.service import SERVICE_USER, File, Service
 from skerry.cloud.steps import Step
 from skerry.cloud.work.manage import manage
@@ -97,6 +97,7 @@ class Neutron(OpenStackRole):
             "ovn": self.ovn(),
             "ovs": {"ovsdb_connection": f"unix:{self.ctx.layout.run}/ovs/db.sock"},
             "oslo_concurrency": {"lock_path": self.ctx.layout.run / "neutron"},
+            "AGENT": {"root_helper": " ".join(BECOME_ROOT)},
             **{context: {"helper_command": helper} for context in CONTEXTS},
         }
 
@@ -133,7 +134,7 @@ class Neutron(OpenStackRole):
             for name, title, needed, extra in (
                 ("neutron-rpc-server", "RPC (neutron)", (ports.RABBITMQ, ports.OVN_NORTHBOUND), ("start:rabbitmq", *ovn)),
                 ("neutron-periodic-workers", "periodic work (neutron)", (ports.MARIADB,), ("start:rabbitmq", *ovn)),
-                ("neutron-ovn-maintenance-worker", "OVN maintenance (neutron)", (ports.MARIADB, ports.OVN_NORTHBOUND), ("start:rabbitmq", *ovn)),
+                ("neutron-ovn-maintenance-worker", "OVN maintenance (neutron)", (ports.OVN_NORTHBOUND,), ("start:rabbitmq", *ovn)),
             )
         ]
         return [
@@ -148,7 +149,7 @@ class Neutron(OpenStackRole):
             Service(
                 "neutron-ovn-metadata-agent",
                 (program("neutron-ovn-metadata-agent"), *self.config_arguments(self.agent)),
-                UnixProbe(self.ctx.layout.run / "neutron/metadata_proxy"),
+                ListeningProbe(self.ctx.layout.run / "neutron/metadata_proxy"),
                 title="metadata for guests (neutron)",
                 env=env,
                 capabilities=ELEVATION,

@@ -12,6 +12,7 @@ from skerry.cloud.roles.base import Role
 from skerry.cloud.service import SERVICE_USER, File, Service
 
 ELEVATION = ("SETUID", "SETGID")  # what a service needs to start its privileged helpers
+BECOME_ROOT = ("/usr/bin/setpriv", "--reuid=0", "--regid=0", "--clear-groups")
 Sections = dict[str, dict[str, object]]
 PLAIN = (str, int, float, bool, list, tuple, dict)  # what an ini file takes as it is; paths and addresses are text
 
@@ -117,8 +118,7 @@ class OpenStackRole(Role):
 
         The services themselves run unprivileged, with just the right to change their user for this command.
         """
-        become_root = ("/usr/bin/setpriv", "--reuid=0", "--regid=0", "--clear-groups")
-        return " ".join((*become_root, self.ctx.layout.bin("privsep-helper"), *self.config_arguments(*folders)))
+        return " ".join((*BECOME_ROOT, self.ctx.layout.bin("privsep-helper"), *self.config_arguments(*folders)))
 
     def token_check(self) -> dict[str, object]:
         return {

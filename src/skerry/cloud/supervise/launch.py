@@ -57,6 +57,7 @@ def main(path: str) -> None:
         "LANG": "C.UTF-8",
         "HOME": account.pw_dir,
         "USER": account.pw_name,
+        "SPT_NOENV": "1",  # setproctitle would write over the environment, by which we know our processes
         **spec["env"],
         "SKERRY_SERVICE": path,
         "SKERRY_FINGERPRINT": spec["fingerprint"],
