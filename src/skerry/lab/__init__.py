@@ -1,0 +1,1 @@
+"""The lab: several hosts, switches and machines on one machine, as namespaces."""
