@@ -19,6 +19,7 @@ VERBS = (
     "logs",
     "openstack",
     "ssh",
+    "test",
 )
 
 
