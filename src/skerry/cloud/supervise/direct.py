@@ -162,6 +162,7 @@ class Direct(Supervisor):
         deadline = time.monotonic() + 60
         while self._socket.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
+        self._end_old_services()  # what they left behind on purpose: the broker's epmd, privileged helpers
 
     def _refresh(self, name: str) -> None:
         """Let supervisord read a program section that is new or changed."""
