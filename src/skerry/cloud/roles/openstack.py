@@ -10,6 +10,8 @@ from skerry.cloud.config.ini import render
 from skerry.cloud.probes import HttpProbe
 from skerry.cloud.roles.base import Role
 from skerry.cloud.service import SERVICE_USER, File, Service
+from skerry.cloud.steps import Step
+from skerry.cloud.work.validate import ValidConfiguration, is_layer
 
 ELEVATION = ("SETUID", "SETGID")  # what a service needs to start its privileged helpers
 BECOME_ROOT = ("/usr/bin/setpriv", "--reuid=0", "--regid=0", "--clear-groups")
@@ -63,6 +65,17 @@ class OpenStackRole(Role):
     def files(self) -> list[File]:
         return [self.config(self.settings()), self.site()]
 
+    def steps(self) -> list[Step]:
+        """Nothing of this role is created or started with options that its service would refuse."""
+        steps = super().steps()
+        if not any(is_layer(file.path) for file in self.every_file()):
+            return steps
+        valid = ValidConfiguration(self.ctx, self.name, self.title, self.every_file)
+        for step in steps:
+            if step.name.startswith(("create:", "start:")):
+                step.needs = (*step.needs, valid.name)
+        return [*steps, valid]
+
     # -- sections ---------------------------------------------------------------------------------------
 
     def database(self, name: str | None = None) -> dict[str, object]:
@@ -91,7 +104,6 @@ class OpenStackRole(Role):
                 "rabbit_stream_fanout": True,
                 "use_queue_manager": True,
                 "hostname": self.ctx.host.name,
-                "heartbeat_in_pthread": False,
                 "rabbit_qos_prefetch_count": 10,
             },
             "oslo_messaging_notifications": {"driver": "noop"},
