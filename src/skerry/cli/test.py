@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from skerry.cloud.context import Context
 from skerry.cloud.converge import roles
+from skerry.cloud.layout import Layout
+from skerry.cloud.resources import TinyImage
 from skerry.cloud.steps import Step
 from skerry.cloud.work.machine import LibvirtBinding
+from skerry.cloud.work.novnc import NoVNC
 from skerry.cloud.work.packages import Packages
 from skerry.common.errors import NotFoundError, SkerryError
 
@@ -40,8 +42,16 @@ def run(args: argparse.Namespace) -> int:
     paths = [*chosen, *(word for word in others if is_path(word))]
     if os.geteuid() == 0 and not only_units(paths, checkout):
         prepare()
-    argv = [sys.executable, "-m", "pytest", f"--rootdir={checkout}", f"--config-file={checkout / 'pyproject.toml'}"]
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        f"--rootdir={checkout}",
+        f"--config-file={checkout / 'pyproject.toml'}",
+    ]
     environment = {**os.environ, "SKERRY_CHECKOUT": str(checkout)}
+    cache = Layout.at(KEEPS).cache
+    environment.setdefault("SKERRY_TEST_CACHE", str(cache))
     environment.setdefault("SKERRY_TEST_IMAGES", str(KEEPS / "images"))
     code = subprocess.run([*argv, *chosen, *others], env=environment, check=False).returncode
     return 1 if code == NO_TESTS else code
@@ -56,9 +66,15 @@ def only_units(paths: list[str], checkout: Path) -> bool:
     return all(Path(path.split("::")[0]).resolve().is_relative_to(units) for path in paths)
 
 
+def say(text: str) -> None:
+    print(f"skerry test: {text}", file=sys.stderr)
+
+
 def prepare() -> None:
     """Install what the tests need of the operating system; where that fails, tests that miss it skip or say so."""
-    ctx = Context.at(KEEPS)
+    ctx = Context.at(
+        KEEPS
+    )  # not a cloud: packages are the machine's, and its cache keeps what clouds are given
     parts = roles(ctx)
     packages = [*PACKAGES, *(name for role in parts for name in role.packages)]
     steps: list[Step] = [
@@ -69,9 +85,13 @@ def prepare() -> None:
         for step in steps:
             changes = step.check()
             if changes:
-                print(f"skerry test: {step.title}: {', '.join(str(change) for change in changes)}", file=sys.stderr)
-                step.apply(lambda text: print(f"skerry test: {text}", file=sys.stderr))
+                say(f"{step.title}: {', '.join(str(change) for change in changes)}")
+                step.apply(say)
+        if not any(ctx.layout.cache.glob("novnc_*.deb")):
+            say("download the pages of noVNC")
+            NoVNC(ctx).download()
+        folder = ctx.layout.cache / "images"
+        folder.mkdir(parents=True, exist_ok=True)
+        TinyImage(ctx).apply(lambda text: None)
     except SkerryError as error:
-        print(f"skerry test: {error} Tests that need them are skipped or fail.", file=sys.stderr)
-    if not shutil.which("unshare"):
-        print("skerry test: 'unshare' is missing: tests on simulated machines are skipped.", file=sys.stderr)
+        say(f"{error} Tests that need it are skipped or fail.")

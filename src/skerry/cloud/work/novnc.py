@@ -27,10 +27,18 @@ class NoVNC(Step):
         return [] if (self.pages / "vnc_lite.html").exists() else [Change("unpack noVNC's pages")]
 
     def apply(self, say: Callable[[str], None]) -> None:
-        work = self.ctx.layout.cache / "novnc"
+        kept = next(self.ctx.layout.cache.glob("novnc_*.deb"), None)
+        package = kept or self.download()
+        self.ctx.transport.run(["dpkg-deb", "-x", str(package), str(self._folder)])
+
+    def download(self) -> Path:
+        """Fetch the package into the cloud's cache, where ``apply`` finds it."""
+        cache = self.ctx.layout.cache
+        work = cache / "novnc"
         self.ctx.transport.remove(work)
         self.ctx.transport.make_folder(work, mode=0o777)
         self.ctx.transport.run(["sh", "-c", f"cd '{work}' && apt-get -q download novnc"])
         package = next(work.glob("novnc_*.deb"))
-        self.ctx.transport.run(["dpkg-deb", "-x", str(package), str(self._folder)])
+        self.ctx.transport.run(["mv", str(package), str(cache)])
         self.ctx.transport.remove(work)
+        return cache / package.name
