@@ -1,0 +1,73 @@
+"""Simulated machines for tests that need one of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from skerry.common.errors import BusyError, PreflightError
+from skerry.lab.host import Host
+
+T = TypeVar("T")
+CHECKOUT = Path(__file__).resolve().parents[1]
+TOOLS = ("unshare", "nsenter", "ip")
+
+
+@pytest.fixture(scope="session")
+def machine() -> Callable[[str], object]:
+    """Makes simulated machines: ``with machine(NAME) as host``. Skips where there can be none."""
+    if os.geteuid() != 0:
+        pytest.skip("a simulated machine needs root")
+    if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    # Sockets have names of at most 107 characters: the folder must be a short one.
+    base = Path(os.environ.get("SKERRY_TEST_ROOT", "/var/tmp/skerry-test"))
+    keep = bool(os.environ.get("SKERRY_TEST_KEEP"))
+    environment = {
+        "SKERRY_CHECKOUT": str(CHECKOUT),
+        "SKERRY_ENV": sys.prefix,
+        "PYTHONPATH": str(CHECKOUT / "src"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+    @contextmanager
+    def make(name: str) -> Iterator[Host]:
+        os.environ.update(environment)
+        host = Host(name, base / name, volatile=["r/run"], keep=keep)
+        try:
+            host.__enter__()
+        except BusyError as busy:
+            pytest.fail(f"another test run is at work: {busy}")
+        except PreflightError as reason:
+            pytest.skip(str(reason))
+        try:
+            yield host
+        finally:
+            host.close()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def within() -> Callable[[float, str, Callable[[], object]], object]:
+    """``within(SECONDS, WHAT, PROBE)``: the first true result of the probe, or a failure after the deadline."""
+
+    def wait(deadline: float, what: str, probe: Callable[[], T]) -> T:
+        begun = time.monotonic()
+        while True:
+            found = probe()
+            if found:
+                return found
+            if time.monotonic() - begun > deadline:
+                raise AssertionError(f"{what}: not within {deadline:.0f} s")
+            time.sleep(0.2)
+
+    return wait

@@ -1,0 +1,372 @@
+"""Steps, supervisor and configuration with the real database, broker and switch, on a machine of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import psutil
+import pytest
+
+from skerry.lab.host import Host, Program
+
+LESSER = Path(__file__).with_name("lesser.py")
+SERVICES = ("mariadb", "rabbitmq", "ovsdb", "ovs-vswitchd", "ovn-ovsdb", "ovn-northd", "ovn-controller")
+READY_AGAIN = 20  # seconds after a kill, by the promise of 'up'
+
+Within = Callable[[float, str, Callable[[], Any]], Any]
+pytestmark = pytest.mark.timeout(240)
+
+
+class Cloud:
+    """The lesser cloud of one simulated machine."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.root = host.folder / "r"
+
+    @property
+    def argv(self) -> list[str]:
+        return [sys.executable, str(LESSER), "--root", str(self.root)]
+
+    def run(self, *words: str, check: bool = True, timeout: float = 120) -> CompletedProcess[str]:
+        return self.host.run([*self.argv, *words], check=check, timeout=timeout)
+
+    def start(self, *words: str) -> Program:
+        return self.host.popen([*self.argv, *words])
+
+    def up(self) -> list[str]:
+        """Bring it up; returns the names of the steps that did something."""
+        return list(json.loads(self.run("up", "--json").stdout)["changed"])
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        shown = json.loads(self.run("status", "--json", check=False).stdout)
+        return {service["name"]: service for service in shown["services"]}
+
+    def lacks(self) -> dict[str, str]:
+        return {name: service["lack"] for name, service in self.status().items() if not service["ready"]}
+
+    def ready(self, name: str) -> int:
+        """The process id (on the host) of a service that is ready, else 0."""
+        service = self.status()[name]
+        return int(service["pid"]) if service["ready"] else 0
+
+    def kill(self, pid: int) -> None:
+        self.host.run(["kill", "-9", str(pid)])
+
+    def sql(self, text: str) -> str:
+        socket = f"--socket={self.root}/run/skerry/mariadb/mysqld.sock"
+        return self.host.run(["mariadb", "--no-defaults", socket, "-N", "-e", text]).stdout.strip()
+
+    def set(self, text: str) -> None:
+        (self.root / "etc/skerry/cloud.toml").write_text(text)
+
+
+@pytest.fixture(scope="module")
+def host(machine: Callable[[str], Any]) -> Iterator[Host]:
+    with machine("parts") as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def cloud(host: Host) -> Cloud:
+    cloud = Cloud(host)
+    cloud.up()
+    return cloud
+
+
+def test_all_are_ready_and_nothing_is_left_to_do(cloud: Cloud) -> None:
+    assert cloud.lacks() == {}
+    assert set(cloud.status()) == set(SERVICES)
+    assert cloud.run("plan").stdout.strip() == "Nothing would change."
+    assert cloud.up() == []
+
+
+def test_services_do_not_run_as_root(cloud: Cloud) -> None:
+    for name, service in cloud.status().items():
+        user = cloud.host.run(["stat", "-c", "%U", f"/proc/{service['pid']}"]).stdout.strip()
+        assert user == "skerry", f"{name} runs as {user}"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_killed_service_is_ready_again(cloud: Cloud, within: Within, name: str) -> None:
+    old = cloud.ready(name)
+    assert old, f"{name} is not ready before the test"
+    cloud.kill(old)
+    new = within(READY_AGAIN, f"{name} is ready again", lambda: cloud.ready(name))
+    assert new != old
+
+
+def test_data_outlives_a_kill(cloud: Cloud, within: Within) -> None:
+    cloud.sql("create or replace table keystone.kept (n int); insert into keystone.kept values (42)")
+    cloud.kill(cloud.ready("mariadb"))
+    within(READY_AGAIN, "mariadb is ready again", lambda: cloud.ready("mariadb"))
+    assert cloud.sql("select n from keystone.kept") == "42"
+
+
+def test_changed_configuration_restarts_just_that_service(cloud: Cloud) -> None:
+    before = cloud.status()
+    cloud.set("[sizes]\ndatabase_cache_mb = 48\n")
+    try:
+        planned = cloud.run("plan").stdout
+        assert "restart mariadb" in planned
+        assert not [name for name in SERVICES if name != "mariadb" and f"restart {name} " in planned]
+        assert set(cloud.up()) == {"configure:mariadb", "start:mariadb"}
+        after = cloud.status()
+        assert after["mariadb"]["pid"] != before["mariadb"]["pid"]
+        assert {n: s["pid"] for n, s in after.items() if n != "mariadb"} == {
+            n: s["pid"] for n, s in before.items() if n != "mariadb"
+        }
+        assert cloud.sql("select @@innodb_buffer_pool_size div 1048576") == "48"
+    finally:
+        cloud.set("")
+        cloud.up()
+
+
+def test_a_killed_supervisor_leaves_no_orphans(cloud: Cloud) -> None:
+    pid = (cloud.root / "run/skerry/supervisor.pid").name
+    shown = cloud.host.run(["cat", f"{cloud.root}/run/skerry/supervisord.pid"]).stdout
+    cloud.kill(int(shown))
+    assert pid and cloud.up(), "everything is started anew"
+    assert cloud.lacks() == {}
+    for name in ("mariadbd", "ovs-vswitchd", "beam.smp", "ovn-controller", "supervisord"):
+        running = [p for p in cloud.host.processes() if _is(p, name)]
+        assert len(running) == 1, f"{name}: {running}"
+    assert cloud.sql("select 1") == "1"
+
+
+def _is(process: psutil.Process, name: str) -> bool:
+    try:
+        return bool(process.name() == name and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_rotated_secret_reaches_the_database(cloud: Cloud) -> None:
+    path = cloud.root / "etc/skerry/secrets.json"
+    old = json.loads(path.read_text())["db-keystone"]
+    cloud.host.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pathlib import Path; from skerry.cloud.secrets import Secrets; "
+            "Secrets(Path(sys.argv[1])).rotate(['db-keystone'])",
+            str(path),
+        ]
+    )
+    new = json.loads(path.read_text())["db-keystone"]
+    assert new != old
+    assert "set the password of database account keystone" in cloud.run("plan").stdout
+    assert cloud.up() == ["databases"]
+    assert _login(cloud, new).returncode == 0
+    refused = _login(cloud, old)
+    assert refused.returncode != 0 and "Access denied" in refused.stderr
+
+
+def _login(cloud: Cloud, password: str) -> CompletedProcess[str]:
+    words = ["mariadb", "--no-defaults", "-h", "127.0.0.1", "-P", "13306", "-u", "keystone", "-e", "select 1"]
+    return cloud.host.run(words, env={"MYSQL_PWD": password}, check=False)
+
+
+def test_a_second_run_is_refused(cloud: Cloud) -> None:
+    holder = cloud.host.popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time\nfrom skerry.cloud.layout import Layout\n"
+            "from skerry.cloud.lock import exclusive\n"
+            "with exclusive(Layout.at(sys.argv[1]), 'up'):\n print('held', flush=True); time.sleep(60)",
+            str(cloud.root),
+        ]
+    )
+    try:
+        assert holder.process.stdout is not None and holder.process.stdout.readline() == "held\n"
+        done = cloud.run("up", check=False)
+        assert done.returncode == 5
+        assert "Another run works on this cloud: skerry up (process " in done.stderr
+        assert cloud.run("down", check=False).returncode == 5
+    finally:
+        holder.end()
+    assert cloud.up() == [], "the kernel frees the lock of a run that was killed"
+
+
+def test_down_and_up_keep_the_data(cloud: Cloud) -> None:
+    cloud.sql("create or replace table keystone.down (n int); insert into keystone.down values (7)")
+    cloud.run("down")
+    left = [p.name() for p in cloud.host.processes() if not _gone(p)]
+    assert left == [], "no process is left after 'down'"
+    cloud.up()
+    assert cloud.lacks() == {}
+    assert cloud.sql("select n from keystone.down") == "7"
+
+
+def _gone(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_the_pulled_plug_keeps_the_data(cloud: Cloud) -> None:
+    cloud.sql("create or replace table keystone.plug (n int); insert into keystone.plug values (8)")
+    cloud.host.power_off()
+    cloud.host.power_on()
+    cloud.up()
+    assert cloud.lacks() == {}
+    assert cloud.sql("select n from keystone.plug") == "8"
+
+
+# The cloud is taken away here: what follows needs a fresh one.
+
+
+def test_destroy_leaves_nothing(cloud: Cloud) -> None:
+    assert cloud.run("destroy", check=False).returncode == 11, "the word was not typed"
+    assert cloud.lacks() == {}
+    cloud.run("destroy", "--yes", "--keep-packages")
+    _nothing_is_left(cloud)
+
+
+def _nothing_is_left(cloud: Cloud) -> None:
+    assert [p.name() for p in cloud.host.processes() if not _gone(p)] == []
+    assert [path for path in cloud.root.rglob("*") if path.is_file() or path.name == "skerry"] == []
+    links = {link["ifname"] for link in json.loads(cloud.host.run(["ip", "-j", "link"]).stdout)}
+    assert links == {"lo", "eth0"}
+    assert cloud.host.run(["nft", "list", "ruleset"]).stdout.strip() == ""
+    assert str(cloud.root) not in cloud.host.run(["cat", "/proc/mounts"]).stdout
+
+
+@pytest.mark.parametrize(
+    "step", ["service user", "database (MariaDB)", "broker (RabbitMQ)", "external network"]
+)
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
+def test_an_interrupted_run_goes_on(host: Host, step: str, how: signal.Signals) -> None:
+    cloud = Cloud(host)
+    run = cloud.start("up")
+    assert run.process.stdout is not None
+    for line in run.process.stdout:
+        if step in line and "✓" in line:
+            run.signal(how)
+            break
+    rest = run.process.stdout.read()
+    code = run.process.wait(60)
+    if how == signal.SIGINT:
+        assert code == 130, rest
+        assert "goes on from here" in rest
+    cloud.up()
+    assert cloud.lacks() == {}
+    assert cloud.run("plan").stdout.strip() == "Nothing would change."
+    cloud.run("destroy", "--yes", "--keep-packages")
+    _nothing_is_left(cloud)
+
+
+def test_a_taken_port_names_the_program(host: Host) -> None:
+    cloud = Cloud(host)
+    taker = host.popen([sys.executable, "-m", "http.server", "13306", "--bind", "127.0.0.1"])
+    try:
+        assert taker.pid
+        with contextlib.suppress(AssertionError):
+            _wait_listening(host, 13306)
+        done = cloud.run("up", check=False)
+    finally:
+        taker.end()
+    assert done.returncode == 4
+    assert "Port 13306 (mariadb) is taken by python" in done.stderr
+    assert "(process " in done.stderr and "user root" in done.stderr
+    assert "Stop that program" in done.stderr
+
+
+def _wait_listening(host: Host, port: int) -> None:
+    script = "for i in $(seq 100); do ss -ltnH sport = :$0 | grep -q . && exit 0; sleep 0.1; done; exit 1"
+    host.run(["sh", "-c", script, str(port)])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("hypervisor = 'xen'\n", ["hypervisor", "auto", "kvm", "qemu"]),
+        ("hypervizor = 'kvm'\n", ["hypervizor", "hypervisor"]),
+        ("[sizes]\napi_workers = 0\n", ["sizes.api_workers", "greater than or equal to 1"]),
+        ("[external]\ncidr = 'somewhere'\n", ["external.cidr", "somewhere"]),
+        ("listen = '0.0.0.0'\n", ["listen", "TLS", "loopback"]),
+        ("name = \n", ["line 1"]),
+    ],
+)
+def test_a_wrong_cloud_toml_is_explained(host: Host, text: str, told: list[str]) -> None:
+    cloud = Cloud(host)
+    path = cloud.root / "etc/skerry/cloud.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    try:
+        done = cloud.run("up", check=False)
+    finally:
+        path.unlink()
+    assert done.returncode == 3
+    for word in (str(path), *told):
+        assert word in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_up_must_be_root(host: Host) -> None:
+    cloud = Cloud(host)
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    done = host.run([*nobody, *cloud.argv, "up"], check=False)
+    assert done.returncode == 4
+    assert "must be root" in done.stderr and "sudo" in done.stderr
+
+
+def test_a_full_disk_loses_nothing(host: Host) -> None:
+    cloud = Cloud(host)
+    cloud.root.mkdir(exist_ok=True)
+    # Sparse room first, so that the check before the run is content; then the disk fills up in the middle.
+    host.run(["mount", "-t", "tmpfs", "-o", "size=9g", "tmpfs", str(cloud.root)])
+    try:
+        cloud.up()
+        cloud.sql("create or replace table keystone.full (n int); insert into keystone.full values (9)")
+        cloud.run("down")
+        host.run(["sh", "-c", 'head -c 9500M /dev/zero >"$0/filler" || true', str(cloud.root)])
+        done = cloud.run("up", check=False)
+        assert done.returncode == 4
+        assert "GiB free" in done.stderr and "Free some space" in done.stderr
+        assert "Traceback" not in done.stderr
+        host.run(["rm", f"{cloud.root}/filler"])
+        cloud.up()
+        assert cloud.lacks() == {}
+        assert cloud.sql("select n from keystone.full") == "9"
+        cloud.run("destroy", "--yes", "--keep-packages")
+    finally:
+        host.run(["umount", "--lazy", str(cloud.root)])
+
+
+def test_the_lab_leaves_nothing(machine: Callable[[str], Any]) -> None:
+    before = {link["ifname"] for link in json.loads(_ip())}
+    with machine("short") as host:
+        folder = host.folder
+        sleeper = host.popen(["sleep", "1000"])
+        assert sleeper.pid and psutil.pid_exists(sleeper.pid)
+        host.power_off()
+        assert sleeper.process.wait(5) != 0
+        host.power_on()
+        assert host.run(["hostname"]).stdout.strip() == "short"
+    assert not folder.exists()
+    assert {link["ifname"] for link in json.loads(_ip())} == before
+    mark = f"SKERRY_HOST={folder}".encode()
+    assert not [pid for pid in psutil.pids() if mark in _environment(pid)]
+
+
+def _ip() -> str:
+    from skerry.common.proc import run
+
+    return run(["ip", "-j", "link"]).stdout
+
+
+def _environment(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
