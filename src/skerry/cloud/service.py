@@ -20,12 +20,13 @@ class File:
     path: Path
     content: str
     secret: bool = False
+    roots: bool = False  # for nobody but root
     owner: str = "root"
     executable: bool = False
 
     @property
     def mode(self) -> int:
-        return 0o600 if self.secret else 0o755 if self.executable else 0o644
+        return 0o600 if self.secret or self.roots else 0o755 if self.executable else 0o644
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,7 @@ class MariaDB(Role):
                 ("/usr/sbin/mariadbd", f"--defaults-file={config[0].path}"),
                 UnixProbe(self.ctx.layout.run / "mariadb/mysqld.sock"),
                 title=self.title,
+                env={"MALLOC_ARENA_MAX": "2"},  # glibc's arenas, one for each thread, would take 250 MB
                 files=tuple(config),
                 after=("create:mariadb",),
                 stop_seconds=60,

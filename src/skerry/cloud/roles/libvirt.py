@@ -9,7 +9,9 @@ from skerry.cloud.probes import CommandProbe, UnixProbe
 from skerry.cloud.roles.base import Role
 from skerry.cloud.roles.network import OpenVSwitch, datapath
 from skerry.cloud.service import SERVICE_USER, File, Service
+from skerry.cloud.work.hypervisor import Hypervisor
 
+KVM = Path("/dev/kvm")
 QEMU = Path("/usr/bin/qemu-system-x86_64")
 
 
@@ -37,25 +39,27 @@ class Libvirt(Role):
             (layout.cache / "libvirt", Path("/var/cache/libvirt")),
             (layout.log / "libvirt", Path("/var/log/libvirt")),
             (layout.run / "ovs", Path("/run/openvswitch")),
-            *(self._qemu_in_front() if datapath() == "netdev" else ()),
+            *(((self._no_kvm, KVM),) if self._kvm_is_useless() else ()),
         )
 
-    def _qemu_in_front(self) -> tuple[tuple[Path, Path], ...]:
-        """QEMU without checksum offload, for the datapath in userspace.
-
-        That one reads packets as the guest left them, and a checksum that is still to be filled in counts as
-        wrong in its connection tracking: no TCP of a guest would pass. Nova has no option for it, so libvirt sees
-        a script in QEMU's place, which adds one to the command line. QEMU looks for its firmware from where it
-        lies, hence all of /usr beside it.
-        """
-        return (Path("/usr"), self._usr), (self.ctx.layout.etc / "libvirt" / QEMU.name, QEMU)
-
     @property
-    def _usr(self) -> Path:
-        return self.ctx.layout.run / "usr"
+    def _no_kvm(self) -> Path:
+        return self.ctx.layout.etc / "libvirt/no-kvm"
+
+    def _kvm_is_useless(self) -> bool:
+        """A /dev/kvm that boots no guest is hidden: libvirt would probe QEMU anew, 30 s long, at each server's start."""
+        return KVM.exists() and Hypervisor.decided(self.ctx) == "qemu"
+
+    def _programs(self) -> Path:
+        """Where libvirt looks for QEMU first, with the datapath in userspace: a script without checksum offload.
+
+        That datapath reads packets as the guest left them, and a checksum that is still to be filled in counts as
+        wrong in its connection tracking: no TCP of a guest would pass. Nova has no option for it.
+        """
+        return self.ctx.layout.etc / "libvirt/bin"
 
     def folders(self) -> dict[Path, str]:
-        return {source: "root" for source, _ in self.binds() if source.name == "libvirt"} | {self._usr: "root"}
+        return {source: "root" for source, _ in self.binds() if source.name == "libvirt"}
 
     @property
     def uri(self) -> str:
@@ -95,27 +99,29 @@ max_core = 0
 """,
             ),
             File(
-                etc / QEMU.name,
+                self._programs() / QEMU.name,
                 f"""#!/bin/sh
 # Written by skerry: guests must not leave checksums to a userspace switch that does not fill them in.
-exec {self._usr}/bin/{QEMU.name} -global virtio-net-device.csum=off "$@"
+exec {QEMU} -global virtio-net-device.csum=off "$@"
 """,
                 executable=True,
             ),
+            File(self._no_kvm, "", roots=True),
             File(etc / "virtlogd.conf", "# Written by skerry.\nmax_size = 1048576\nmax_backups = 1\n"),
         ]
 
     def services(self) -> list[Service]:
         run = self.ctx.layout.run / "libvirt"
         files = tuple(self.files())
+        path = {"PATH": f"{self._programs()}:/usr/sbin:/usr/bin:/sbin:/bin"} if datapath() == "netdev" else {}
         log = Service(
             "virtlogd",
             ("/usr/sbin/virtlogd",),
             UnixProbe(run / "virtlogd-sock"),
             title="consoles' logs (virtlogd)",
             user="root",
-            binds=self.binds(),
-            files=(files[3],),
+            binds=self.binds()[:6],
+            files=(files[4],),
             after=("packages",),
             cost=0.2,
         )
@@ -126,9 +132,9 @@ exec {self._usr}/bin/{QEMU.name} -global virtio-net-device.csum=off "$@"
             title=self.title,
             user="root",
             binds=self.binds(),
-            env=OpenVSwitch(self.ctx).environment(),
+            env={**OpenVSwitch(self.ctx).environment(), **path},
             files=files[:3],
-            after=("packages", "start:virtlogd", "start:ovsdb"),
+            after=("packages", "hypervisor", "start:virtlogd", "start:ovsdb"),
             keeps_children=True,
             cost=1.0,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skerry.cloud.context import Context
+from skerry.cloud.service import SERVICE_USER
 from skerry.cloud.steps import Change, Step
 
 QEMU = "/usr/bin/qemu-system-x86_64"
@@ -71,9 +73,14 @@ def probe(seconds: float = 5.0) -> Verdict:
         return Verdict("qemu", "this machine has no /dev/kvm")
     with tempfile.TemporaryDirectory(prefix="skerry-kvm-") as folder:
         disk, serial = Path(folder, "disk"), Path(folder, "serial")
+        shutil.chown(folder, SERVICE_USER)
+        serial.touch()
+        shutil.chown(serial, SERVICE_USER)
         disk.write_bytes(BOOT_SECTOR.ljust(510, b"\0") + b"\x55\xaa")
-        argv = [QEMU, "-accel", "kvm", "-machine", "pc", "-m", "32", "-nodefaults", "-display", "none", "-no-reboot"]
-        argv += ["-drive", f"file={disk},format=raw,if=ide,readonly=off", "-serial", f"file:{serial}"]
+        # As the user that guests run as: he may lack the right to use the device.
+        argv = ["setpriv", f"--reuid={SERVICE_USER}", f"--regid={SERVICE_USER}", "--init-groups"]
+        argv += [QEMU, "-accel", "kvm", "-machine", "pc", "-m", "32", "-nodefaults", "-display", "none", "-no-reboot"]
+        argv += ["-drive", f"file={disk},format=raw,if=floppy,readonly=on", "-serial", f"file:{serial}"]
         argv += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
         try:
             guest = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

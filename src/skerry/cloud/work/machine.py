@@ -51,6 +51,8 @@ class Machine(Step):
                 + ["--home-dir", home, SERVICE_USER]
             )
             self.ctx.transport.write(self.ctx.layout.state / "made-user", "")
+            if _group_exists("kvm"):
+                self.ctx.transport.run(["usermod", "--append", "--groups", "kvm", SERVICE_USER])
         for path, owner in self.folders.items():
             mode = 0o755 if path in self.ctx.layout.folders() else 0o750
             self.ctx.transport.make_folder(path, mode=mode, owner=owner)
@@ -58,6 +60,10 @@ class Machine(Step):
                 shutil.chown(path, "root", SERVICE_USER)
         if not self.ctx.secrets.saved:
             self.ctx.secrets.save()
+
+
+def _group_exists(name: str) -> bool:
+    return any(entry.gr_name == name for entry in grp.getgrall())
 
 
 def _user_exists() -> bool:

@@ -1,0 +1,208 @@
+"""The examination: the services first, then all checks at the same time, each with a limit."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import psutil
+
+from skerry.cloud.context import Context
+from skerry.cloud.converge import services
+from skerry.cloud.doctor.agents import ComputeAlive, HostsUsable, MetadataProxies, NetworkAgentsAlive
+from skerry.cloud.doctor.base import ORDER, CannotLook, Check, Finding, Patient, Vital
+from skerry.cloud.doctor.broker import BrokerAlarms, BrokerLogin, QueuesRead
+from skerry.cloud.doctor.database import DatabaseAccounts, DatabaseConnections
+from skerry.cloud.doctor.files import PrivateFiles, ValidOptions
+from skerry.cloud.doctor.hypervisor import GuestsKnown, HypervisorAnswers, HypervisorFit
+from skerry.cloud.doctor.machine import Clock, DiskSpace, LeftOvers, Memory, PortsOwn
+from skerry.cloud.doctor.network import ForwardingAllowed, HostNetwork
+from skerry.cloud.doctor.servers import ServersInError
+from skerry.cloud.doctor.services import ServicesSteady, ServicesUp, ServicesUpToDate
+from skerry.cloud.service import Service
+from skerry.cloud.supervise import Process
+from skerry.common.errors import NotFoundError
+
+CHECKS: tuple[Check, ...] = (
+    ServicesUp(),
+    ServicesSteady(),
+    ServicesUpToDate(),
+    BrokerLogin(),
+    BrokerAlarms(),
+    QueuesRead(),
+    DatabaseConnections(),
+    DatabaseAccounts(),
+    ComputeAlive(),
+    HostsUsable(),
+    NetworkAgentsAlive(),
+    MetadataProxies(),
+    HypervisorAnswers(),
+    GuestsKnown(),
+    HypervisorFit(),
+    DiskSpace(),
+    Memory(),
+    Clock(),
+    PortsOwn(),
+    LeftOvers(),
+    HostNetwork(),
+    ForwardingAllowed(),
+    PrivateFiles(),
+    ValidOptions(),
+    ServersInError(),
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one check went; ``unable`` says why it could not look."""
+
+    check: str
+    seconds: float
+    unable: str | None = None
+
+
+@dataclass
+class Report:
+    """What an examination found, the worst first, and what ``--fix`` did."""
+
+    findings: list[Finding]
+    looks: list[Look]
+    seconds: float
+    done: list[str] = field(default_factory=list)
+
+    @property
+    def healthy(self) -> bool:
+        """Notes alone are no illness."""
+        return all(finding.severity == "note" for finding in self.findings)
+
+    def to_json(self) -> str:
+        data = {
+            "healthy": self.healthy,
+            "seconds": round(self.seconds, 1),
+            "findings": [finding.to_dict() for finding in self.findings],
+            "checks": [look.__dict__ for look in self.looks],
+            "done": self.done,
+        }
+        return json.dumps(data, indent=2)
+
+    def render(self) -> str:
+        lines: list[str] = [f"did: {text}" for text in self.done]
+        lines += [""] if self.done else []
+        for finding in self.findings:
+            lines.append(f"{finding.severity.upper():<8} {finding.what}")
+            lines += [f"           {text}" for text in finding.evidence]
+            if finding.remedy:
+                mend = "  ('skerry doctor --fix' does it)" if finding.fix else ""
+                lines.append(f"    to do: {finding.remedy}{mend}")
+            lines.append("")
+        lines += [f"not looked at: {look.check} ({look.unable})" for look in self.looks if look.unable]
+        looked = sum(not look.unable for look in self.looks)
+        wrong = sum(finding.severity != "note" for finding in self.findings)
+        verdict = "nothing is wrong" if not wrong else f"{wrong} thing{'s are' if wrong > 1 else ' is'} wrong"
+        lines.append(f"{looked} of {len(self.looks)} checks looked, in {self.seconds:.1f} s: {verdict}.")
+        return "\n".join(lines)
+
+
+def examine(root: Path | str, *, fix: bool = False, checks: Sequence[Check] = CHECKS) -> Report:
+    """Look at the cloud under ``root``; with ``fix`` do what is safe, and look again.
+
+    Raises ConfigError for a wrong cloud.toml, NotFoundError when there is no cloud.
+    """
+    begun = time.monotonic()
+    ctx = Context.at(root)
+    if not ctx.layout.state.is_dir() or not ctx.layout.cloud_toml.exists():
+        raise NotFoundError(f"There is no cloud under {ctx.layout.root}.", remedy="Bring one up: sudo ./skerry up")
+    findings, looks = _look(ctx, checks)
+    done: list[str] = []
+    if fix and any(finding.fix for finding in findings):
+        done = [_mend(finding) for finding in findings if finding.fix]
+        _settle(ctx)
+        findings, looks = _look(ctx, checks)
+    findings.sort(key=lambda finding: ORDER[finding.severity])
+    return Report(findings, looks, time.monotonic() - begun, done)
+
+
+def _mend(finding: Finding) -> str:
+    assert finding.fix is not None
+    try:
+        return finding.fix()
+    except Exception as error:  # one fix that fails must not keep the others from being tried
+        return f"could not mend '{finding.what}': {error}"
+
+
+def _settle(ctx: Context, seconds: float = 60.0) -> None:
+    """Wait for services that were just started, so that the second look sees what came of it."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not any(vital.lack for vital in take_vitals(ctx).values()):
+            return
+        time.sleep(1)
+
+
+def _look(ctx: Context, checks: Sequence[Check]) -> tuple[list[Finding], list[Look]]:
+    vitals = take_vitals(ctx)
+    patient = Patient(ctx, vitals, ctx.supervisor.running())
+    with ThreadPoolExecutor(8, thread_name_prefix="check") as pool:
+        results = list(pool.map(lambda check: _bounded(check, patient), checks))
+    findings = [finding for found, _ in results for finding in found]
+    return findings, [look for _, look in results]
+
+
+def take_vitals(ctx: Context) -> dict[str, Vital]:
+    """Every service with its process and what its probe misses; the probes ask at the same time."""
+    processes = ctx.supervisor.processes()
+
+    def vital(service: Service) -> Vital:
+        process = processes.get(service.name, Process(service.name, "stopped"))
+        lack = service.ready.missing(process.pid) if process.pid else "it does not run"
+        return Vital(service, process, lack, _is_stopped(process.pid))
+
+    every = services(ctx)
+    with ThreadPoolExecutor(8, thread_name_prefix="vital") as pool:
+        return {vital.service.name: vital for vital in pool.map(vital, every)}
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return bool(pid) and psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _bounded(check: Check, patient: Patient) -> tuple[list[Finding], Look]:
+    """What one check finds within its limit; a thread that hangs is left behind."""
+    begun = time.monotonic()
+    if not patient.supervised and not check.when_down:
+        return [], Look(check.name, 0.0, "the cloud is down")
+    lack = patient.lacks(check.needs)
+    if lack:
+        return [], Look(check.name, 0.0, lack)
+    found: list[Finding] = []
+    unable: list[str] = []
+
+    def work() -> None:
+        try:
+            found.extend(_named(check, check.findings(patient)))
+        except CannotLook as reason:
+            unable.append(str(reason))
+        except Exception as error:  # a check that breaks is one that could not look
+            said = str(error).splitlines()
+            unable.append(f"{type(error).__name__}: {said[0][:160] if said else ''}")
+
+    thread = threading.Thread(target=work, name=f"doctor-{check.name}", daemon=True)
+    thread.start()
+    thread.join(check.seconds)
+    seconds = round(time.monotonic() - begun, 2)
+    if thread.is_alive():
+        return [], Look(check.name, seconds, f"no answer within {check.seconds:.0f} s")
+    return list(found), Look(check.name, seconds, unable[0] if unable else None)
+
+
+def _named(check: Check, findings: Iterable[Finding]) -> Iterable[Finding]:
+    for finding in findings:
+        yield replace(finding, check=check.name, remedy=finding.remedy or check.remedy)
