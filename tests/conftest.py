@@ -58,7 +58,7 @@ def machine() -> Callable[[str], object]:
 
 @pytest.fixture(scope="session")
 def within() -> Callable[[float, str, Callable[[], object]], object]:
-    """``within(SECONDS, WHAT, PROBE)``: the first true result of the probe, or a failure after the deadline."""
+    """``within(SECONDS, WHAT, PROBE)``: the first true result of the probe, or a failure when it is late."""
 
     def wait(deadline: float, what: str, probe: Callable[[], T]) -> T:
         begun = time.monotonic()
