@@ -33,9 +33,9 @@ def run(args: argparse.Namespace) -> int:
     words = list(args.passed)
     wanted = [word for word in words if word in PARTS]
     chosen = [str(checkout / "tests" / part) for part in PARTS if part in wanted]
-    for path in chosen:
-        if not Path(path).is_dir():
-            raise NotFoundError(f"There is no folder {path}.")
+    for folder in chosen:
+        if not Path(folder).is_dir():
+            raise NotFoundError(f"There is no folder {folder}.")
     others = [word for word in words if word not in PARTS]
     if not chosen and not any(is_path(word) for word in others):
         chosen = [str(path) for part in PARTS if (path := checkout / "tests" / part).is_dir()]
@@ -71,10 +71,9 @@ def say(text: str) -> None:
 
 
 def prepare() -> None:
-    """Install what the tests need of the operating system; where that fails, tests that miss it skip or say so."""
-    ctx = Context.at(
-        KEEPS
-    )  # not a cloud: packages are the machine's, and its cache keeps what clouds are given
+    """Install and download what the tests need; where that fails, tests that miss it skip or say so."""
+    # Not a cloud: packages are the machine's, and its cache is what the tests' clouds are given.
+    ctx = Context.at(KEEPS)
     parts = roles(ctx)
     packages = [*PACKAGES, *(name for role in parts for name in role.packages)]
     steps: list[Step] = [

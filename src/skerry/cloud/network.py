@@ -109,9 +109,19 @@ class HostSide(Step):
     def undo(self) -> None:
         """Take the wire, the NAT and the forwarding away again (forwarding as it was before)."""
         self.remove_translation()
-        self.ctx.transport.run(["ip", "link", "delete", self.INSIDE], check=False)
+        for link in (self.INSIDE, *self._left_by_switch()):
+            self.ctx.transport.run(["ip", "link", "delete", link], check=False)
         saved = self.ctx.layout.state / "ip_forward.before"
         before = self.ctx.transport.read(saved)
         if before is not None:
             FORWARDING.write_text(before)
             self.ctx.transport.remove(saved)
+
+    def _left_by_switch(self) -> list[str]:
+        """Devices that a userspace switch leaves to the kernel when it ends: its bridges' and its datapath's own."""
+        query = ["Open_vSwitch", {"op": "select", "table": "Bridge", "where": [], "columns": ["name", "datapath_type"]}]
+        database = self.ctx.layout.state / "ovs/conf.db"
+        shown = self.ctx.transport.run(["ovsdb-tool", "query", str(database), json.dumps(query)], check=False)
+        rows = json.loads(shown.stdout)[0]["rows"] if shown.returncode == 0 else []
+        bridges = [str(row["name"]) for row in rows if row["datapath_type"] == "netdev"]
+        return [*bridges, "ovs-netdev"] if bridges else []

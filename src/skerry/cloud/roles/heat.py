@@ -24,6 +24,7 @@ class Heat(OpenStackRole):
         return {
             "DEFAULT": {
                 **self.logging(),
+                **self.stopping(),
                 "transport_url": self.transport_url(),
                 "host": self.ctx.host.name,
                 "heat_metadata_server_url": self.ctx.url(ports.HEAT_CFN),

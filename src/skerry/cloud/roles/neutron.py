@@ -48,6 +48,7 @@ class Neutron(OpenStackRole):
         return {
             "DEFAULT": {
                 **self.logging(),
+                **self.stopping(),
                 "core_plugin": "ml2",
                 "service_plugins": ["ovn-router", "qos", "trunk"],
                 "transport_url": self.transport_url(),

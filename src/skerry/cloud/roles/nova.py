@@ -43,6 +43,7 @@ class Nova(OpenStackRole):
         return {
             "DEFAULT": {
                 **self.logging(),
+                **self.stopping(),
                 "transport_url": self.transport_url(),
                 "host": self.ctx.host.name,
                 "my_ip": self.ctx.host.address,

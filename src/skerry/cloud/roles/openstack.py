@@ -92,6 +92,10 @@ class OpenStackRole(Role):
     def logging(self) -> dict[str, object]:
         return {"use_stderr": True, "debug": False}
 
+    def stopping(self) -> dict[str, object]:
+        """For services that are not APIs: how long they may finish what they are at (seconds)."""
+        return {"graceful_shutdown_timeout": 5}
+
     def transport_url(self) -> str:
         return f"rabbit://openstack:{self.ctx.secrets['rabbitmq']}@127.0.0.1:{ports.RABBITMQ}//"
 

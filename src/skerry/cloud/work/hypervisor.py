@@ -14,6 +14,7 @@ from skerry.cloud.context import Context
 from skerry.cloud.service import SERVICE_USER
 from skerry.cloud.steps import Change, Step
 
+KVM = Path("/dev/kvm")
 QEMU = "/usr/bin/qemu-system-x86_64"
 # A boot sector that writes "SKERRY" to the first serial port and ends QEMU: the smallest guest that proves a boot.
 #   xor ax,ax; mov ds,ax; mov si,0x7c17; mov dx,0x3f8; next: lodsb; test al,al; jz end; out dx,al; jmp next
@@ -67,18 +68,31 @@ class Hypervisor(Step):
         self.ctx.transport.write(self._path, json.dumps(data, indent=1) + "\n")
 
 
-def probe(seconds: float = 5.0) -> Verdict:
-    """Boot a guest of 512 bytes with KVM and wait at most ``seconds`` for what it writes to its serial port."""
-    if not Path("/dev/kvm").exists():
+def probe() -> Verdict:
+    """Boot a tiny guest with KVM, as the user that guests run as.
+
+    Where no udev has given the device to the group kvm, that is done here, but only if it is of any use.
+    """
+    if not KVM.exists():
         return Verdict("qemu", "this machine has no /dev/kvm")
+    verdict = boot(SERVICE_USER)
+    if "Permission denied" in verdict.reason:
+        verdict = boot("root")
+        if verdict.virt_type == "kvm":
+            shutil.chown(KVM, "root", SERVICE_USER)
+            KVM.chmod(0o660)
+    return verdict
+
+
+def boot(user: str, seconds: float = 5.0) -> Verdict:
+    """Boot a guest of 512 bytes with KVM and wait at most ``seconds`` for what it writes to its serial port."""
     with tempfile.TemporaryDirectory(prefix="skerry-kvm-") as folder:
         disk, serial = Path(folder, "disk"), Path(folder, "serial")
-        shutil.chown(folder, SERVICE_USER)
+        shutil.chown(folder, user)
         serial.touch()
-        shutil.chown(serial, SERVICE_USER)
+        shutil.chown(serial, user)
         disk.write_bytes(BOOT_SECTOR.ljust(510, b"\0") + b"\x55\xaa")
-        # As the user that guests run as: he may lack the right to use the device.
-        argv = ["setpriv", f"--reuid={SERVICE_USER}", f"--regid={SERVICE_USER}", "--init-groups"]
+        argv = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
         argv += [QEMU, "-accel", "kvm", "-machine", "pc", "-m", "32", "-nodefaults", "-display", "none", "-no-reboot"]
         argv += ["-drive", f"file={disk},format=raw,if=floppy,readonly=on", "-serial", f"file:{serial}"]
         argv += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]

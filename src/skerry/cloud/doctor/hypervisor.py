@@ -1,0 +1,113 @@
+"""libvirt and QEMU: they answer, know the same guests as nova, and are recent enough."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from skerry.cloud.context import Context
+from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient
+from skerry.cloud.roles.libvirt import Libvirt
+from skerry.cloud.work.hypervisor import Hypervisor
+from skerry.common.errors import CommandError
+
+SAFE_QEMU = (9, 0)
+# States in which nova has no domain on the host, or is about to make or remove one.
+WITHOUT_DOMAIN = {"ERROR", "BUILD", "SHELVED", "SHELVED_OFFLOADED", "DELETED", "SOFT_DELETED", "MIGRATING", "RESIZE"}
+
+
+def virsh(ctx: Context, *words: str) -> str:
+    """What virsh prints, asked of this cloud's own libvirt. Raises CommandError."""
+    return ctx.transport.run(["virsh", "--connect", Libvirt(ctx).uri, "-q", *words], timeout=15).stdout
+
+
+class HypervisorAnswers(Check):
+    """libvirt answers, through its API and not just its socket."""
+
+    name = "hypervisor-answers"
+    message = "Without libvirt nova can neither start nor stop a server; those that run go on."
+    remedy = "Restart libvirtd; running guests are not touched."
+
+    def findings(self, patient: Patient) -> Iterable[Finding]:
+        try:
+            virsh(patient.ctx, "list")
+        except CommandError as error:
+            vital = patient.vitals["libvirtd"]
+
+            def restart() -> str:
+                patient.ctx.supervisor.start(vital.service)
+                return "restarted libvirtd"
+
+            yield Finding("error", "libvirt does not answer", (str(error.args[2]),), fix=None if vital.stopped else restart)
+
+
+class GuestsKnown(Check):
+    """nova and libvirt know the same servers."""
+
+    name = "guests-known"
+    message = "A server that only one of nova and libvirt knows is lost, or was left behind."
+    needs = ("keystone", "nova-api", "libvirtd")
+    seconds = 30.0
+
+    def findings(self, patient: Patient) -> Iterable[Finding]:
+        try:
+            domains = dict(reversed(line.split()) for line in virsh(patient.ctx, "list", "--all", "--uuid", "--name").splitlines() if line.strip())
+        except (CommandError, ValueError) as error:
+            raise CannotLook(str(error)) from None
+        by_id = {uuid: name for name, uuid in domains.items()}
+        servers = {
+            server.id: (server.name, server.status)
+            for server in patient.ctx.api.compute.servers(all_projects=True)
+            if server.compute_host in (patient.ctx.host.name, None)
+        }
+        yield from strangers(by_id, servers)
+
+
+def strangers(domains: Mapping[str, str], servers: Mapping[str, tuple[str, str]]) -> Iterable[Finding]:
+    """Findings for domains (id -> name) without a server, and servers (id -> name, status) without a domain."""
+    for uuid, name in domains.items():
+        if uuid not in servers:
+            yield Finding(
+                "warning",
+                f"libvirt has a guest {name} that nova does not know",
+                (f"domain {uuid}",),
+                f"It takes memory for nobody. If it is nobody's: virsh destroy and undefine {name}.",
+            )
+    for uuid, (name, status) in servers.items():
+        if uuid not in domains and status not in WITHOUT_DOMAIN:
+            yield Finding(
+                "error",
+                f"server {name} is {status} for nova, but libvirt has no such guest",
+                (f"server {uuid}",),
+                f"A hard reboot makes it anew from its disk: skerry openstack server reboot --hard {uuid}",
+            )
+
+
+class HypervisorFit(Check):
+    """QEMU is recent enough for what it has to do."""
+
+    name = "hypervisor-fit"
+    message = "QEMU before 9.0 can damage a busy guest's memory in live migration, when it translates (TCG)."
+    needs = ("libvirtd",)
+
+    def findings(self, patient: Patient) -> Iterable[Finding]:
+        try:
+            told = virsh(patient.ctx, "version")
+        except CommandError as error:
+            raise CannotLook(str(error.args[2])) from None
+        kind = Hypervisor.decided(patient.ctx)
+        yield from fitness(told, kind, Hypervisor.reason(patient.ctx))
+
+
+def fitness(told: str, virt_type: str, reason: str) -> Iterable[Finding]:
+    """Findings from what ``virsh version`` told and the verdict on KVM."""
+    match = re.search(r"hypervisor: QEMU (\d+)\.(\d+)\S*", told)
+    if match and virt_type == "qemu" and (int(match[1]), int(match[2])) < SAFE_QEMU:
+        yield Finding(
+            "warning",
+            f"QEMU {match[1]}.{match[2]} translates guests (TCG), and its live migration damages busy ones",
+            (match[0],),
+            "Do not migrate running servers; install QEMU 9.0 or newer (Debian 12: bookworm-backports), then 'skerry up'.",
+        )
+    if virt_type == "qemu":
+        yield Finding("note", "guests run translated (TCG), several times slower than with KVM", (reason,))

@@ -1,0 +1,197 @@
+"""The machine under the cloud: disk, memory, clock, ports, processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pymysql
+
+from skerry.cloud.doctor.base import Check, Finding, Patient
+from skerry.cloud.preflight import PortsFree
+from skerry.cloud.work.database import connect
+
+GIB = 2**30
+CLOCKS = ("chronyd", "ntpd", "systemd-timesyncd", "openntpd", "systemd-timesyn")
+_KILLED = re.compile(r"(?:Out of memory|Memory cgroup out of memory): Killed process (\d+) \((\S+?)\)")
+
+
+class DiskSpace(Check):
+    """There is room where the cloud writes."""
+
+    name = "disk-space"
+    message = "A full disk stops the database, the broker and every guest that writes."
+    when_down = True
+
+    def findings(self, patient: Patient) -> Iterable[Finding]:
+        layout, seen = patient.ctx.layout, set()
+        for place in (layout.state, layout.log, layout.cache, layout.run):
+            if not place.exists() or place.stat().st_dev in seen:
+                continue
+            seen.add(place.stat().st_dev)
+            usage, inodes = shutil.disk_usage(place), os.statvfs(place)
+            share = inodes.f_favail / inodes.f_files if inodes.f_files else 1.0
+            yield from room(place, usage.free, usage.total, share)
+
+
+def room(place: Path, free: int, total: int, inodes: float) -> Iterable[Finding]:
+    """Findings for a file system with ``free`` of ``total`` bytes, and a share of its inodes, left."""
+    remedy = "Delete servers, images or snapshots that nobody needs, or give the file system more room."
+    small = total < 4 * GIB  # /run is small by nature
+    if free < (0.03 * total if small else 1 * GIB):
+        yield Finding("error", f"the disk is full: {free / GIB:.2f} GiB are left at {place}", remedy=remedy)
+    elif free < (0.1 * total if small else min(5 * GIB, 0.1 * total)):
+        yield Finding("warning", f"the disk is almost full: {free / GIB:.1f} GiB are left at {place}", remedy=remedy)
+    if inodes < 0.03:
+        yield Finding("error", f"{inodes:.0%} of the inodes are left at {place}", remedy="Find the folder with the many files there.")
+
+
+class Memory(Check):
+    """There is memory left, and the kernel has not ended anyone for want of it."""
+
+    name = "memory"
+    message = "With no memory left the kernel ends the largest process: a guest, or the database."
+    when_down = True
+
+    def findings(self, patient: Patient) -> Iterable[Finding]:
+        free = psutil.virtual_memory()
+        if free.available < 300 * 2**20:
+            yield Finding(
+                "error" if free.available < 100 * 2**20 else "warning",
+                f"{free.available / 2**20:.0f} MiB of {free.total / GIB:.1f} GiB of memory are left",
+                _largest(),
+                "Stop or delete a server, or give the machine more memory.",
+            )
+        shown = patient.ctx.transport.run(["dmesg"], check=False, timeout=10)
+        for text in killed(shown.stdout.splitlines()):
+            yield Finding("warning", f"the kernel ended {text} for want of memory", remedy="Give the machine more memory.")
+
+
+def killed(lines: Sequence[str]) -> list[str]:
+    """Processes that the kernel's log says it ended for want of memory, the last three."""
+    found = [f"{match[2]} (process {match[1]})" for line in lines if (match := _KILLED.search(line))]
+    return found[-3:]
+
+
+def _largest() -> tuple[str, ...]:
+    rows = [p.info for p in psutil.process_iter(["name", "pid", "memory_info"]) if p.info["memory_info"]]
+    rows.sort(key=lambda row: -row["memory_info"].rss)
+    return tuple(f"{row['name']} ({row['pid']}): {row['memory_info'].rss / 2**20:.0f} MiB" for row in rows[:3])
+
+
+class Clock(Check):
+    """The clock has not jumped since the services began, and somebody keeps it right."""
+
+    name = "clock"
+    message = "Heartbeats and tokens are judged by the clock: after a jump back the dead look alive, and tokens are invalid."
+    remedy = "Set the clock right, then restart what counts by it: 'skerry down' and 'skerry up'."
+
+    def findings(self, patient: Patient) -> Iterable[Finding]:
+        began = [(v.process.since, v.process.pid) for v in patient.vitals.values() if v.process.pid and v.process.since]
+        jumps = []
+        for since, pid in began:
+            try:
+                # The kernel counts in ticks since the boot: put on today's clock, a start moves with the clock.
+                jumps.append(psutil.Process(pid).create_time() - since)
+            except psutil.NoSuchProcess:
+                continue
+        yield from jumped(jumps)
+        vital = patient.vitals.get("mariadb")
+        if vital and vital.process.pid:
+            yield from self._heartbeats(patient)
+        names = {process.info["name"] for process in psutil.process_iter(["name"])}
+        if not names & set(CLOCKS):
+            yield Finding("note", "nobody keeps the clock of this machine (no NTP)", remedy="On a machine that stays up: apt-get install chrony.")
+
+    def _heartbeats(self, patient: Patient) -> Iterable[Finding]:
+        try:
+            with connect(patient.ctx, database="nova") as root, root.cursor() as cursor:
+                cursor.execute("select max(updated_at), utc_timestamp() from services where deleted = 0")
+                last, now = cursor.fetchone()
+                cursor.execute("select unix_timestamp(now(6))")
+                difference = float(cursor.fetchone()[0]) - time.time()
+        except pymysql.err.MySQLError:
+            return  # other checks say what is wrong with the database
+        if abs(difference) > 2:
+            yield Finding("error", f"the database's clock differs from this machine's by {difference:+.0f} s")
+        if last is not None and (last - now).total_seconds() > 30:
+            yield Finding("error", f"nova has heartbeats from the future ({last} UTC): the clock was set back")
+
+
+def jumped(jumps: Sequence[float]) -> Iterable[Finding]:
+    """A finding when starts of processes and the clock disagree (seconds, positive: the clock went forward)."""
+    if not jumps:
+        return
+    middle = sorted(jumps)[len(jumps) // 2]
+    if abs(middle) > 10:
+        way = "forward" if middle > 0 else "back"
+        yield Finding("warning", f"the clock was set {way} by about {abs(middle):.0f} s while the services ran")
+
+
+class PortsOwn(Check):
+    """The cloud's ports are the cloud's."""
+
+    name = "ports"
+    message = "Another program has a port that a service of the cloud needs."
+    remedy = PortsFree.remedy
+    when_down = True
+
+    def findings(self, patient: Patient) -> Iterable[Finding]:
+        problem = PortsFree().problem(patient.ctx)
+        if problem:
+            yield Finding("error", problem)
+
+
+class LeftOvers(Check):
+    """Nothing is left of services' earlier lives."""
+
+    name = "left-overs"
+    message = "What an earlier run of a service left behind may hold its port, its lock or its queue."
+
+    def findings(self, patient: Patient) -> Iterable[Finding]:
+        prefix = f"SKERRY_SERVICE={patient.ctx.layout.etc}/services/".encode()
+        kept = {name for name, vital in patient.vitals.items() if vital.service.keeps_children}
+        starts: dict[str, float] = {}
+        for name, vital in patient.vitals.items():
+            if vital.process.pid:
+                try:
+                    starts[name] = psutil.Process(vital.process.pid).create_time()
+                except psutil.NoSuchProcess:
+                    continue
+        for pid in psutil.pids():
+            name = service_of(pid, prefix)
+            if name is None or name in kept or (name in patient.vitals and name not in starts):
+                continue
+            try:
+                process = psutil.Process(pid)
+                old = name not in starts or process.create_time() < starts[name] - 2
+                if not old or process.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                what = f"process {pid} ({process.name()}) is left of an earlier run of {name}"
+            except psutil.NoSuchProcess:
+                continue
+            remedy = f"End it: kill {pid}."
+            yield Finding("warning", what, fix=partial(_end, pid, name), remedy=remedy)
+
+
+def service_of(pid: int, prefix: bytes) -> str | None:
+    """The service that a process belongs to, by the mark in its environment; None for all others."""
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    mine = next((value for value in variables if value.startswith(prefix)), None)
+    return mine[len(prefix) :].decode().removesuffix(".json") if mine else None
+
+
+def _end(pid: int, name: str) -> str:
+    process = psutil.Process(pid)
+    process.terminate()
+    psutil.wait_procs([process], timeout=5)
+    return f"ended process {pid}, left of {name}"
