@@ -1,0 +1,37 @@
+"""Run on the machine: kill -9 one service and print, as JSON, how long its probe was not content.
+
+Arguments: the root folder, the service, and how many seconds to wait at most.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+
+from skerry.cloud.context import Context
+from skerry.cloud.converge import services
+
+
+def main(root: str, name: str, patience: float) -> None:
+    ctx = Context.at(root)
+    service = next(service for service in services(ctx) if service.name == name)
+    old = ctx.supervisor.process(name).pid
+    before = service.ready.missing(old) if old else "it does not run"
+    if before:
+        print(json.dumps({"before": before}))
+        return
+    os.kill(old, signal.SIGKILL)
+    begun = time.monotonic()
+    lack: str | None = "it has not started again"
+    while lack and (waited := time.monotonic() - begun) < patience:
+        pid = ctx.supervisor.process(name).pid
+        lack = service.ready.missing(pid) if pid and pid != old else "it has not started again"
+        time.sleep(0.1)
+    print(json.dumps({"before": None, "seconds": round(waited, 1), "lack": lack}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))

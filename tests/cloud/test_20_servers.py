@@ -1,0 +1,160 @@
+"""What users do with servers. Each test leaves the cloud as it found it."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.parse
+import urllib.request
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import websocket
+
+if TYPE_CHECKING:
+    from conftest import Cloud, Servers, Within
+
+
+def test_second_server_is_reached_on_the_private_network(cloud: Cloud, servers: Servers) -> None:
+    second = servers("second")
+    cloud.guest_reaches(cloud.address(second))
+
+
+def test_delete_leaves_nothing(cloud: Cloud, servers: Servers, within: Within) -> None:
+    before = cloud.switch_ports()
+    server = servers("short-lived")
+    domain = str(cloud.api.compute.get_server(server.id).instance_name or "")
+    folder = cloud.root / "var/lib/skerry/nova/instances" / server.id
+    ports = [port.id for port in cloud.api.network.ports(device_id=server.id)]
+    assert folder.is_dir() and len(ports) == 1
+    assert domain in cloud.virsh("list", "--name")
+    taps = cloud.switch_ports() - before
+    assert taps, "the server has a port in the switch"
+    servers.delete(server)
+    assert list(cloud.api.network.ports(device_id=server.id)) == []
+    within(30, "the domain is gone", lambda: server.id not in cloud.virsh("list", "--all", "--uuid"))
+    within(30, "the disk's folder is gone", lambda: not folder.exists())
+    within(30, "its ports in the switch are gone", lambda: not taps & cloud.switch_ports())
+    links = {link["ifname"] for link in json.loads(cloud.host.run(["ip", "-j", "link"]).stdout)}
+    assert not [tap for tap in taps if tap in links and tap.startswith("tap")]
+
+
+def test_security_group_blocks_and_opens(cloud: Cloud, servers: Servers, within: Within) -> None:
+    network = cloud.api.network
+    group = network.create_security_group(name="closed")
+    servers.undo.append(lambda: network.delete_security_group(group))
+    server = servers("guarded", security_groups=[{"name": "closed"}])
+    address = str(servers.float(server).floating_ip_address)
+    console = lambda: cloud.api.compute.get_server_console_output(server)["output"]  # noqa: E731
+    within(120, "the guest's SSH server runs", lambda: "skerry-tiny: ready" in console())
+    assert not cloud.accepts(address, 22), "nothing gets in before there is a rule"
+    rule = network.create_security_group_rule(
+        security_group_id=group.id, direction="ingress", protocol="tcp", port_range_min=22, port_range_max=22
+    )
+    within(15, "port 22 opens with the rule", lambda: cloud.accepts(address, 22))
+    network.delete_security_group_rule(rule)
+    within(15, "port 22 closes without the rule", lambda: not cloud.accepts(address, 22))
+
+
+def test_floating_address_moves(cloud: Cloud, servers: Servers, within: Within) -> None:
+    one, two = servers.begin("one"), servers.begin("two")
+    one, two = cloud.wait_status(one, "ACTIVE"), cloud.wait_status(two, "ACTIVE")
+    floating = servers.float(one)
+    address = str(floating.floating_ip_address)
+    assert cloud.ssh(address, "hostname") == "one"
+    network = cloud.api.network
+    network.update_ip(floating, port_id=next(iter(network.ports(device_id=two.id))).id)
+    within(
+        60,
+        "the address leads to the other server",
+        lambda: cloud.try_ssh(address, "hostname").stdout == "two\n",
+    )
+
+
+def test_three_servers_at_once(cloud: Cloud, servers: Servers) -> None:
+    three = [servers.begin(f"crowd-{number}") for number in range(3)]
+    for server in three:
+        cloud.guest_reaches(cloud.address(cloud.wait_status(server, "ACTIVE")))
+
+
+def test_config_drive(cloud: Cloud, servers: Servers) -> None:
+    server = servers("driven", config_drive=True, metadata={"colour": "grey"})
+    address = str(servers.float(server).floating_ip_address)
+    assert cloud.ssh(address, "hostname") == "driven"
+    command = "sudo mkdir -p /mnt/c && sudo mount -o ro -t iso9660 /dev/sr0 /mnt/c"
+    cloud.ssh(address, f"mountpoint -q /mnt/c || {{ {command}; }}")
+    facts = json.loads(cloud.ssh(address, "cat /mnt/c/openstack/latest/meta_data.json"))
+    assert facts["uuid"] == server.id
+    assert facts["meta"] == {"colour": "grey"}
+
+
+def test_novnc_token(cloud: Cloud) -> None:
+    console = cloud.api.compute.create_console(cloud.server("first"), console_type="novnc")
+    url = str(console["url"])
+    with urllib.request.urlopen(url, timeout=30) as page:
+        assert b"noVNC" in page.read()
+    parts = urllib.parse.urlsplit(url)
+    path = urllib.parse.parse_qs(parts.query)["path"][0]
+    link = _websocket(parts, path)
+    try:
+        assert link.recv()[:4] in (b"RFB ", "RFB ")
+    finally:
+        link.close()
+    stranger = re.sub(r"token=[0-9a-f]", "token=0", path)
+    stranger = stranger if stranger != path else re.sub(r"token=0", "token=1", path)
+    refused = None
+    with suppress(websocket.WebSocketException, OSError):
+        refused = _websocket(parts, stranger).recv()
+    assert not refused, "a token that nobody was given opens nothing"
+
+
+def test_serial_console(cloud: Cloud, within: Within) -> None:
+    console = cloud.api.compute.create_console(cloud.server("first"), console_type="serial")
+    link = websocket.create_connection(str(console["url"]), timeout=20, subprotocols=["binary"])
+    try:
+        heard: list[bytes] = []
+
+        def prompt() -> bool:
+            link.send_binary(b"\n")
+            part = link.recv()
+            heard.append(part if isinstance(part, bytes) else part.encode())
+            return b"login:" in b"".join(heard)
+
+        within(30, "the console asks for a login", prompt)
+    finally:
+        link.close()
+
+
+def _websocket(parts: urllib.parse.SplitResult, path: str) -> Any:
+    place = f"ws://{parts.netloc}/{path.lstrip('/')}"
+    return websocket.create_connection(
+        place, timeout=20, subprotocols=["binary"], origin=f"http://{parts.netloc}"
+    )
+
+
+def test_resize(cloud: Cloud, servers: Servers) -> None:
+    server = servers("grown")
+    address = str(servers.float(server).floating_ip_address)
+    small = int(cloud.ssh(address, "awk '/MemTotal/ {print $2}' /proc/meminfo"))
+    cloud.ssh(address, "echo kept | sudo tee /var/kept && sync")
+    compute = cloud.api.compute
+    compute.resize_server(server, compute.find_flavor("m1.tiny").id)
+    cloud.wait_status(server, "VERIFY_RESIZE")
+    compute.confirm_server_resize(server)
+    cloud.wait_status(server, "ACTIVE")
+    assert compute.get_server(server.id).flavor["original_name"] == "m1.tiny"
+    assert int(cloud.ssh(address, "awk '/MemTotal/ {print $2}' /proc/meminfo")) > small + 100_000
+    assert cloud.ssh(address, "cat /var/kept") == "kept"
+
+
+def test_snapshot_boots_as_another_server(cloud: Cloud, servers: Servers) -> None:
+    original = servers("original")
+    address = str(servers.float(original).floating_ip_address)
+    cloud.ssh(address, "echo from the original | sudo tee /var/kept && sync")
+    api = cloud.api
+    image = api.compute.create_server_image(original, name="snapshot", wait=True, timeout=180)
+    servers.undo.append(lambda: cloud.api.image.delete_image(image.id, ignore_missing=True))
+    assert api.image.get_image(image.id).status == "active"
+    copy = servers("copy", image_id=image.id)
+    place = str(servers.float(copy).floating_ip_address)
+    assert cloud.ssh(place, "hostname; cat /var/kept") == "copy\nfrom the original"

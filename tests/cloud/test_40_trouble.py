@@ -1,0 +1,102 @@
+"""Services that are killed, the cloud that is stopped, the plug that is pulled."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Cloud, Servers
+
+READY_AGAIN = 20  # seconds, by the promise of 'up'
+SERVICES = (
+    "mariadb",
+    "rabbitmq",
+    "memcached",
+    "haproxy",
+    "ovsdb",
+    "ovs-vswitchd",
+    "ovn-ovsdb",
+    "ovn-northd",
+    "ovn-controller",
+    "virtlogd",
+    "libvirtd",
+    "keystone",
+    "glance-api",
+    "placement",
+    "nova-api",
+    "nova-metadata",
+    "nova-conductor",
+    "nova-scheduler",
+    "nova-compute",
+    "nova-novncproxy",
+    "nova-serialproxy",
+    "neutron-api",
+    "neutron-rpc-server",
+    "neutron-periodic-workers",
+    "neutron-ovn-maintenance-worker",
+    "neutron-ovn-metadata-agent",
+    "horizon",
+)
+
+
+def test_every_service_is_killed_below(cloud: Cloud) -> None:
+    assert sorted(cloud.status()) == sorted(SERVICES)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_killed_service_is_ready_again(cloud: Cloud, name: str) -> None:
+    program = Path(__file__).with_name("ready_again.py")
+    argv = [sys.executable, str(program), str(cloud.root), name, str(READY_AGAIN)]
+    told = json.loads(cloud.host.run(argv, timeout=90).stdout)
+    assert told["before"] is None, f"{name} was not ready before the test"
+    assert told["lack"] is None, f"{name} is not ready {READY_AGAIN} s after a kill: {told['lack']}"
+
+
+def test_the_cloud_works_after_all_those_kills(cloud: Cloud, servers: Servers) -> None:
+    assert cloud.ssh(cloud.first, "hostname") == "first", "guests live on"
+    server = servers("afterwards")
+    address = str(servers.float(server).floating_ip_address)
+    assert cloud.ssh(address, "hostname") == "afterwards"
+    assert json.loads(cloud.run("up", "--json", timeout=300).stdout)["changed"] == []
+
+
+def leave_a_mark(cloud: Cloud, text: str) -> None:
+    cloud.ssh(cloud.first, f"echo {text} | sudo tee /var/mark && sync")
+
+
+def all_is_back(cloud: Cloud, text: str) -> None:
+    lacks = {name: service["lack"] for name, service in cloud.status().items() if not service["ready"]}
+    assert lacks == {}
+    assert cloud.server("first").status == "ACTIVE"
+    assert cloud.ssh(cloud.first, "hostname; cat /var/mark", deadline=120) == f"first\n{text}"
+
+
+@pytest.mark.timeout(900)
+def test_down_and_up(cloud: Cloud) -> None:
+    leave_a_mark(cloud, "before down")
+    cloud.run("down", timeout=180)
+    left = [process.name() for process in cloud.host.processes() if process.status() != psutil.STATUS_ZOMBIE]
+    assert left == [], "no process is left after 'down'"
+    cloud.up()
+    all_is_back(cloud, "before down")
+
+
+@pytest.mark.timeout(900)
+def test_the_pulled_plug(cloud: Cloud, servers: Servers) -> None:
+    leave_a_mark(cloud, "before the plug")
+    cloud.host.power_off()
+    cloud.host.power_on()
+    with cloud.host.network():  # a machine that boots has a network that is new
+        cloud.up()
+        all_is_back(cloud, "before the plug")
+        address = str(servers.float(server := servers("fresh")).floating_ip_address)
+        assert cloud.ssh(address, "hostname") == server.name
+        for undo in reversed(servers.undo):
+            undo()
+        servers.undo.clear()
