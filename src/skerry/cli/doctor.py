@@ -8,7 +8,9 @@ from skerry.cloud.doctor import examine
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--fix", action="store_true", help="do what is safe to do (restart what is dead, and the like)")
+    parser.add_argument(
+        "--fix", action="store_true", help="do what is safe to do (restart what is dead, and the like)"
+    )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 

@@ -18,7 +18,9 @@ VERBS = (
     "destroy",
     "logs",
     "openstack",
+    "verify",
     "ssh",
+    "doctor",
     "test",
 )
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from skerry.cloud.context import Context
 from skerry.cloud.doctor.base import Check, Finding, Patient
+from skerry.cloud.doctor.services import words
 
 LOGS = {"Controller": "ovn-controller", "Metadata": "neutron-ovn-metadata-agent"}
 
@@ -26,12 +26,11 @@ class ComputeAlive(Check):
         for agent in patient.ctx.api.compute.services():
             where = f"{agent.binary} on {agent.host}"
             if agent.state != "up":
-                said = patient.ctx.supervisor.last_line(agent.binary)
                 yield Finding(
                     "error",
                     f"{where} has not reported since {agent.updated_at}",
-                    (f"its log: {said}",) if said else (),
-                    f"Is it running, and the broker in reach? 'skerry logs {agent.binary}', then 'skerry up'.",
+                    words(patient.ctx, agent.binary),
+                    f"Does it run, and reach the broker? 'skerry logs {agent.binary}', then 'skerry up'.",
                 )
             elif agent.status != "enabled":
                 yield Finding(
@@ -52,18 +51,25 @@ class HostsUsable(Check):
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
         api = patient.ctx.api
-        alive = {s.host for s in api.compute.services(binary="nova-compute") if s.state == "up" and s.status == "enabled"}
+        alive = {
+            s.host
+            for s in api.compute.services(binary="nova-compute")
+            if s.state == "up" and s.status == "enabled"
+        }
         providers = {provider.name: provider.id for provider in api.placement.resource_providers()}
         for host in sorted(alive):
             if host not in providers:
-                yield Finding("error", f"host {host} has no inventory in placement: no server can go there",
-                              remedy="Look at 'skerry logs nova-compute' for 'placement', then 'skerry up'.")
+                yield Finding(
+                    "error",
+                    f"host {host} has no inventory in placement: no server can go there",
+                    remedy="Look at 'skerry logs nova-compute' for 'placement', then 'skerry up'.",
+                )
                 continue
             answer = api.placement.get(f"/resource_providers/{providers[host]}/traits", microversion="1.6")
             if "COMPUTE_STATUS_DISABLED" in answer.json().get("traits", ()):
                 yield Finding(
                     "error",
-                    f"host {host} is alive, but marked as disabled in placement: the scheduler passes it over",
+                    f"host {host} is alive, but disabled in placement: the scheduler passes it over",
                     ("nova-compute sets the mark when it loses libvirt, and clears it when libvirt is back",),
                     "Does libvirt answer? If it does, restart nova-compute: it clears the mark.",
                     partial(_restart, patient, "nova-compute"),
@@ -83,17 +89,20 @@ class NetworkAgentsAlive(Check):
         for agent in patient.ctx.api.network.agents():
             seen |= {kind for kind in LOGS if kind in agent.agent_type}
             if not agent.is_alive:
-                service = next((name for kind, name in LOGS.items() if kind in agent.agent_type), "ovn-controller")
-                said = patient.ctx.supervisor.last_line(service)
+                service = next(
+                    (name for kind, name in LOGS.items() if kind in agent.agent_type), "ovn-controller"
+                )
                 yield Finding(
                     "error",
                     f"{agent.agent_type} on {agent.host} is not alive (last seen {agent.last_heartbeat_at})",
-                    (f"{service}: {said}",) if said else (),
+                    words(patient.ctx, service),
                     f"Look at 'skerry logs {service}' and 'skerry logs ovn-northd', then restart it.",
                     partial(_restart, patient, service),
                 )
         if "Controller" not in seen:
-            yield Finding("error", "no OVN chassis is registered: no port can be bound", (), "Run 'skerry up'.")
+            yield Finding(
+                "error", "no OVN chassis is registered: no port can be bound", (), "Run 'skerry up'."
+            )
 
 
 class MetadataProxies(Check):
@@ -123,9 +132,12 @@ class MetadataProxies(Check):
             if len(pids) > 1:
                 yield Finding(
                     "warning",
-                    f"network {names.get(network_id, network_id)} has {len(pids)} metadata proxies; one is enough",
-                    (f"processes {', '.join(map(str, pids))}, oldest first", *_agent_said(ctx)),
-                    "The agent starts them anew without ending the old ones: look at 'skerry logs neutron-ovn-metadata-agent'.",
+                    f"network {names.get(network_id, network_id)} has {len(pids)} metadata proxies, not one",
+                    (
+                        f"processes {', '.join(map(str, pids))}, oldest first",
+                        *words(ctx, "neutron-ovn-metadata-agent"),
+                    ),
+                    "Each start of the agent leaves one more; its log says why: 'skerry logs neutron-ovn-metadata-agent'.",
                     partial(_end_surplus, network_id, pids),
                 )
 
@@ -143,11 +155,6 @@ def running_proxies(folder: Path) -> dict[str, list[int]]:
     return found
 
 
-def _agent_said(ctx: Context) -> Sequence[str]:
-    said = ctx.supervisor.last_line("neutron-ovn-metadata-agent")
-    return (f"the agent: {said}",) if said else ()
-
-
 def _end_surplus(network: str, pids: Sequence[int]) -> str:
     """End all but the newest: that one has the network's present configuration."""
     for pid in pids[:-1]:
@@ -161,5 +168,3 @@ def _end_surplus(network: str, pids: Sequence[int]) -> str:
 def _restart(patient: Patient, name: str) -> str:
     patient.ctx.supervisor.start(patient.vitals[name].service)
     return f"restarted {name}"
-
-

@@ -75,7 +75,7 @@ class Patient:
 
 
 class Check(ABC):
-    """One question about the cloud. ``message`` says what a finding of it means, ``remedy`` what to do in general.
+    """One question about the cloud. ``message`` is what a finding of it means, ``remedy`` what to do.
 
     ``needs`` are services without which it cannot look; ``seconds`` is how long it may take.
     """

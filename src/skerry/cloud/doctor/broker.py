@@ -16,12 +16,16 @@ UNREAD = 20  # messages in a queue that nobody reads
 
 
 def login_lack(password: str) -> str | None:
-    """None when the broker takes the services' password, else what it said. Raises OSError when it is not there."""
-    import amqp
-    from amqp.exceptions import AMQPError
+    """None when the broker takes the services' password, else what it said. Raises OSError."""
+    import amqp  # type: ignore[import-untyped]
+    from amqp.exceptions import AMQPError  # type: ignore[import-untyped]
 
     connection = amqp.Connection(
-        f"127.0.0.1:{ports.RABBITMQ}", userid="openstack", password=password, connect_timeout=5, read_timeout=5
+        f"127.0.0.1:{ports.RABBITMQ}",
+        userid="openstack",
+        password=password,
+        connect_timeout=5,
+        read_timeout=5,
     )
     try:
         connection.connect()
@@ -63,7 +67,9 @@ class BrokerAlarms(Check):
                 if "disk" in str(kind)
                 else "Find the queue that grows ('skerry doctor' names those that nobody reads)."
             )
-            yield Finding("error", f"RabbitMQ has an alarm ({kind}) and blocks all who send", (str(alarm),), remedy)
+            yield Finding(
+                "error", f"RabbitMQ has an alarm ({kind}) and blocks all who send", (str(alarm),), remedy
+            )
 
 
 class QueuesRead(Check):
@@ -80,24 +86,26 @@ class QueuesRead(Check):
 
 
 def unread(queues: Sequence[Mapping[str, Any]]) -> Iterable[Finding]:
-    """Findings for queues that pile up or do not run. Streams keep what was read, so their length says nothing."""
+    """Findings for queues that pile up or do not run. Streams keep what was read: their length says nothing."""
     for queue in queues:
         name = queue["name"]
         if queue.get("state") not in ("running", "idle", "flow", None, ""):
-            yield Finding("error", f"queue {name} is {queue['state']}", remedy="Restart rabbitmq: 'skerry up'.")
+            yield Finding(
+                "error", f"queue {name} is {queue['state']}", remedy="Restart rabbitmq: 'skerry up'."
+            )
         elif queue["type"] == "stream" or queue["messages"] < UNREAD:
             continue
         elif not queue["consumers"]:
             yield Finding(
                 "warning",
                 f"queue {name} has {queue['messages']} messages, and nobody reads it",
-                remedy=f"The service that reads '{name.split('.')[0]}' is gone or hangs: look at 'skerry status'.",
+                remedy=f"The service that reads '{name.split('.')[0]}' is gone or hangs: 'skerry status'.",
             )
         elif queue["messages"] > 50 * UNREAD:
             yield Finding(
                 "warning",
-                f"queue {name} has {queue['messages']} messages: its {queue['consumers']} readers do not keep up",
-                remedy="Give that service more workers ([sizes] workers in cloud.toml), or find what it waits for.",
+                f"queue {name} has {queue['messages']} messages: its readers do not keep up",
+                remedy="Give it more workers ([sizes] workers in cloud.toml), or find what it waits for.",
             )
 
 

@@ -23,7 +23,9 @@ class DatabaseConnections(Check):
     def findings(self, patient: Patient) -> Iterable[Finding]:
         try:
             with connect(patient.ctx) as root, root.cursor() as cursor:
-                cursor.execute("show global status where variable_name in ('Threads_connected', 'Max_used_connections')")
+                cursor.execute(
+                    "show global status where variable_name in ('Threads_connected', 'Max_used_connections')"
+                )
                 status = {name: int(value) for name, value in cursor.fetchall()}
                 cursor.execute("select @@max_connections")
                 limit = int(cursor.fetchone()[0])
@@ -34,7 +36,7 @@ class DatabaseConnections(Check):
                 "error",
                 "MariaDB does not take a connection",
                 (str(error.args[-1]),),
-                "Look at 'skerry logs mariadb'; with 'Too many connections' restart the service that holds most of them.",
+                "Look at 'skerry logs mariadb'; if connections are out, restart the service that holds most.",
             )
             return
         yield from connections(status["Threads_connected"], status["Max_used_connections"], limit, users)
@@ -42,12 +44,18 @@ class DatabaseConnections(Check):
 
 def connections(now: int, most: int, limit: int, users: dict[str, int]) -> Iterable[Finding]:
     """Findings about the number of connections; ``users`` has how many each account holds."""
-    holders = ", ".join(f"{user} {count}" for user, count in sorted(users.items(), key=lambda item: -item[1])[:4])
+    holders = ", ".join(
+        f"{user} {count}" for user, count in sorted(users.items(), key=lambda item: -item[1])[:4]
+    )
     if now >= BUSY * limit:
-        remedy = "Lower [database] max_overflow in the 50-site.conf of the service that holds most, then 'skerry up'."
-        yield Finding("error", f"{now} of MariaDB's {limit} connections are in use", (f"held by: {holders}",), remedy)
+        remedy = "Lower [database] max_overflow in 50-site.conf of the service that holds most; 'skerry up'."
+        yield Finding(
+            "error", f"{now} of MariaDB's {limit} connections are in use", (f"held by: {holders}",), remedy
+        )
     elif most >= limit:
-        yield Finding("warning", f"MariaDB has run out of its {limit} connections before", (f"now {now}: {holders}",))
+        yield Finding(
+            "warning", f"MariaDB has run out of its {limit} connections before", (f"now {now}: {holders}",)
+        )
 
 
 class DatabaseAccounts(Check):

@@ -24,9 +24,11 @@ from skerry.cloud.doctor.machine import Clock, DiskSpace, LeftOvers, Memory, Por
 from skerry.cloud.doctor.network import ForwardingAllowed, HostNetwork
 from skerry.cloud.doctor.servers import ServersInError
 from skerry.cloud.doctor.services import ServicesSteady, ServicesUp, ServicesUpToDate
+from skerry.cloud.layout import Layout
+from skerry.cloud.lock import exclusive
 from skerry.cloud.service import Service
 from skerry.cloud.supervise import Process
-from skerry.common.errors import NotFoundError
+from skerry.common.errors import BusyError, NotFoundError, PreflightError
 
 CHECKS: tuple[Check, ...] = (
     ServicesUp(),
@@ -108,21 +110,42 @@ class Report:
         return "\n".join(lines)
 
 
+def at_work(layout: Layout) -> Finding | None:
+    """A note when another run changes the cloud right now: what is half-way may look broken."""
+    try:
+        with exclusive(layout, "doctor"):
+            return None
+    except BusyError as busy:
+        verb, pid, since = busy.args
+        return Finding(
+            "note", f"{verb} (process {pid}) works on this cloud since {since}: look again when it has ended"
+        )
+    except PreflightError:
+        return None
+
+
 def examine(root: Path | str, *, fix: bool = False, checks: Sequence[Check] = CHECKS) -> Report:
     """Look at the cloud under ``root``; with ``fix`` do what is safe, and look again.
 
-    Raises ConfigError for a wrong cloud.toml, NotFoundError when there is no cloud.
+    Raises ConfigError for a wrong cloud.toml, NotFoundError when there is no cloud, BusyError when there is
+    something to mend while another run works on the cloud.
     """
     begun = time.monotonic()
     ctx = Context.at(root)
     if not ctx.layout.state.is_dir() or not ctx.layout.cloud_toml.exists():
-        raise NotFoundError(f"There is no cloud under {ctx.layout.root}.", remedy="Bring one up: sudo ./skerry up")
+        raise NotFoundError(
+            f"There is no cloud under {ctx.layout.root}.", remedy="Bring one up: sudo ./skerry up"
+        )
+    busy = at_work(ctx.layout)
     findings, looks = _look(ctx, checks)
     done: list[str] = []
     if fix and any(finding.fix for finding in findings):
-        done = [_mend(finding) for finding in findings if finding.fix]
-        _settle(ctx)
+        with exclusive(ctx.layout, "doctor --fix"):
+            done = [_mend(finding) for finding in findings if finding.fix]
+            _settle(ctx)
         findings, looks = _look(ctx, checks)
+    elif busy is not None:
+        findings.append(busy)
     findings.sort(key=lambda finding: ORDER[finding.severity])
     return Report(findings, looks, time.monotonic() - begun, done)
 

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from skerry.cloud.config.ini import OURS
-from skerry.cloud.options import every_problem
 from skerry.cloud.doctor.base import Check, Finding, Patient
+from skerry.cloud.options import every_problem
 from skerry.cloud.resources import key_path
 
 
@@ -21,20 +21,25 @@ class PrivateFiles(Check):
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
         ctx = patient.ctx
-        for path in (ctx.secrets.path, ctx.layout.clouds_yaml, key_path(ctx), *ctx.layout.etc.glob("services/*.json")):
+        for path in (
+            ctx.secrets.path,
+            ctx.layout.clouds_yaml,
+            key_path(ctx),
+            *ctx.layout.etc.glob("services/*.json"),
+        ):
             mode = ctx.transport.mode(path)
             if mode is not None and mode & 0o077:
                 yield Finding(
                     "error",
                     f"{path} can be read by others (mode {mode:o})",
-                    remedy=f"Make it private (chmod 600 {path}); then draw new secrets: skerry secrets rotate --all",
+                    remedy=f"chmod 600 {path}; then draw new secrets: skerry secrets rotate --all",
                     fix=partial(_make_private, path),
                 )
 
 
 def _make_private(path: Path) -> str:
     path.chmod(0o600)
-    return f"made {path} private; whether somebody has read it before, nobody knows: 'skerry secrets rotate --all'"
+    return f"made {path} private; who has read it before? To be sure: skerry secrets rotate --all"
 
 
 class ValidOptions(Check):

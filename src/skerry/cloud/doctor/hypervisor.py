@@ -13,7 +13,16 @@ from skerry.common.errors import CommandError
 
 SAFE_QEMU = (9, 0)
 # States in which nova has no domain on the host, or is about to make or remove one.
-WITHOUT_DOMAIN = {"ERROR", "BUILD", "SHELVED", "SHELVED_OFFLOADED", "DELETED", "SOFT_DELETED", "MIGRATING", "RESIZE"}
+WITHOUT_DOMAIN = {
+    "ERROR",
+    "BUILD",
+    "SHELVED",
+    "SHELVED_OFFLOADED",
+    "DELETED",
+    "SOFT_DELETED",
+    "MIGRATING",
+    "RESIZE",
+}
 
 
 def virsh(ctx: Context, *words: str) -> str:
@@ -38,7 +47,12 @@ class HypervisorAnswers(Check):
                 patient.ctx.supervisor.start(vital.service)
                 return "restarted libvirtd"
 
-            yield Finding("error", "libvirt does not answer", (str(error.args[2]),), fix=None if vital.stopped else restart)
+            yield Finding(
+                "error",
+                "libvirt does not answer",
+                (str(error.args[2]),),
+                fix=None if vital.stopped else restart,
+            )
 
 
 class GuestsKnown(Check):
@@ -51,10 +65,10 @@ class GuestsKnown(Check):
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
         try:
-            domains = dict(reversed(line.split()) for line in virsh(patient.ctx, "list", "--all", "--uuid", "--name").splitlines() if line.strip())
-        except (CommandError, ValueError) as error:
-            raise CannotLook(str(error)) from None
-        by_id = {uuid: name for name, uuid in domains.items()}
+            rows = virsh(patient.ctx, "list", "--all", "--uuid", "--name").splitlines()
+        except CommandError as error:
+            raise CannotLook(str(error.args[2])) from None
+        by_id = {uuid: name for uuid, name in (row.split(maxsplit=1) for row in rows if row.strip())}
         servers = {
             server.id: (server.name, server.status)
             for server in patient.ctx.api.compute.servers(all_projects=True)
@@ -64,7 +78,7 @@ class GuestsKnown(Check):
 
 
 def strangers(domains: Mapping[str, str], servers: Mapping[str, tuple[str, str]]) -> Iterable[Finding]:
-    """Findings for domains (id -> name) without a server, and servers (id -> name, status) without a domain."""
+    """Findings for domains (id: name) without a server and servers (id: name, status) without a domain."""
     for uuid, name in domains.items():
         if uuid not in servers:
             yield Finding(
@@ -107,7 +121,7 @@ def fitness(told: str, virt_type: str, reason: str) -> Iterable[Finding]:
             "warning",
             f"QEMU {match[1]}.{match[2]} translates guests (TCG), and its live migration damages busy ones",
             (match[0],),
-            "Do not migrate running servers; install QEMU 9.0 or newer (Debian 12: bookworm-backports), then 'skerry up'.",
+            "Do not migrate running servers; install QEMU 9.0 or newer (Debian 12: bookworm-backports).",
         )
     if virt_type == "qemu":
         yield Finding("note", "guests run translated (TCG), several times slower than with KVM", (reason,))

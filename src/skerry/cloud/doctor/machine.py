@@ -47,9 +47,15 @@ def room(place: Path, free: int, total: int, inodes: float) -> Iterable[Finding]
     if free < (0.03 * total if small else 1 * GIB):
         yield Finding("error", f"the disk is full: {free / GIB:.2f} GiB are left at {place}", remedy=remedy)
     elif free < (0.1 * total if small else min(5 * GIB, 0.1 * total)):
-        yield Finding("warning", f"the disk is almost full: {free / GIB:.1f} GiB are left at {place}", remedy=remedy)
+        yield Finding(
+            "warning", f"the disk is almost full: {free / GIB:.1f} GiB are left at {place}", remedy=remedy
+        )
     if inodes < 0.03:
-        yield Finding("error", f"{inodes:.0%} of the inodes are left at {place}", remedy="Find the folder with the many files there.")
+        yield Finding(
+            "error",
+            f"{inodes:.0%} of the inodes are left at {place}",
+            remedy="Find the folder with the many files there.",
+        )
 
 
 class Memory(Check):
@@ -70,7 +76,11 @@ class Memory(Check):
             )
         shown = patient.ctx.transport.run(["dmesg"], check=False, timeout=10)
         for text in killed(shown.stdout.splitlines()):
-            yield Finding("warning", f"the kernel ended {text} for want of memory", remedy="Give the machine more memory.")
+            yield Finding(
+                "warning",
+                f"the kernel ended {text} for want of memory",
+                remedy="Give the machine more memory.",
+            )
 
 
 def killed(lines: Sequence[str]) -> list[str]:
@@ -82,22 +92,28 @@ def killed(lines: Sequence[str]) -> list[str]:
 def _largest() -> tuple[str, ...]:
     rows = [p.info for p in psutil.process_iter(["name", "pid", "memory_info"]) if p.info["memory_info"]]
     rows.sort(key=lambda row: -row["memory_info"].rss)
-    return tuple(f"{row['name']} ({row['pid']}): {row['memory_info'].rss / 2**20:.0f} MiB" for row in rows[:3])
+    return tuple(
+        f"{row['name']} ({row['pid']}): {row['memory_info'].rss / 2**20:.0f} MiB" for row in rows[:3]
+    )
 
 
 class Clock(Check):
     """The clock has not jumped since the services began, and somebody keeps it right."""
 
     name = "clock"
-    message = "Heartbeats and tokens are judged by the clock: after a jump back the dead look alive, and tokens are invalid."
+    message = "Heartbeats and tokens are judged by the clock: after a jump back the dead look alive."
     remedy = "Set the clock right, then restart what counts by it: 'skerry down' and 'skerry up'."
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
-        began = [(v.process.since, v.process.pid) for v in patient.vitals.values() if v.process.pid and v.process.since]
+        began = [
+            (v.process.since, v.process.pid)
+            for v in patient.vitals.values()
+            if v.process.pid and v.process.since
+        ]
         jumps = []
         for since, pid in began:
             try:
-                # The kernel counts in ticks since the boot: put on today's clock, a start moves with the clock.
+                # The kernel counts from the boot: put on today's clock, a start moves with the clock.
                 jumps.append(psutil.Process(pid).create_time() - since)
             except psutil.NoSuchProcess:
                 continue
@@ -107,7 +123,11 @@ class Clock(Check):
             yield from self._heartbeats(patient)
         names = {process.info["name"] for process in psutil.process_iter(["name"])}
         if not names & set(CLOCKS):
-            yield Finding("note", "nobody keeps the clock of this machine (no NTP)", remedy="On a machine that stays up: apt-get install chrony.")
+            yield Finding(
+                "note",
+                "nobody keeps the clock of this machine (no NTP)",
+                remedy="On a machine that stays up: apt-get install chrony.",
+            )
 
     def _heartbeats(self, patient: Patient) -> Iterable[Finding]:
         try:
@@ -121,17 +141,21 @@ class Clock(Check):
         if abs(difference) > 2:
             yield Finding("error", f"the database's clock differs from this machine's by {difference:+.0f} s")
         if last is not None and (last - now).total_seconds() > 30:
-            yield Finding("error", f"nova has heartbeats from the future ({last} UTC): the clock was set back")
+            yield Finding(
+                "error", f"nova has heartbeats from the future ({last} UTC): the clock was set back"
+            )
 
 
 def jumped(jumps: Sequence[float]) -> Iterable[Finding]:
-    """A finding when starts of processes and the clock disagree (seconds, positive: the clock went forward)."""
+    """A finding when starts of processes and the clock disagree (in seconds; positive: it went forward)."""
     if not jumps:
         return
     middle = sorted(jumps)[len(jumps) // 2]
     if abs(middle) > 10:
         way = "forward" if middle > 0 else "back"
-        yield Finding("warning", f"the clock was set {way} by about {abs(middle):.0f} s while the services ran")
+        yield Finding(
+            "warning", f"the clock was set {way} by about {abs(middle):.0f} s while the services ran"
+        )
 
 
 class PortsOwn(Check):
@@ -158,16 +182,16 @@ class LeftOvers(Check):
         prefix = f"SKERRY_SERVICE={patient.ctx.layout.etc}/services/".encode()
         kept = {name for name, vital in patient.vitals.items() if vital.service.keeps_children}
         starts: dict[str, float] = {}
-        for name, vital in patient.vitals.items():
+        for own, vital in patient.vitals.items():
             if vital.process.pid:
                 try:
-                    starts[name] = psutil.Process(vital.process.pid).create_time()
+                    starts[own] = psutil.Process(vital.process.pid).create_time()
                 except psutil.NoSuchProcess:
                     continue
         for pid in psutil.pids():
             name = service_of(pid, prefix)
             if name is None or name in kept or (name in patient.vitals and name not in starts):
-                continue
+                continue  # none of ours, kept on purpose, or without a process to compare with
             try:
                 process = psutil.Process(pid)
                 old = name not in starts or process.create_time() < starts[name] - 2

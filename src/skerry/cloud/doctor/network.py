@@ -55,22 +55,30 @@ class ForwardingAllowed(Check):
         if shown.returncode:
             raise CannotLook(shown.stderr.strip() or "nft does not answer")
         for place in dropping(json.loads(shown.stdout), cidr):
-            yield Finding("warning", f"{place} drops what is forwarded: guests may not get out", remedy=remedy)
+            yield Finding(
+                "warning", f"{place} drops what is forwarded: guests may not get out", remedy=remedy
+            )
         if shutil.which("iptables-legacy"):
             rules = run(["iptables-legacy", "-S", "FORWARD"], check=False, timeout=15).stdout
             if "-P FORWARD DROP" in rules and f"-s {cidr}" not in rules:
-                yield Finding("warning", "iptables-legacy's chain FORWARD drops what is forwarded", remedy=remedy)
+                yield Finding(
+                    "warning", "iptables-legacy's chain FORWARD drops what is forwarded", remedy=remedy
+                )
 
 
 def dropping(ruleset: Mapping[str, Any], cidr: str) -> list[str]:
-    """The chains of an nft ruleset (its JSON) that drop forwarded packets by policy and do not name ``cidr``."""
+    """The chains of an nft ruleset (JSON) that drop forwarded packets by policy and do not name ``cidr``."""
     items = ruleset.get("nftables", [])
     address = cidr.split("/")[0]
     found = []
     for chain in (item["chain"] for item in items if "chain" in item):
         if chain.get("hook") != "forward" or chain.get("policy") != "drop":
             continue
-        rules = [item["rule"] for item in items if "rule" in item and item["rule"].get("table") == chain["table"]]
-        if not any(address in json.dumps(rule.get("expr")) and "accept" in json.dumps(rule["expr"]) for rule in rules):
+        rules = [
+            item["rule"] for item in items if "rule" in item and item["rule"].get("table") == chain["table"]
+        ]
+        if not any(
+            address in json.dumps(rule.get("expr")) and "accept" in json.dumps(rule["expr"]) for rule in rules
+        ):
             found.append(f"chain {chain['name']} of table {chain['family']} {chain['table']}")
     return found

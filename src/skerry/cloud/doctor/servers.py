@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from skerry.cloud.context import Context
 from skerry.cloud.doctor.base import Check, Finding, Patient
+from skerry.cloud.doctor.logs import read_logs
 from skerry.cloud.doctor.trace import first_cause, shorten
 
 MOST = 10  # servers that are followed; the rest is counted
-TAIL = 8 * 2**20  # bytes of each log that are read, from its end
 
 
 class ServersInError(Check):
@@ -45,9 +44,13 @@ def explain(
             continue
         request = f"request {action['request_id']} ({action['action']})"
         trail = tuple(f"then {line}" for line in cause.trail[:4])
-        return Finding("error", f"{what}: {cause.sentence}", (request, *trail, *said), f"{cause.remedy} {retry}")
+        return Finding(
+            "error", f"{what}: {cause.sentence}", (request, *trail, *said), f"{cause.remedy} {retry}"
+        )
     lost = "the logs say nothing of its requests; they may be older than the logs that are kept"
-    return Finding("error", what, (*said, lost), f"Look at 'skerry openstack server event list {uuid}', {retry}")
+    return Finding(
+        "error", what, (*said, lost), f"Look at 'skerry openstack server event list {uuid}', {retry}"
+    )
 
 
 def _actions(ctx: Context, server: str) -> list[Mapping[str, Any]]:
@@ -55,23 +58,3 @@ def _actions(ctx: Context, server: str) -> list[Mapping[str, Any]]:
     actions: list[Mapping[str, Any]] = answer.json().get("instanceActions", [])
     failed = [action for action in actions if action.get("message")]  # nova writes "Error" there
     return failed + [action for action in actions if action not in failed]
-
-
-def read_logs(ctx: Context) -> dict[str, list[str]]:
-    """The lines of every service's log, from a tail of 8 MiB on; earlier lines are empty, so that numbers are right."""
-    return {path.stem: tail(path) for path in sorted(ctx.layout.log.glob("*.log"))}
-
-
-def tail(path: Path, size: int = TAIL) -> list[str]:
-    """The lines of a file; those before its last ``size`` bytes are empty."""
-    try:
-        with path.open("rb") as file:
-            skipped = max(0, path.stat().st_size - size)
-            before = 0
-            while skipped > 0 and (part := file.read(min(skipped, 2**20))):
-                skipped -= len(part)
-                before += part.count(b"\n")
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return []
-    return [""] * before + lines

@@ -13,6 +13,8 @@ from functools import partial
 
 from skerry.cloud.context import Context
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient, Vital
+from skerry.cloud.doctor.logs import tail
+from skerry.cloud.doctor.trace import FAILED, is_continuation, parse_line, shorten
 
 RECENT = 600.0  # seconds in which ends of a service count as flapping
 FLAPS = 3
@@ -45,13 +47,23 @@ class ServicesUp(Check):
                 yield diagnose(patient.ctx, vital, [need for need in below if need in broken])
 
 
+def words(ctx: Context, name: str) -> tuple[str, ...]:
+    """The last error in a service's log that says something, as evidence; empty without any."""
+    lines = tail(ctx.supervisor.log_path(name), 2**18)
+    for number in range(len(lines), 0, -1):
+        line = parse_line(name, number, lines[number - 1])
+        if line is not None and line.level in FAILED and not is_continuation(line):
+            return (f"{line.place}, {line.time[:19]}: {shorten(line.text)}",)
+    last = ctx.supervisor.last_line(name)
+    return (f"its log: {last}",) if last else ()
+
+
 def diagnose(ctx: Context, vital: Vital, causes: list[str]) -> Finding:
     """What is wrong with one service that is not ready; ``causes`` are broken services that it stands on."""
     service, process = vital.service, vital.process
-    said = ctx.supervisor.last_line(service.name)
-    evidence = [f"its log: {said}"] if said else []
+    evidence = list(words(ctx, service.name))
     if causes:
-        evidence.append(f"it stands on {', '.join(causes)}, which {'are' if len(causes) > 1 else 'is'} broken too: first that")
+        evidence.append(f"it stands on what is broken too: first mend {', '.join(causes)}")
     logs = f"Look at 'skerry logs {service.name}'"
     if vital.stopped:
         return Finding(
@@ -108,7 +120,9 @@ class ServicesSteady(Check):
         ends = exits(text, time.time() - RECENT)
         for name, count in Counter(name for name, _, _ in ends).items():
             own = [f"{at}: {how}" for who, at, how in ends if who == name]
-            severity, often = ("warning", f"ended {count} times") if count >= FLAPS else ("note", "ended by itself")
+            severity, often = (
+                ("warning", f"ended {count} times") if count >= FLAPS else ("note", "ended by itself")
+            )
             yield Finding(
                 "warning" if severity == "warning" else "note",
                 f"{name} {often} within the last {RECENT / 60:.0f} minutes, and was started again",
@@ -118,12 +132,14 @@ class ServicesSteady(Check):
 
 
 def exits(text: str, after: float) -> list[tuple[str, str, str]]:
-    """Ends that nobody asked for in supervisord's log, since ``after`` (seconds since the epoch): name, time, how."""
+    """Ends that nobody asked for in supervisord's log: name, time, how; ``after`` in seconds since the epoch."""
     found = []
     for line in text.splitlines():
         match = _EXIT.match(line)
         if match and datetime.strptime(match["at"], "%Y-%m-%d %H:%M:%S").timestamp() >= after:
-            found.append((match["name"] or match["gave"], match["at"][11:], match["how"] or "gave up starting it"))
+            found.append(
+                (match["name"] or match["gave"], match["at"][11:], match["how"] or "gave up starting it")
+            )
     return found
 
 
@@ -141,4 +157,6 @@ class ServicesUpToDate(Check):
             if vital.process.pid and vital.process.fingerprint != vital.service.fingerprint
         ]
         if old:
-            yield Finding("warning", f"{len(old)} services run with an older configuration", (", ".join(old),))
+            yield Finding(
+                "warning", f"{len(old)} services run with an older configuration", (", ".join(old),)
+            )

@@ -1,8 +1,8 @@
 """Follows a request through the logs of all services to the first thing that went wrong.
 
-oslo.log writes ``[GLOBAL LOCAL user project ...]`` before a message: the id of the request that a user made, as it
-was handed on, and the id that this service gave its own part. The first id of a request is the global one of
-everything that other services did for it. Pure functions: logs come in as lines, findings go out.
+oslo.log writes ``[GLOBAL LOCAL user project ...]`` before a message: the id of the request that a user made,
+as it was handed on, and the id that this service gave its own part. The first id of a request is the global
+one of everything that other services did for it. Pure functions: logs come in as lines, findings go out.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlsplit
 
 _LINE = re.compile(
-    r"^(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) (?P<pid>\d+) (?P<level>[A-Z]+) (?P<logger>\S+) ?(?P<rest>.*)$"
+    r"^(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) \d+ (?P<level>[A-Z]+) (?P<logger>\S+) ?(?P<rest>.*)$"
 )
 _CONTEXT = re.compile(r"^\[(?P<ids>(?:None|req-[0-9a-f-]+|-)(?: req-[0-9a-f-]+)?)[^\]]*\] ?(?P<text>.*)$")
 _INSTANCE = re.compile(r"^\[instance: (?P<id>[0-9a-f-]{36})\] ?(?P<text>.*)$")
 _REQUEST = re.compile(r"req-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_EXCEPTION = re.compile(r"(?P<name>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Refused|Failed|NotFound|\w+)): (?P<text>.+)")
+_EXCEPTION = re.compile(
+    r"(?P<name>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Refused|Failed|NotFound|\w+)): (?P<text>.+)"
+)
 FAILED = ("ERROR", "CRITICAL")
 
 
@@ -54,7 +56,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Cause:
-    """The first cause of a failure, in one sentence, with the line that says it and those that led from it."""
+    """The first cause of a failure in one sentence, with the line that says it and what came of it."""
 
     line: Line
     sentence: str
@@ -99,7 +101,11 @@ KNOWN = (
         "neutron found no way to bind the port on that host",
         "Is OVN's chassis registered and alive? 'skerry openstack network agent list'.",
     ),
-    Known(r"ImageNotFound|ImageUnacceptable|ImageBadRequest", "the image could not be used", "Upload the image again."),
+    Known(
+        r"ImageNotFound|ImageUnacceptable|ImageBadRequest",
+        "the image could not be used",
+        "Upload the image again.",
+    ),
     Known(
         r"AMQP server .* (?:unreachable|closed)|MessagingTimeout",
         "a message was not answered",
@@ -115,7 +121,11 @@ KNOWN = (
         "a service's own account was refused",
         "'skerry up' sets the accounts' passwords again.",
     ),
-    Known(r"Quota ?Exceeded|OverQuota|Quota exceeded", "a quota was used up", "Delete something, or raise the quota."),
+    Known(
+        r"Quota ?Exceeded|OverQuota|Quota exceeded",
+        "a quota was used up",
+        "Delete something, or raise the quota.",
+    ),
     Known(
         r"unsupported configuration|internal error: (?:process exited|qemu)",
         "libvirt or QEMU refused the guest",
@@ -152,8 +162,8 @@ def parse_line(service: str, number: int, text: str) -> Line | None:
 def follow(request: str, logs: Mapping[str, Sequence[str]], instance: str = "") -> list[Line]:
     """All header lines of one request in time order, whichever services they are from.
 
-    ``instance`` adds warnings and errors about this server that carry no request of their own, once the request
-    has begun.
+    ``instance`` adds warnings and errors about this server that carry no request of their own, once the
+    request has begun.
     """
     every = [line for service, lines in logs.items() for line in parse(service, lines)]
     wanted = {request}
@@ -181,7 +191,7 @@ def follow(request: str, logs: Mapping[str, Sequence[str]], instance: str = "") 
 
 def first_cause(request: str, logs: Mapping[str, Sequence[str]], instance: str = "") -> Cause | None:
     """The first thing that went wrong in a request; None when the logs know nothing of it."""
-    lines = [line for line in follow(request, logs, instance) if not _is_continuation(line)]
+    lines = [line for line in follow(request, logs, instance) if not is_continuation(line)]
     failed = [n for n, line in enumerate(lines) if line.level in FAILED]
     telling = [n for n, line in enumerate(lines) if any(re.search(p, line.text) for p in TELLING)]
     worrying = [n for n, line in enumerate(lines) if line.level == "WARNING" and _EXCEPTION.search(line.text)]
@@ -212,7 +222,7 @@ def _named(cause: Line, trail: tuple[Line, ...], logs: Mapping[str, Sequence[str
 
 
 def host_lost(lines: Sequence[str], before: str) -> Line | None:
-    """The line with which nova-compute lost libvirt, when it had not got it back by ``before`` (a line's time)."""
+    """The line with which nova-compute lost libvirt, when it was not back by ``before`` (a line's time)."""
     gone: Line | None = None
     for line in parse("nova-compute", lines):
         if line.time > before:
@@ -245,8 +255,11 @@ def exception(line: Line, lines: Sequence[str]) -> str | None:
     return found
 
 
-def _is_continuation(line: Line) -> bool:
-    return line.level in FAILED and not line.ids and (line.text.startswith((" ", "Traceback")) or not line.text)
+def is_continuation(line: Line) -> bool:
+    """Whether a line is part of the traceback of another."""
+    return (
+        line.level in FAILED and not line.ids and (line.text.startswith((" ", "Traceback")) or not line.text)
+    )
 
 
 def _asked(lines: Iterable[Line]) -> str:
