@@ -22,4 +22,8 @@ def manage(
     """
     forks = Path(__file__).with_name("forks.py")
     words = [word for command in commands for word in ("--", program, *options, *command)]
-    ctx.transport.run([ctx.layout.bin("python"), "-I", str(forks), entry, *words], env=env, timeout=600)
+    # A migration that is torn in the middle cannot be repeated. So it outlives a run that is killed or
+    # interrupted (a session of its own), and the next run waits until it has ended (the lock).
+    lock = ctx.layout.run / f"{entry.split(':')[0]}.lock"
+    apart = ["setsid", "--wait", "flock", str(lock)]
+    ctx.transport.run([*apart, ctx.layout.bin("python"), "-I", str(forks), entry, *words], env=env, timeout=600)

@@ -17,6 +17,7 @@ from skerry.common.errors import CommandError, PackageError
 POLICY = Path("/usr/sbin/policy-rc.d")
 SOURCES = Path("/etc/apt/sources.list.d/skerry-backports.sources")
 APT = ["apt-get", "-y", "-q", "-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Options::=--force-unsafe-io"]
+APT += ["-o", "DPkg::Lock::Timeout=600"]  # another installation is waited for, that of a killed run among them
 QUIET = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
 
 
