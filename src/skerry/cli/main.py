@@ -21,6 +21,7 @@ VERBS = (
     "verify",
     "ssh",
     "doctor",
+    "config",
     "test",
 )
 

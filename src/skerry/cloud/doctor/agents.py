@@ -137,7 +137,7 @@ class MetadataProxies(Check):
                         f"processes {', '.join(map(str, pids))}, oldest first",
                         *words(ctx, "neutron-ovn-metadata-agent"),
                     ),
-                    "Each start of the agent leaves one more; its log says why: 'skerry logs neutron-ovn-metadata-agent'.",
+                    "The agent leaves them behind; why: 'skerry logs neutron-ovn-metadata-agent'.",
                     partial(_end_surplus, network_id, pids),
                 )
 

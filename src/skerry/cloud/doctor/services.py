@@ -132,7 +132,7 @@ class ServicesSteady(Check):
 
 
 def exits(text: str, after: float) -> list[tuple[str, str, str]]:
-    """Ends that nobody asked for in supervisord's log: name, time, how; ``after`` in seconds since the epoch."""
+    """Ends that nobody asked for, in supervisord's log: name, time, how. ``after`` is in epoch seconds."""
     found = []
     for line in text.splitlines():
         match = _EXIT.match(line)
