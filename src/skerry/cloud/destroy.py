@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from skerry.cloud.context import Context
-from skerry.cloud.converge import services
+from skerry.cloud.guests import remove_taps
 from skerry.cloud.lock import exclusive
 from skerry.cloud.network import HostSide
-from skerry.cloud.operations import end_proxies, stop_guests
+from skerry.cloud.operations import end_proxies, stop_guests, stop_services
 from skerry.cloud.service import SERVICE_USER
 from skerry.cloud.work.credentials import Credentials
 from skerry.cloud.work.packages import APT, QUIET, SOURCES, Packages
@@ -35,9 +35,8 @@ def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> 
     preflight_root(ctx)
     with exclusive(ctx.layout, "destroy"):
         stop_guests(ctx, seconds=2)
-        wanted = services(ctx)
-        for service in reversed(wanted):
-            ctx.supervisor.forget(service.name)
+        remove_taps(ctx)
+        stop_services(ctx, ctx.supervisor.forget)
         ctx.supervisor.end()
         say("services have stopped")
         end_proxies(ctx)

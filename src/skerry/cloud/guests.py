@@ -47,6 +47,14 @@ class Guests:
             pass  # it has ended by itself in the meantime
 
 
+def remove_taps(ctx: Context) -> None:
+    """Remove the guests' network interfaces, which outlive them; nova makes them anew."""
+    vsctl = ["ovs-vsctl", f"--db=unix:{ctx.layout.run}/ovs/db.sock", "--timeout=10", "list-ports", "br-int"]
+    for port in ctx.transport.run(vsctl, check=False).stdout.split():
+        if port.startswith("tap") and Path(f"/sys/class/net/{port}/tun_flags").exists():
+            ctx.transport.run(["ip", "link", "delete", port], check=False)
+
+
 def end_metadata_proxies(ctx: Context) -> None:
     """End the metadata agent's haproxy processes and remove the network namespaces that it made."""
     mine = str(ctx.layout.state / "neutron/agent")
