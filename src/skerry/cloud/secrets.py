@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets as random
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from skerry.common.errors import ConfigError, NotFoundError
 from skerry.common.files import write_atomically
@@ -25,16 +25,21 @@ NAMES = (
 
 
 class Secrets:
-    """The secrets of one cloud, by name. A name that is new to the file is generated on first use."""
+    """The secrets of one cloud, by name. A name that is new to the file is generated on first use.
+
+    ``previous`` has the values that a rotation replaced, until all services have the new ones.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._values: dict[str, str] = {}
+        self._values: dict[str, Any] = {}
+        self.previous: dict[str, str] = {}
         if path.exists():
             try:
                 self._values = dict(json.loads(path.read_text()))
             except ValueError as broken:
                 raise ConfigError(path, f"is not JSON ({broken})") from None
+            self.previous = dict(self._values.pop("previous", {}))
 
     def __getitem__(self, name: str) -> str:
         """Raises NotFoundError for a name that no part of the cloud uses."""
@@ -42,24 +47,31 @@ class Secrets:
             raise NotFoundError(f"There is no secret '{name}'; the names are: {', '.join(NAMES)}.")
         if name not in self._values:
             self._values[name] = random.token_urlsafe(24)
-        return self._values[name]
+        return str(self._values[name])
 
     def save(self) -> None:
         """Write the file (0600, atomically) with a value for every name."""
         for name in NAMES:
             self[name]
-        write_atomically(self.path, json.dumps(self._values, indent=1, sort_keys=True) + "\n", mode=0o600)
+        data = {**self._values, "previous": self.previous} if self.previous else self._values
+        write_atomically(self.path, json.dumps(data, indent=1, sort_keys=True) + "\n", mode=0o600)
 
     def rotate(self, names: Iterable[str]) -> None:
-        """Draw new values for ``names`` and save; the next converge brings them to the services.
+        """Draw new values for ``names``, keep the old ones as ``previous``, and save, all in one write.
 
-        Raises NotFoundError for an unknown name, before anything changes.
+        The next converge brings them to the services. A name that has a previous value already is passed
+        over: its new value waits to be brought there. Raises NotFoundError for an unknown name, before
+        anything changes.
         """
-        names = list(names)
-        for name in names:
-            self[name]
-        for name in names:
+        old = {name: self[name] for name in names if name not in self.previous}
+        for name, value in old.items():
             self._values[name] = random.token_urlsafe(24)
+            self.previous[name] = value
+        self.save()
+
+    def settle(self) -> None:
+        """Forget the previous values: nothing uses them any more."""
+        self.previous = {}
         self.save()
 
     @property
@@ -68,4 +80,4 @@ class Secrets:
 
     def is_private(self) -> bool:
         """Whether nobody but the owner can read the file."""
-        return os.stat(self.path).st_mode & 0o077 == 0
+        return self.path.stat().st_mode & 0o077 == 0

@@ -51,9 +51,11 @@ class Heat(OpenStackRole):
             identity = self.ctx.api.identity
             found = identity.find_domain(DOMAIN) or identity.create_domain(name=DOMAIN)
             user = identity.find_user(DOMAIN_ADMIN, domain_id=found.id)
+            password = self.ctx.secrets["heat-domain"]
             if user is None:
-                password = self.ctx.secrets["heat-domain"]
                 user = identity.create_user(name=DOMAIN_ADMIN, domain_id=found.id, password=password)
+            else:
+                user = identity.update_user(user, password=password)
             identity.assign_domain_role_to_user(found, user, identity.find_role("admin"))
             for role in ("heat_stack_owner", "heat_stack_user"):
                 if identity.find_role(role) is None:
@@ -63,7 +65,15 @@ class Heat(OpenStackRole):
         needs = ("databases", "configure:heat", "bytecode")
         return [
             Once(self.ctx, "create:heat", "stacks: database", create, of=of, needs=needs, cost=6, heavy=True),
-            Once(self.ctx, "heat-domain", "stacks: domain of their users", domain, needs=("accounts",), cost=1),
+            Once(
+                self.ctx,
+                "heat-domain",
+                "stacks: domain of their users",
+                domain,
+                of=[self.ctx.secrets["heat-domain"]],
+                needs=("accounts",),
+                cost=1,
+            ),
         ]
 
     def services(self) -> list[Service]:
