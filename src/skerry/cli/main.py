@@ -22,6 +22,9 @@ VERBS = (
     "ssh",
     "doctor",
     "config",
+    "secrets",
+    "image",
+    "completion",
     "test",
 )
 

@@ -1,0 +1,54 @@
+"""show, list or rotate the passwords and keys of the cloud"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+
+from skerry.cli.progress import Progress
+from skerry.cloud.context import Context
+from skerry.cloud.rotate import EVERY, rotate
+from skerry.common.errors import NotFoundError, PreflightError, UsageError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parts = parser.add_subparsers(dest="part", metavar="PART", required=True)
+    show = parts.add_parser("show", help="print one secret")
+    show.add_argument("name", metavar="NAME", help="its name, as 'secrets list' shows it")
+    listed = parts.add_parser("list", help="the names, never the values")
+    new = parts.add_parser("rotate", help="draw new values and bring them to everything that uses them")
+    new.add_argument(
+        "names", metavar="NAME", nargs="*", help="what to rotate; without any: go on with what broke"
+    )
+    new.add_argument("--all", action="store_true", help="rotate everything")
+    for part in (show, listed, new):
+        part.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    if os.geteuid() != 0:
+        raise PreflightError("Only root may have the secrets.", remedy="Run it with sudo.")
+    if args.part == "rotate":
+        return _rotate(args)
+    secrets = Context.at(args.root).secrets
+    if not secrets.path.exists():
+        raise NotFoundError("There is no cloud yet, and so no secrets.", remedy="Run 'skerry up' first.")
+    if args.part == "show":
+        value = secrets[args.name]
+        print(json.dumps({"name": args.name, "value": value}) if args.json else value)
+    else:
+        rows = [{"name": name, "rotating": name in secrets.previous} for name in EVERY]
+        marks = (f"{row['name']}{'  (a rotation is under way)' if row['rotating'] else ''}" for row in rows)
+        print(json.dumps(rows, indent=2) if args.json else "\n".join(marks))
+    return 0
+
+
+def _rotate(args: argparse.Namespace) -> int:
+    if args.all and args.names:
+        raise UsageError("Either names or --all, not both.")
+    names = EVERY if args.all else args.names
+    with Progress(quiet=args.json) as progress:
+        done = rotate(args.root, names, progress.console.print, progress.watch, progress.begin)
+    print(done.to_json() if args.json else done.render())
+    return 0
