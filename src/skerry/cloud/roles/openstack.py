@@ -14,7 +14,8 @@ from skerry.cloud.steps import Step
 from skerry.cloud.work.validate import ValidConfiguration, is_layer
 
 ELEVATION = ("SETUID", "SETGID")  # what a service needs to start its privileged helpers
-BECOME_ROOT = ("/usr/bin/setpriv", "--reuid=0", "--regid=0", "--clear-groups")
+# The group stays the service's own: it must read what its helpers write (the pid files of haproxy, 0640).
+BECOME_ROOT = ("/usr/bin/setpriv", "--reuid=0", "--clear-groups")
 Sections = dict[str, dict[str, object]]
 PLAIN = (str, int, float, bool, list, tuple, dict)  # what an ini file takes as it is; paths and addresses are text
 
