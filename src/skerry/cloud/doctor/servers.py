@@ -35,7 +35,7 @@ def explain(
     name: str, uuid: str, fault: str, actions: Iterable[Mapping[str, Any]], logs: Mapping[str, list[str]]
 ) -> Finding:
     """The finding for one server; ``actions`` are nova's, the newest first, each with its ``request_id``."""
-    retry = f"then 'skerry openstack server delete {uuid}', and create it again."
+    retry = f"Then 'skerry openstack server delete {uuid}', and create it again."
     what = f"server {name} is in ERROR"
     said = (f"nova's fault: {shorten(fault)}",) if fault else ()
     for action in actions:
@@ -49,7 +49,7 @@ def explain(
         )
     lost = "the logs say nothing of its requests; they may be older than the logs that are kept"
     return Finding(
-        "error", what, (*said, lost), f"Look at 'skerry openstack server event list {uuid}', {retry}"
+        "error", what, (*said, lost), f"Look at 'skerry openstack server event list {uuid}'. {retry}"
     )
 
 

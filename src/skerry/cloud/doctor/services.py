@@ -14,7 +14,7 @@ from functools import partial
 from skerry.cloud.context import Context
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient, Vital
 from skerry.cloud.doctor.logs import tail
-from skerry.cloud.doctor.trace import FAILED, is_continuation, parse_line, shorten
+from skerry.cloud.doctor.trace import FAILED, exception, parse_line, shorten
 
 RECENT = 600.0  # seconds in which ends of a service count as flapping
 FLAPS = 3
@@ -52,8 +52,10 @@ def words(ctx: Context, name: str) -> tuple[str, ...]:
     lines = tail(ctx.supervisor.log_path(name), 2**18)
     for number in range(len(lines), 0, -1):
         line = parse_line(name, number, lines[number - 1])
-        if line is not None and line.level in FAILED and not is_continuation(line):
-            return (f"{line.place}, {line.time[:19]}: {shorten(line.text)}",)
+        if line is not None and line.level in FAILED and line.context:
+            ended = exception(line, lines)
+            said = shorten(line.text, 120) + (f" ({shorten(ended, 120)})" if ended else "")
+            return (f"{line.place}, {line.time[:19]}: {said}",)
     last = ctx.supervisor.last_line(name)
     return (f"its log: {last}",) if last else ()
 

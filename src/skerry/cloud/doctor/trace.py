@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlsplit
 
 _LINE = re.compile(
-    r"^(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) \d+ (?P<level>[A-Z]+) (?P<logger>\S+) ?(?P<rest>.*)$"
+    r"^(?P<time>[\d-]{10} \d\d:\d\d:\d\d\.\d+) \d+ (?P<level>[A-Z]+) (?P<logger>\S+) ?(?P<rest>.*)$"
 )
 _CONTEXT = re.compile(r"^\[(?P<ids>(?:None|req-[0-9a-f-]+|-)(?: req-[0-9a-f-]+)?)[^\]]*\] ?(?P<text>.*)$")
 _INSTANCE = re.compile(r"^\[instance: (?P<id>[0-9a-f-]{36})\] ?(?P<text>.*)$")
@@ -26,7 +26,11 @@ FAILED = ("ERROR", "CRITICAL")
 
 @dataclass(frozen=True)
 class Line:
-    """One header line of a log. ``number`` counts from 1, ``time`` is as written, to the millisecond."""
+    """One line of a log as oslo.log writes it.
+
+    ``number`` counts from 1, ``time`` is as written, to the millisecond. A line without ``context`` belongs
+    to the traceback of the line with one before it.
+    """
 
     service: str
     number: int
@@ -36,13 +40,14 @@ class Line:
     ids: tuple[str, ...]
     instance: str
     text: str
+    context: bool = True
 
     @property
     def place(self) -> str:
         return f"{self.service}.log line {self.number}"
 
     def __str__(self) -> str:
-        return f"{self.time[11:]} {self.service} {self.level.lower()}: {shorten(self.text)}"
+        return f"{self.time[11:]} {self.service} {self.level.lower()}: {shorten(self.text, 140)}"
 
 
 @dataclass(frozen=True)
@@ -156,7 +161,8 @@ def parse_line(service: str, number: int, text: str) -> Line | None:
     guest = _INSTANCE.match(rest)
     if guest is not None:
         instance, rest = guest["id"], guest["text"]
-    return Line(service, number, head["time"], head["level"], head["logger"], ids, instance, rest)
+    place = (service, number, head["time"], head["level"], head["logger"])
+    return Line(*place, ids, instance, rest, context is not None)
 
 
 def follow(request: str, logs: Mapping[str, Sequence[str]], instance: str = "") -> list[Line]:
@@ -191,7 +197,7 @@ def follow(request: str, logs: Mapping[str, Sequence[str]], instance: str = "") 
 
 def first_cause(request: str, logs: Mapping[str, Sequence[str]], instance: str = "") -> Cause | None:
     """The first thing that went wrong in a request; None when the logs know nothing of it."""
-    lines = [line for line in follow(request, logs, instance) if not is_continuation(line)]
+    lines = [line for line in follow(request, logs, instance) if line.context]
     failed = [n for n, line in enumerate(lines) if line.level in FAILED]
     telling = [n for n, line in enumerate(lines) if any(re.search(p, line.text) for p in TELLING)]
     worrying = [n for n, line in enumerate(lines) if line.level == "WARNING" and _EXCEPTION.search(line.text)]
@@ -207,16 +213,16 @@ def first_cause(request: str, logs: Mapping[str, Sequence[str]], instance: str =
         if lost is not None:
             cause = lost
         elif asked:
-            trail.insert(0, replace(cause, text=f"{shorten(cause.text, 90)} (asked for: {asked})"))
+            cause = replace(cause, text=f"{shorten(cause.text, 44)} (asked for: {asked})")
     return _named(cause, tuple(trail), logs)
 
 
 def _named(cause: Line, trail: tuple[Line, ...], logs: Mapping[str, Sequence[str]]) -> Cause:
-    said = exception(cause, logs.get(cause.service, ())) or cause.text
+    said = shorten(exception(cause, logs.get(cause.service, ())) or cause.text, 160)
     known = next((k for k in KNOWN if re.search(k.pattern, f"{cause.text} {said}")), None)
     meaning = f"{known.meaning}: " if known else ""
-    sentence = f"{meaning}{cause.service} said at {cause.time[11:19]}: {shorten(said)} ({cause.place})"
-    later = tuple(line for line in trail if line.place != cause.place or line.text != cause.text)
+    sentence = f"{meaning}{cause.service} said at {cause.time[11:19]}: {said} ({cause.place})"
+    later = tuple(line for line in trail if line.place != cause.place)
     remedy = known.remedy if known else f"Read on there: 'skerry logs {cause.service}'."
     return Cause(cause, sentence, remedy, later)
 
@@ -247,19 +253,12 @@ def exception(line: Line, lines: Sequence[str]) -> str | None:
                 break
             continue
         parsed = parse_line(line.service, 0, text)
-        if parsed is None or parsed.ids or parsed.logger != line.logger:
+        if parsed is None or parsed.context or parsed.logger != line.logger:
             break
         match = _EXCEPTION.match(parsed.text)
         if match:
             found = parsed.text
     return found
-
-
-def is_continuation(line: Line) -> bool:
-    """Whether a line is part of the traceback of another."""
-    return (
-        line.level in FAILED and not line.ids and (line.text.startswith((" ", "Traceback")) or not line.text)
-    )
 
 
 def _asked(lines: Iterable[Line]) -> str:
