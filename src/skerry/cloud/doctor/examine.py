@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -141,13 +142,24 @@ def examine(root: Path | str, *, fix: bool = False, checks: Sequence[Check] = CH
     done: list[str] = []
     if fix and any(finding.fix for finding in findings):
         with exclusive(ctx.layout, "doctor --fix"):
-            done = [_mend(finding) for finding in findings if finding.fix]
+            done = [_mend(finding) for finding in _apart(findings)]
             _settle(ctx)
         findings, looks = _look(ctx, checks)
     elif busy is not None:
         findings.append(busy)
     findings.sort(key=lambda finding: ORDER[finding.severity])
     return Report(findings, looks, time.monotonic() - begun, done)
+
+
+def _apart(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings with a fix, one for each fix: two may be mended by the same restart."""
+    found: list[tuple[object, Finding]] = []
+    for finding in findings:
+        fix = finding.fix
+        key = (fix.func, fix.args) if isinstance(fix, partial) else fix
+        if fix is not None and key not in [other for other, _ in found]:
+            found.append((key, finding))
+    return [finding for _, finding in found]
 
 
 def _mend(finding: Finding) -> str:

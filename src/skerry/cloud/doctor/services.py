@@ -54,7 +54,9 @@ def words(ctx: Context, name: str) -> tuple[str, ...]:
         line = parse_line(name, number, lines[number - 1])
         if line is not None and line.level in FAILED and line.context:
             ended = exception(line, lines)
-            said = shorten(line.text, 120) + (f" ({shorten(ended, 120)})" if ended else "")
+            said = shorten(line.text, 120) + (
+                f" ({shorten(ended, 120)})" if ended and ended not in line.text else ""
+            )
             return (f"{line.place}, {line.time[:19]}: {said}",)
     last = ctx.supervisor.last_line(name)
     return (f"its log: {last}",) if last else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient, Vital
 from skerry.cloud.doctor.broker import unread
 from skerry.cloud.doctor.database import connections
-from skerry.cloud.doctor.examine import Look, Report, _bounded
+from skerry.cloud.doctor.examine import Look, Report, _apart, _bounded
 from skerry.cloud.doctor.hypervisor import fitness, strangers
 from skerry.cloud.doctor.machine import GIB, jumped, killed, room
 from skerry.cloud.doctor.network import dropping
@@ -263,3 +264,14 @@ def test_notes_alone_are_health() -> None:
         "ERROR    x" in text and "to do: z" in text and "--fix" in text and "not looked at: a (why)" in text
     )
     assert '"fixable": true' in report.to_json()
+
+
+def test_the_same_fix_is_done_once() -> None:
+    def restart(name: str) -> str:
+        return name
+
+    findings = [
+        Finding("error", what, fix=partial(restart, name))
+        for what, name in (("a", "x"), ("b", "x"), ("c", "y"))
+    ]
+    assert [finding.what for finding in _apart([*findings, Finding("note", "d")])] == ["a", "c"]
