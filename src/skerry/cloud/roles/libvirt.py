@@ -108,6 +108,22 @@ exec {QEMU} -global virtio-net-device.csum=off "$@"
             ),
             File(self._no_kvm, "", roots=True),
             File(etc / "virtlogd.conf", "# Written by skerry.\nmax_size = 1048576\nmax_backups = 1\n"),
+            File(
+                etc / "hooks/qemu",
+                """#!/bin/sh
+# Written by skerry. The switch in userspace reads an interface's flags and writes them back with one more;
+# when libvirt has set it up in between, it is down again, and the guest has no network.
+[ "$2" = started ] || exit 0
+taps=$(sed -n "s/.*<target dev='\\(tap[^']*\\)'.*/\\1/p")
+(
+  for pause in 0 1 2 4; do
+    sleep $pause
+    for tap in $taps; do ip link set "$tap" up; done
+  done
+) </dev/null >/dev/null 2>&1 &
+""",
+                executable=True,
+            ),
         ]
 
     def services(self) -> list[Service]:
@@ -133,7 +149,7 @@ exec {QEMU} -global virtio-net-device.csum=off "$@"
             user="root",
             binds=self.binds(),
             env={**OpenVSwitch(self.ctx).environment(), **path},
-            files=files[:3],
+            files=(*files[:3], files[5]),
             after=("packages", "hypervisor", "start:virtlogd", "start:ovsdb"),
             keeps_children=True,
             cost=1.0,
