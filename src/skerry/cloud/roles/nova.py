@@ -51,6 +51,7 @@ class Nova(OpenStackRole):
                 "instances_path": self.state / "instances",
                 "compute_driver": "libvirt.LibvirtDriver",
                 "resume_guests_state_on_host_boot": True,
+                "allow_resize_to_same_host": True,  # there may be no other
                 "executor_thread_pool_size": 10,
                 "reserved_host_memory_mb": 512,
                 "vif_plugging_timeout": 120,
