@@ -36,6 +36,6 @@ def graph(ctx: Context) -> Graph:
 
 
 if __name__ == "__main__":
-    converge.roles = roles
+    converge.roles = operations.roles = roles
     converge.graph = operations.graph = graph
     main()
