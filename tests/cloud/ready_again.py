@@ -18,8 +18,12 @@ from skerry.cloud.converge import services
 def main(root: str, name: str, patience: float) -> None:
     ctx = Context.at(root)
     service = next(service for service in services(ctx) if service.name == name)
-    old = ctx.supervisor.process(name).pid
-    before = service.ready.missing(old) if old else "it does not run"
+    begun = time.monotonic()
+    before: str | None = "it does not run"
+    # It may still be on its way back to a service that was killed before it.
+    while before and time.monotonic() - begun < patience:
+        old = ctx.supervisor.process(name).pid
+        before = service.ready.missing(old) if old else "it does not run"
     if before:
         print(json.dumps({"before": before}))
         return
