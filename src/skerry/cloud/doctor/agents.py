@@ -133,11 +133,8 @@ class MetadataProxies(Check):
                 yield Finding(
                     "warning",
                     f"network {names.get(network_id, network_id)} has {len(pids)} metadata proxies, not one",
-                    (
-                        f"processes {', '.join(map(str, pids))}, oldest first",
-                        *words(ctx, "neutron-ovn-metadata-agent"),
-                    ),
-                    "The agent leaves them behind; why: 'skerry logs neutron-ovn-metadata-agent'.",
+                    (f"processes {', '.join(map(str, pids))}, oldest first",),
+                    "End all but the newest. If more come: 'skerry logs neutron-ovn-metadata-agent'.",
                     partial(_end_surplus, network_id, pids),
                 )
 
