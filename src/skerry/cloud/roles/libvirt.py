@@ -18,7 +18,7 @@ QEMU = Path("/usr/bin/qemu-system-x86_64")
 class Libvirt(Role):
     name = "libvirt"
     title = "the hypervisor (libvirt, QEMU)"
-    packages = ("python3-libvirt", "xorriso", "openssh-client")
+    packages = ("python3-libvirt", "xorriso", "openssh-client", "e2fsprogs")
     backports = (
         "libvirt-daemon",
         "libvirt-daemon-common",
@@ -93,7 +93,8 @@ group = "{SERVICE_USER}"
 security_driver = "none"
 namespaces = []
 cgroup_controllers = []
-remember_owner = 0
+# nova runs as the same user: its files need no other owner, and stay readable to it when a guest has ended.
+dynamic_ownership = 0
 vnc_listen = "127.0.0.1"
 max_core = 0
 """,
