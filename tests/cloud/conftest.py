@@ -17,6 +17,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import openstack
+import psutil
 import pytest
 
 from skerry.lab.host import Host
@@ -139,6 +140,23 @@ class Cloud:
         done: CompletedProcess[str] = self.within(deadline, f"SSH answers at {address}", answer)
         assert done.returncode == 0, f"'{command}' on {address}: {done.stderr}{done.stdout}"
         return done.stdout.strip()
+
+    def named(self, address: str, name: str, deadline: float = SSH) -> None:
+        """The server behind an address says that it has this name: it has its metadata by then."""
+
+        def says() -> bool:
+            return self.try_ssh(address, "hostname").stdout == f"{name}\n"
+
+        self.within(deadline, f"server {name} answers at {address} under its name", says)
+
+    def running(self) -> list[str]:
+        """The command lines of what runs on the machine."""
+        found = []
+        for process in self.host.processes():
+            with suppress(psutil.NoSuchProcess):
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(" ".join(process.cmdline())[:300])
+        return found
 
     @property
     def first(self) -> str:
