@@ -192,7 +192,8 @@ class Nova(OpenStackRole):
                 title="conductor (nova)",
                 env=env,
                 files=common,
-                after=("create:nova", "start:rabbitmq", "start:memcached"),
+                # It looks placement up in the catalogue as it starts, and ends when it is not there.
+                after=("create:nova", "start:rabbitmq", "start:memcached", "start:placement", "accounts"),
             ),
             Service(
                 "nova-scheduler",
@@ -201,7 +202,7 @@ class Nova(OpenStackRole):
                 title="scheduler (nova)",
                 env=env,
                 files=common,
-                after=("create:nova", "start:rabbitmq", "start:placement"),
+                after=("create:nova", "start:rabbitmq", "start:placement", "accounts"),
             ),
             Service(
                 "nova-compute",
