@@ -91,3 +91,40 @@ def test_unknown_names_are_refused_before_anything(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="nosuch"):
         room.rotate(tmp_path, ["nosuch"], lambda text: None, lambda event: None)
     assert list(tmp_path.iterdir()) == []
+
+
+class Broker:
+    """Records what is asked of the broker's tools and the supervisor."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self.secrets, self.asked = secrets, list[str]()
+        self.transport = SimpleNamespace(
+            run=lambda argv, **more: self.asked.append(f"{argv[2]} {more['input']}")
+        )
+        self.supervisor = SimpleNamespace(stop=lambda name: self.asked.append(f"stop {name}"))
+
+
+def gone(password: str) -> str | None:
+    raise ConnectionRefusedError
+
+
+@pytest.mark.parametrize(
+    ("names", "login", "asked"),
+    [
+        (["admin"], lambda password: "refused", []),
+        (["rabbitmq"], lambda password: "refused", ["change_password NEW"]),
+        (["rabbitmq"], lambda password: None, []),
+        (["rabbitmq", "erlang-cookie"], gone, ["stop rabbitmq"]),
+        (["rabbitmq", "erlang-cookie"], lambda password: "refused", ["change_password NEW", "stop rabbitmq"]),
+    ],
+)
+def test_the_broker_is_told_before_its_clients_restart(
+    monkeypatch: pytest.MonkeyPatch, secrets: Secrets, names: list[str], login: Any, asked: list[str]
+) -> None:
+    secrets.rotate(names)
+    broker: Any = Broker(secrets)
+    monkeypatch.setattr(room, "login_lack", login)
+    monkeypatch.setattr(room, "RabbitMQ", lambda ctx: SimpleNamespace(environment=dict))
+    room._tell_broker(broker)
+    new = f"change_password {secrets['rabbitmq']}\n"
+    assert broker.asked == [new if text.startswith("change") else text for text in asked]
