@@ -28,6 +28,7 @@ class Finding:
     remedy: str = ""
     fix: Callable[[], str] | None = field(default=None, compare=False, repr=False)
     check: str = ""
+    means: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -35,6 +36,7 @@ class Finding:
             "check": self.check,
             "severity": self.severity,
             "what": self.what,
+            "means": self.means,
             "evidence": list(self.evidence),
             "remedy": self.remedy,
             "fixable": self.fix is not None,

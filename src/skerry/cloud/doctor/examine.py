@@ -99,6 +99,8 @@ class Report:
         for finding in self.findings:
             lines.append(f"{finding.severity.upper():<8} {finding.what}")
             lines += [f"           {text}" for text in finding.evidence]
+            if finding.means and finding.severity != "note":
+                lines.append(f"    means: {finding.means}")
             if finding.remedy:
                 mend = "  ('skerry doctor --fix' does it)" if finding.fix else ""
                 lines.append(f"    to do: {finding.remedy}{mend}")
@@ -240,4 +242,5 @@ def _bounded(check: Check, patient: Patient) -> tuple[list[Finding], Look]:
 
 def _named(check: Check, findings: Iterable[Finding]) -> Iterable[Finding]:
     for finding in findings:
-        yield replace(finding, check=check.name, remedy=finding.remedy or check.remedy)
+        remedy = finding.remedy or check.remedy
+        yield replace(finding, check=check.name, means=check.message, remedy=remedy)

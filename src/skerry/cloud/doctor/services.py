@@ -124,14 +124,13 @@ class ServicesSteady(Check):
         ends = exits(text, time.time() - RECENT)
         for name, count in Counter(name for name, _, _ in ends).items():
             own = [f"{at}: {how}" for who, at, how in ends if who == name]
-            severity, often = (
-                ("warning", f"ended {count} times") if count >= FLAPS else ("note", "ended by itself")
-            )
+            flaps = count >= FLAPS
+            often = f"ended {count} times" if flaps else "ended by itself"
             yield Finding(
-                "warning" if severity == "warning" else "note",
+                "warning" if flaps else "note",
                 f"{name} {often} within the last {RECENT / 60:.0f} minutes, and was started again",
                 tuple(own[-3:]),
-                f"The lines before its end say why: 'skerry logs {name}'." if count >= FLAPS else "",
+                f"The lines before its end say why: 'skerry logs {name}'.",
             )
 
 

@@ -248,7 +248,12 @@ def test_a_check_that_cannot_look_says_so(check: Check, told: str | None) -> Non
 def test_findings_get_the_checks_name_and_remedy() -> None:
     patient = Patient(context(), {}, True)
     (finding,), look = _bounded(Given(lambda: [Finding("error", "bad")]), patient)
-    assert (finding.check, finding.remedy, look.unable) == ("given", "Do this.", None)
+    assert (finding.check, finding.remedy, finding.means, look.unable) == (
+        "given",
+        "Do this.",
+        "Do this.",
+        None,
+    )
 
 
 def test_a_cloud_that_is_down_is_not_asked() -> None:
