@@ -19,7 +19,12 @@ def run(args: argparse.Namespace) -> int:
     ctx = Context.at(args.root)
     path = ctx.supervisor.log_path(args.service)
     if not path.exists():
-        have = ", ".join(sorted(path.stem for path in ctx.layout.log.glob("*.log"))) or "none yet: run 'skerry up'"
-        raise NotFoundError(f"There is no log of a service '{args.service}'.", remedy=f"Services with a log: {have}")
+        have = (
+            ", ".join(sorted(path.stem for path in ctx.layout.log.glob("*.log")))
+            or "none yet: run 'skerry up'"
+        )
+        raise NotFoundError(
+            f"There is no log of a service '{args.service}'.", remedy=f"Services with a log: {have}"
+        )
     follow = ["-F"] if args.follow else []
     os.execvp("tail", ["tail", "-n", str(args.lines), *follow, str(path)])

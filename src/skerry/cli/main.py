@@ -38,11 +38,15 @@ def parser() -> argparse.ArgumentParser:
         epilog=f"exit codes:\n{codes}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--root", default="/", metavar="FOLDER", help="the root folder of the cloud (default: /)")
+    top.add_argument(
+        "--root", default="/", metavar="FOLDER", help="the root folder of the cloud (default: /)"
+    )
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name in VERBS:
         module = importlib.import_module(f"skerry.cli.{name}")
-        sub = verbs.add_parser(name, help=module.__doc__.strip().splitlines()[0], description=module.__doc__)
+        sub = verbs.add_parser(
+            name, help=(module.__doc__ or name).strip().splitlines()[0], description=module.__doc__
+        )
         module.arguments(sub)
         sub.set_defaults(run=module.run)
     return top
@@ -55,7 +59,10 @@ def main() -> None:
     for verb in ("openstack", "test"):
         if verb in arguments:
             place = arguments.index(verb)
-            if all(word.startswith("-") or arguments[i - 1] == "--root" for i, word in enumerate(arguments[:place])):
+            if all(
+                word.startswith("-") or arguments[i - 1] == "--root"
+                for i, word in enumerate(arguments[:place])
+            ):
                 arguments, passed = arguments[: place + 1], arguments[place + 1 :]
                 break
     args = parser().parse_args(arguments)

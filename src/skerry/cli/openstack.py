@@ -20,7 +20,11 @@ def run(args: argparse.Namespace) -> int:
             f"{ctx.layout.clouds_yaml} cannot be read: there is no cloud yet, or you are not root.",
             remedy="Run 'sudo ./skerry up' first, and this with sudo.",
         )
-    environment = {**os.environ, "OS_CLIENT_CONFIG_FILE": str(ctx.layout.clouds_yaml), "OS_CLOUD": ctx.cloud.name}
+    environment = {
+        **os.environ,
+        "OS_CLIENT_CONFIG_FILE": str(ctx.layout.clouds_yaml),
+        "OS_CLOUD": ctx.cloud.name,
+    }
     environment.pop("PYTHONPATH", None)
     program = ctx.layout.bin("openstack")
     os.execve(program, [program, *args.passed], environment)

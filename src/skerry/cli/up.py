@@ -10,9 +10,16 @@ from skerry.cloud.operations import up
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--with", dest="features", action="append", default=[], choices=["heat"], help="a further service, from now on"
+        "--with",
+        dest="features",
+        action="append",
+        default=[],
+        choices=["heat"],
+        help="a further service, from now on",
     )
-    parser.add_argument("--no-packages", action="store_true", help="install nothing: everything must be there (boot)")
+    parser.add_argument(
+        "--no-packages", action="store_true", help="install nothing: everything must be there (boot)"
+    )
     parser.add_argument("--no-first-server", action="store_true", help="make no first server")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 

@@ -15,6 +15,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    report = verify(args.root, lambda text: print(text, file=sys.stderr), regex=args.regex, workers=args.workers)
+    report = verify(
+        args.root, lambda text: print(text, file=sys.stderr), regex=args.regex, workers=args.workers
+    )
     print(report.to_json() if args.json else report.render())
     return 0

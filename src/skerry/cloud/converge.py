@@ -35,7 +35,15 @@ def roles(ctx: Context) -> list[Role]:
     if "heat" in ctx.cloud.features:
         openstack.append(Heat(ctx))
     ports = {name: port for role in openstack for name, port in role.api_ports.items()}
-    below = [MariaDB(ctx), RabbitMQ(ctx), Memcached(ctx), HAProxy(ctx, ports), OpenVSwitch(ctx), OVN(ctx), Libvirt(ctx)]
+    below = [
+        MariaDB(ctx),
+        RabbitMQ(ctx),
+        Memcached(ctx),
+        HAProxy(ctx, ports),
+        OpenVSwitch(ctx),
+        OVN(ctx),
+        Libvirt(ctx),
+    ]
     return [*below, *openstack]
 
 
@@ -92,7 +100,11 @@ class SupervisorStep(Step):
         self.ctx = ctx
 
     def check(self) -> list[Change]:
-        return [] if self.ctx.supervisor.running() else [Change(f"start the supervisor ({self.ctx.supervisor.name})")]
+        return (
+            []
+            if self.ctx.supervisor.running()
+            else [Change(f"start the supervisor ({self.ctx.supervisor.name})")]
+        )
 
     def apply(self, say: Callable[[str], None]) -> None:
         self.ctx.supervisor.begin()

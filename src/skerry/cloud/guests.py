@@ -19,7 +19,9 @@ class Guests:
         self.ctx = ctx
 
     def _virsh(self, *words: str) -> str:
-        return self.ctx.transport.run(["virsh", "--connect", Libvirt(self.ctx).uri, "-q", *words], timeout=30).stdout
+        return self.ctx.transport.run(
+            ["virsh", "--connect", Libvirt(self.ctx).uri, "-q", *words], timeout=30
+        ).stdout
 
     def running(self) -> list[str]:
         """Names of the guests that run; none when libvirt does not answer."""

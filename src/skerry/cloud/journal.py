@@ -17,20 +17,22 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()
         try:
-            self._data: dict[str, Any] = json.loads(path.read_text())
+            self._data: dict[str, dict[str, Any]] = json.loads(path.read_text())
         except (OSError, ValueError):
             self._data = {}
 
     def done(self, step: str) -> str | None:
         """The fingerprint with which ``step`` was last finished."""
-        return self._data.get("done", {}).get(step)
+        found = self._data.get("done", {}).get(step)
+        return None if found is None else str(found)
 
     def finish(self, step: str, fingerprint: str) -> None:
         self._set("done", step, fingerprint)
 
     def took(self, step: str) -> float | None:
         """How many seconds ``step`` took when it last did something."""
-        return self._data.get("took", {}).get(step)
+        found = self._data.get("took", {}).get(step)
+        return None if found is None else float(found)
 
     def record(self, step: str, seconds: float) -> None:
         self._set("took", step, round(seconds, 2))
@@ -39,4 +41,6 @@ class Journal:
         with self._lock:
             self._data.setdefault(kind, {})[step] = value
             if self.path.parent.is_dir():
-                write_atomically(self.path, json.dumps(self._data, indent=1, sort_keys=True) + "\n", mode=0o600)
+                write_atomically(
+                    self.path, json.dumps(self._data, indent=1, sort_keys=True) + "\n", mode=0o600
+                )

@@ -22,7 +22,8 @@ def exclusive(layout: Layout, verb: str) -> Iterator[None]:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise PreflightError(
-            f"Cannot write to {path.parent} ({error.strerror}).", remedy="Run as root (sudo), or name another --root."
+            f"Cannot write to {path.parent} ({error.strerror}).",
+            remedy="Run as root (sudo), or name another --root.",
         ) from None
     try:
         try:

@@ -8,7 +8,15 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, IPvAnyNetwork, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    IPvAnyNetwork,
+    ValidationError,
+    model_validator,
+)
 
 from skerry.common.errors import ConfigError
 
@@ -30,7 +38,9 @@ class Host(Part):
     address: IPvAnyAddress = Field(
         default=ipaddress.ip_address("127.0.0.1"), description="where other hosts reach it; tunnels end here"
     )
-    roles: tuple[Role, ...] = Field(default=("control", "network", "compute"), description="what the host does")
+    roles: tuple[Role, ...] = Field(
+        default=("control", "network", "compute"), description="what the host does"
+    )
     transport: Literal["local"] = Field(default="local", description="how Skerry acts on it")
 
 
@@ -38,9 +48,12 @@ class External(Part):
     """The flat network between guests and the world."""
 
     cidr: IPvAnyNetwork = Field(
-        default=ipaddress.ip_network("172.24.4.0/24"), description="the network; its first address is the host's"
+        default=ipaddress.ip_network("172.24.4.0/24"),
+        description="the network; its first address is the host's",
     )
-    nat: bool = Field(default=True, description="whether guests reach what the host reaches, under its address")
+    nat: bool = Field(
+        default=True, description="whether guests reach what the host reaches, under its address"
+    )
     dns: tuple[IPvAnyAddress, ...] = Field(
         default=(), description="name servers for guests; empty: those of the host"
     )
@@ -56,7 +69,9 @@ class Sizes(Part):
     """How much of the machine the services take."""
 
     api_workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="processes of each API")
-    api_threads: Annotated[int, Field(ge=2, le=64)] = Field(default=6, description="threads of each API process")
+    api_threads: Annotated[int, Field(ge=2, le=64)] = Field(
+        default=6, description="threads of each API process"
+    )
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
         default=1, description="processes of conductor, scheduler and RPC servers"
     )
@@ -74,7 +89,8 @@ class Cloud(Part):
     )
     features: tuple[Literal["heat"], ...] = Field(default=(), description="further services ('up --with')")
     hypervisor: Literal["auto", "kvm", "qemu"] = Field(
-        default="auto", description="auto: KVM when a probe guest boots with it, else QEMU's own translation (TCG)"
+        default="auto",
+        description="auto: KVM when a probe guest boots with it, else QEMU's own translation (TCG)",
     )
     supervisor: Literal["auto", "direct", "systemd"] = Field(
         default="auto", description="what keeps the services running"
@@ -92,7 +108,9 @@ class Cloud(Part):
                 f"listen = '{self.listen}' would open the APIs to the network without TLS; use a loopback address"
             )
         if self.external.cidr.overlaps(self.private.cidr):
-            raise ValueError(f"external.cidr and private.cidr overlap ({self.external.cidr}, {self.private.cidr})")
+            raise ValueError(
+                f"external.cidr and private.cidr overlap ({self.external.cidr}, {self.private.cidr})"
+            )
         for part in (self.external.cidr, self.private.cidr):
             if part.num_addresses < 16:
                 raise ValueError(f"{part} is too small: at least 16 addresses")
@@ -137,14 +155,16 @@ def _explain(error: ValidationError, data: dict[str, object]) -> str:
 
 
 def _options_at(where: tuple[int | str, ...]) -> list[str]:
-    parts = {"host": Host, "external": External, "private": Private, "sizes": Sizes}
+    parts: dict[str, type[Part]] = {"host": Host, "external": External, "private": Private, "sizes": Sizes}
     model = parts.get(str(where[0]), Cloud) if where else Cloud
     return list(model.model_fields)
 
 
 def documented_toml() -> str:
     """A cloud.toml in which every option stands as a comment with its default and its meaning."""
-    lines = ["# This cloud. Every option has the default that is shown; 'skerry plan' tells what a change would do."]
+    lines = [
+        "# This cloud. Every option has the default that is shown; 'skerry plan' tells what a change would do."
+    ]
     for name, field in Cloud.model_fields.items():
         annotation = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, Part):

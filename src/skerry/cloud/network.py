@@ -87,7 +87,16 @@ class HostSide(Step):
             run(["ip", "link", "set", end, "up"])
         run(["ip", "address", "replace", str(self.gateway), "dev", self.INSIDE])
         kind = self.datapath_of_integration()
-        bridge = ["--may-exist", "add-br", self.BRIDGE, "--", "set", "bridge", self.BRIDGE, f"datapath_type={kind}"]
+        bridge = [
+            "--may-exist",
+            "add-br",
+            self.BRIDGE,
+            "--",
+            "set",
+            "bridge",
+            self.BRIDGE,
+            f"datapath_type={kind}",
+        ]
         run([*self._vsctl, *bridge, "--", "--may-exist", "add-port", self.BRIDGE, self.PORT])
         self.remove_translation()
         if self.ctx.cloud.external.nat:
@@ -119,7 +128,10 @@ class HostSide(Step):
 
     def _left_by_switch(self) -> list[str]:
         """Devices that a userspace switch leaves to the kernel when it ends: its bridges' and its datapath's own."""
-        query = ["Open_vSwitch", {"op": "select", "table": "Bridge", "where": [], "columns": ["name", "datapath_type"]}]
+        query = [
+            "Open_vSwitch",
+            {"op": "select", "table": "Bridge", "where": [], "columns": ["name", "datapath_type"]},
+        ]
         database = self.ctx.layout.state / "ovs/conf.db"
         shown = self.ctx.transport.run(["ovsdb-tool", "query", str(database), json.dumps(query)], check=False)
         rows = json.loads(shown.stdout)[0]["rows"] if shown.returncode == 0 else []

@@ -53,11 +53,15 @@ class Summary:
             "",
             f"  Dashboard    {self.dashboard}",
             f"               user {self.user}, domain Default, password: sudo ./skerry secrets show admin",
-            f"  Client       sudo ./skerry openstack server list      (or any client: --os-cloud {self.cloud}, {self.clouds_yaml})",
+            "  Client       sudo ./skerry openstack server list",
+            f"               or any other: --os-cloud {self.cloud} ({self.clouds_yaml})",
             f"  Hypervisor   {self.hypervisor} ({self.hypervisor_reason})",
         ]
         if self.ssh:
-            lines += [f"  Server       {resources.SERVER} at {self.server}", f"  Log in       sudo {self.ssh}"]
+            lines += [
+                f"  Server       {resources.SERVER} at {self.server}",
+                f"  Log in       sudo {self.ssh}",
+            ]
         lines += [f"  Warning      {warning}" for warning in self.warnings]
         lines += [
             "",
@@ -94,7 +98,9 @@ def up(
             ctx.cloud = ctx.cloud.model_copy(update={"first_server": first_server})
         steps = graph(ctx)
         if not install and steps.steps["packages"].check():
-            raise PackageError("Packages are missing, and --no-packages was given.", remedy="Run 'skerry up' once.")
+            raise PackageError(
+                "Packages are missing, and --no-packages was given.", remedy="Run 'skerry up' once."
+            )
         begin(steps)
 
         def record(event: Event) -> None:
@@ -148,7 +154,10 @@ class Plan:
         for title, changes in self.changes.items():
             lines += [title, *(f"    {change}" for change in changes)]
         if self.later:
-            lines += ["To be looked at once those are done:", *(f"    {t} ({why})" for t, why in self.later.items())]
+            lines += [
+                "To be looked at once those are done:",
+                *(f"    {t} ({why})" for t, why in self.later.items()),
+            ]
         return "\n".join(lines)
 
 
@@ -203,7 +212,11 @@ def stop_services(ctx: Context, stop: Callable[[str], None]) -> None:
 
 
 def stop_guests(ctx: Context, seconds: float = 20.0) -> int:
-    """Ask all guests to power off and end those that have not after ``seconds``; returns how many there were."""
+    """Ask all guests to power off and end those that have not after ``seconds``; returns how many there were.
+
+    nova-compute goes first: seeing them stop it would take it for their users' wish, and not start them again.
+    """
+    ctx.supervisor.stop("nova-compute")
     return Guests(ctx).stop_all(seconds)
 
 

@@ -32,7 +32,11 @@ class IsRoot(Check):
     remedy = "Run it with sudo."
 
     def problem(self, ctx: Context) -> str | None:
-        return None if os.geteuid() == 0 else "'skerry up' must be root: it installs packages and makes networks."
+        return (
+            None
+            if os.geteuid() == 0
+            else "'skerry up' must be root: it installs packages and makes networks."
+        )
 
 
 class SupportedSystem(Check):
@@ -99,7 +103,14 @@ class HostNameKnown(Check):
         return None if socket.gethostname() else "This machine has no host name."
 
 
-CHECKS: tuple[Check, ...] = (IsRoot(), SupportedSystem(), EnoughMemory(), EnoughDisk(), PortsFree(), HostNameKnown())
+CHECKS: tuple[Check, ...] = (
+    IsRoot(),
+    SupportedSystem(),
+    EnoughMemory(),
+    EnoughDisk(),
+    PortsFree(),
+    HostNameKnown(),
+)
 
 
 def preflight(ctx: Context) -> None:

@@ -159,7 +159,11 @@ class CommandProbe(Probe):
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"'{self.argv[0]}' does not answer ({type(error).__name__})"
         if done.returncode:
-            return (done.stderr or done.stdout).strip().splitlines()[-1:][0] if done.stderr or done.stdout else "failed"
+            return (
+                (done.stderr or done.stdout).strip().splitlines()[-1:][0]
+                if done.stderr or done.stdout
+                else "failed"
+            )
         if self.expect not in done.stdout:
             return f"'{self.argv[0]}' says '{done.stdout.strip()[:60]}', not '{self.expect}'"
         return None

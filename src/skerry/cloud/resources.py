@@ -67,12 +67,21 @@ class Alive(ApiStep):
 
     name = "compute-alive"
     title = "the compute host reports to the cloud"
-    needs = ("start:nova-compute", "start:nova-api", "start:nova-scheduler", "start:ovn-controller", "start:neutron-api", "network")
+    needs = (
+        "start:nova-compute",
+        "start:nova-api",
+        "start:nova-scheduler",
+        "start:ovn-controller",
+        "start:neutron-api",
+        "network",
+    )
     cost = 4.0
 
     def _lack(self) -> str | None:
         api, host = self.ctx.api, self.ctx.host.name
-        services = [service for service in api.compute.services(binary="nova-compute") if service.host == host]
+        services = [
+            service for service in api.compute.services(binary="nova-compute") if service.host == host
+        ]
         if not services or services[0].state != "up":
             return f"nova-compute on {host} has not reported"
         if not any(True for _ in api.placement.resource_providers(name=host)):
@@ -101,7 +110,12 @@ class Alive(ApiStep):
             from skerry.cloud.roles.nova import Nova
 
             nova = Nova(self.ctx)
-            command = [self.ctx.layout.bin("nova-manage"), *nova.control_arguments(), "cell_v2", "discover_hosts"]
+            command = [
+                self.ctx.layout.bin("nova-manage"),
+                *nova.control_arguments(),
+                "cell_v2",
+                "discover_hosts",
+            ]
             self.ctx.transport.run(command)
 
 
@@ -151,7 +165,9 @@ class TinyImage(Step):
     def apply(self, say: Callable[[str], None]) -> None:
         image = tiny.build(self.folder, self.ctx.layout.cache / "images/work", say)
         built = {"kernel": image.kernel.name, "initrd": image.initrd.name, "disk": image.disk.name}
-        self.ctx.transport.write(self.folder / "built.json", json.dumps({**built, "version": image.version}) + "\n")
+        self.ctx.transport.write(
+            self.folder / "built.json", json.dumps({**built, "version": image.version}) + "\n"
+        )
 
 
 class Image(ApiStep):
@@ -221,10 +237,15 @@ class Network(ApiStep):
         router = network.find_router(ROUTER)
         if router is None or not router.external_gateway_info:
             changes.append(Change(f"create router {ROUTER}"))
-        elif not any(True for _ in network.ports(device_id=router.id, device_owner="network:router_interface")):
+        elif not any(
+            True for _ in network.ports(device_id=router.id, device_owner="network:router_interface")
+        ):
             changes.append(Change(f"connect router {ROUTER} to network {PRIVATE}"))
         group = network.find_security_group(GROUP, project_id=self._project())
-        if group is None or len(list(network.security_group_rules(security_group_id=group.id, direction="ingress"))) < 2:
+        if (
+            group is None
+            or len(list(network.security_group_rules(security_group_id=group.id, direction="ingress"))) < 2
+        ):
             changes.append(Change(f"create security group {GROUP}"))
         return changes
 
@@ -263,9 +284,9 @@ class Network(ApiStep):
             network.update_router(router, external_gateway_info={"network_id": public.id})
         if not any(True for _ in network.ports(device_id=router.id, device_owner="network:router_interface")):
             network.add_interface_to_router(router, subnet_id=subnet.id)
-        group = network.find_security_group(GROUP, project_id=self._project()) or network.create_security_group(
-            name=GROUP, description="SSH and ping from everywhere"
-        )
+        group = network.find_security_group(
+            GROUP, project_id=self._project()
+        ) or network.create_security_group(name=GROUP, description="SSH and ping from everywhere")
         have = {
             (rule.protocol, rule.port_range_min)
             for rule in network.security_group_rules(security_group_id=group.id, direction="ingress")
@@ -296,7 +317,9 @@ class Keypair(ApiStep):
     def apply(self, say: Callable[[str], None]) -> None:
         path, compute = key_path(self.ctx), self.ctx.api.compute
         if not path.exists():
-            self.ctx.transport.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "skerry", "-f", str(path)])
+            self.ctx.transport.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "skerry", "-f", str(path)]
+            )
             old = compute.find_keypair(KEYPAIR)
             if old is not None:
                 compute.delete_keypair(old)
@@ -309,7 +332,15 @@ class FirstServer(ApiStep):
 
     name = "first-server"
     title = "a first server that answers over SSH"
-    needs = ("image", "flavors", "network", "keypair", "compute-alive", "start:nova-metadata", "start:neutron-ovn-metadata-agent")
+    needs = (
+        "image",
+        "flavors",
+        "network",
+        "keypair",
+        "compute-alive",
+        "start:nova-metadata",
+        "start:neutron-ovn-metadata-agent",
+    )
     cost = 20.0
 
     def address(self) -> str | None:
@@ -377,7 +408,9 @@ def wait_active(ctx: Context, server: Any, seconds: float = 180) -> Any:
         now = ctx.api.compute.get_server(server.id)
         if now.status == "ERROR":
             fault = (now.fault or {}).get("message", "nova gives no reason")
-            raise StepError("first-server", f"server {now.name} went to ERROR: {fault}", remedy="Run 'skerry doctor'.")
+            raise StepError(
+                "first-server", f"server {now.name} went to ERROR: {fault}", remedy="Run 'skerry doctor'."
+            )
         return None if now.status == "ACTIVE" else f"its status is {now.status} ({now.task_state})"
 
     wait_for(f"server {server.name}", lack, seconds, every=0.3)
@@ -392,4 +425,8 @@ def ssh_lack(ctx: Context, address: str, command: str = "true") -> str | None:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=15, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
         return "ssh hangs"
-    return None if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"ssh ended with {done.returncode}"])[-1]
+    return (
+        None
+        if done.returncode == 0
+        else (done.stderr.strip().splitlines() or [f"ssh ended with {done.returncode}"])[-1]
+    )

@@ -109,7 +109,11 @@ def memory_of(pid: int) -> int:
         return 0
     for member in family:
         try:
-            total += member.memory_footprint().pss if hasattr(member, "memory_footprint") else member.memory_full_info().pss
+            total += (
+                member.memory_footprint().pss
+                if hasattr(member, "memory_footprint")
+                else member.memory_full_info().pss
+            )
         except psutil.Error:
             continue
     return total

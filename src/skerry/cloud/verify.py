@@ -15,8 +15,12 @@ from skerry.cloud.context import Context
 from skerry.common.errors import PreflightError, VerificationError
 
 # "{1} tempest.api.compute...test_name [1.234567s] ... ok"
-RESULT = re.compile(r"^\{\d+\} (?P<test>.+?) \[(?P<seconds>[\d.]+)s\] \.\.\. (?P<result>ok|FAILED|SKIPPED.*)$")
-SETUP = re.compile(r"^(?P<test>(?:setUpClass|tearDownClass) .+?) \[(?P<seconds>[\d.]+)s\] \.\.\. (?P<result>FAILED)$")
+RESULT = re.compile(
+    r"^\{\d+\} (?P<test>.+?) \[(?P<seconds>[\d.]+)s\] \.\.\. (?P<result>ok|FAILED|SKIPPED.*)$"
+)
+SETUP = re.compile(
+    r"^(?P<test>(?:setUpClass|tearDownClass) .+?) \[(?P<seconds>[\d.]+)s\] \.\.\. (?P<result>FAILED)$"
+)
 
 
 @dataclass
@@ -45,7 +49,8 @@ def configuration(ctx: Context, folder: Path) -> str:
     flavors = [api.compute.find_flavor(name) for name in ("m1.nano", "m1.tiny")]
     if image is None or public is None or None in flavors:
         raise PreflightError(
-            "The cloud has no image 'tiny', no network 'public' or not its first flavors.", remedy="Run 'skerry up'."
+            "The cloud has no image 'tiny', no network 'public' or not its first flavors.",
+            remedy="Run 'skerry up'.",
         )
     extensions = sorted(extension.alias for extension in api.network.extensions())
     return render(
@@ -107,7 +112,9 @@ def configuration(ctx: Context, folder: Path) -> str:
     )
 
 
-def verify(root: Path | str, say: Callable[[str], None], *, regex: str | None = None, workers: int = 2) -> Report:
+def verify(
+    root: Path | str, say: Callable[[str], None], *, regex: str | None = None, workers: int = 2
+) -> Report:
     """Run tempest's smoke tests (or those that match ``regex``) and tell ``say`` of each result.
 
     Raises VerificationError when tests failed; the report is written in any case.
@@ -122,10 +129,20 @@ def verify(root: Path | str, say: Callable[[str], None], *, regex: str | None = 
     chosen = ["--regex", regex] if regex else ["--smoke"]
     argv = [ctx.layout.bin("tempest"), "run", *chosen, "--concurrency", str(workers)]
     report = Report(str(folder))
-    environment = {"PATH": f"{ctx.layout.env}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(folder), "LANG": "C.UTF-8"}
+    environment = {
+        "PATH": f"{ctx.layout.env}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": str(folder),
+        "LANG": "C.UTF-8",
+    }
     with (folder / "results.txt").open("w") as kept:
         process = subprocess.Popen(
-            argv, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
+            argv,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            bufsize=1,
         )
         try:
             for line in process.stdout or ():

@@ -20,10 +20,10 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o644, owner: str | N
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, mode)
+        Path(temporary).chmod(mode)
         if owner is not None:
             shutil.chown(temporary, owner, owner)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

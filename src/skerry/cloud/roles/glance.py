@@ -24,7 +24,11 @@ class Glance(OpenStackRole):
 
     def settings(self) -> Sections:
         return {
-            "DEFAULT": {**self.logging(), "enabled_backends": "local:file", "node_staging_uri": f"file://{self.state}/staging"},
+            "DEFAULT": {
+                **self.logging(),
+                "enabled_backends": "local:file",
+                "node_staging_uri": f"file://{self.state}/staging",
+            },
             "database": self.database(),
             "keystone_authtoken": self.token_check(),
             "paste_deploy": {
@@ -41,17 +45,25 @@ class Glance(OpenStackRole):
 
     def work(self) -> list[Step]:
         def create(say: object) -> None:
-            manage(self.ctx, "glance.cmd.manage:main", "glance-manage", self.config_arguments(), [["db_sync"]])
+            manage(
+                self.ctx, "glance.cmd.manage:main", "glance-manage", self.config_arguments(), [["db_sync"]]
+            )
             # glance reads two fixed names from one folder, in this order: they are our two layers.
             folder = self.etc / "wsgi"
             folder.mkdir(exist_ok=True)
-            for name, layer in zip(("glance-image-import.conf", "glance-api.conf"), self.config_files(), strict=True):
+            for name, layer in zip(
+                ("glance-image-import.conf", "glance-api.conf"), self.config_files(), strict=True
+            ):
                 (folder / name).unlink(missing_ok=True)
                 (folder / name).symlink_to(layer)
 
         of = [self.ctx.layout.env.name]
         needs = ("databases", "configure:glance", "bytecode")
-        return [Once(self.ctx, "create:glance", "images: database", create, of=of, needs=needs, cost=5, heavy=True)]
+        return [
+            Once(
+                self.ctx, "create:glance", "images: database", create, of=of, needs=needs, cost=5, heavy=True
+            )
+        ]
 
     def services(self) -> list[Service]:
         return [

@@ -37,7 +37,10 @@ class Heat(OpenStackRole):
             },
             "database": self.database(),
             "keystone_authtoken": self.token_check(),
-            "trustee": {key: account[key] for key in ("auth_type", "auth_url", "username", "password", "user_domain_name")},
+            "trustee": {
+                key: account[key]
+                for key in ("auth_type", "auth_url", "username", "password", "user_domain_name")
+            },
             "clients_keystone": {"auth_uri": self.ctx.url(ports.KEYSTONE)},
             "paste_deploy": {"api_paste_config": self.ctx.layout.env / "etc/heat/api-paste.ini"},
             **self.messaging(),

@@ -75,7 +75,11 @@ from openstack_dashboard.settings import *  # noqa
         ]
 
     def _environment(self) -> dict[str, str]:
-        return {"DJANGO_SETTINGS_MODULE": SETTINGS, "PYTHONPATH": str(self.etc), "PYTHONDONTWRITEBYTECODE": "1"}
+        return {
+            "DJANGO_SETTINGS_MODULE": SETTINGS,
+            "PYTHONPATH": str(self.etc),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
 
     def work(self) -> list[Step]:
         def create(say: object) -> None:
@@ -86,7 +90,9 @@ from openstack_dashboard.settings import *  # noqa
             )
             argv = [self.ctx.layout.bin("python"), "-c", script]
             self.ctx.transport.run(argv, env=self._environment(), timeout=600)
-            self.ctx.transport.run(["chown", "-R", f"{SERVICE_USER}:{SERVICE_USER}", str(self.state / "static")])
+            self.ctx.transport.run(
+                ["chown", "-R", f"{SERVICE_USER}:{SERVICE_USER}", str(self.state / "static")]
+            )
 
         return [
             Once(

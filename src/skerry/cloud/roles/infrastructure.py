@@ -48,12 +48,16 @@ class MariaDB(Role):
             "thread_cache_size": 16,
             "plugin_load_add": "auth_socket",
         }
-        text = "# Written by skerry.\n[mariadbd]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items())
+        text = "# Written by skerry.\n[mariadbd]\n" + "".join(
+            f"{key} = {value}\n" for key, value in settings.items()
+        )
         return [File(self.ctx.layout.etc / "mariadb/my.cnf", text)]
 
     def work(self) -> list[Step]:
         def create(say: object) -> None:
-            if (self.data / "mysql/global_priv.frm").exists() or (self.data / "mysql/proxies_priv.frm").exists():
+            if (self.data / "mysql/global_priv.frm").exists() or (
+                self.data / "mysql/proxies_priv.frm"
+            ).exists():
                 return
             self.ctx.transport.remove(self.data)
             self.ctx.transport.make_folder(self.data, mode=0o750, owner=SERVICE_USER)
@@ -128,15 +132,25 @@ log.file = false
                     "tags": "administrator",
                 }
             ],
-            "permissions": [{"user": "openstack", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
+            "permissions": [
+                {"user": "openstack", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
+            ],
         }
         return [
             File(etc / "rabbitmq.conf", config),
             File(etc / "definitions.json", json.dumps(definitions, indent=1) + "\n", secret=True),
             File(etc / "enabled_plugins", "[].\n"),
-            File(etc / "env.conf", "# Written by skerry: the machine's own settings are not for this instance.\n"),
+            File(
+                etc / "env.conf",
+                "# Written by skerry: the machine's own settings are not for this instance.\n",
+            ),
             # The broker and its tools authenticate to each other by this file, and insist on its mode.
-            File(self.home / ".erlang.cookie", self.ctx.secrets["erlang-cookie"], secret=True, owner=SERVICE_USER),
+            File(
+                self.home / ".erlang.cookie",
+                self.ctx.secrets["erlang-cookie"],
+                secret=True,
+                owner=SERVICE_USER,
+            ),
         ]
 
     def environment(self) -> dict[str, str]:
@@ -189,7 +203,19 @@ class Memcached(Role):
     packages = ("memcached",)
 
     def services(self) -> list[Service]:
-        argv = ("/usr/bin/memcached", "-l", "127.0.0.1", "-p", str(ports.MEMCACHED), "-m", "32", "-t", "1", "-c", "512")
+        argv = (
+            "/usr/bin/memcached",
+            "-l",
+            "127.0.0.1",
+            "-p",
+            str(ports.MEMCACHED),
+            "-m",
+            "32",
+            "-t",
+            "1",
+            "-c",
+            "512",
+        )
         probe = TcpProbe(ports.MEMCACHED)
         return [Service("memcached", argv, probe, title=self.title, after=("packages",), cost=0.2)]
 
@@ -244,5 +270,3 @@ defaults
         probe = TcpProbe(ports.KEYSTONE, host=self.ctx.listen)
         files = tuple(config)
         return [Service("haproxy", argv, probe, title=self.title, files=files, after=("packages",), cost=0.2)]
-
-

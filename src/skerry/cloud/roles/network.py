@@ -22,11 +22,25 @@ QUIET = ("-vconsole:warn", "-vsyslog:off", "-vfile:off")
 class OpenVSwitch(Role):
     name = "openvswitch"
     title = "Open vSwitch"
-    packages = ("openvswitch-switch", "openvswitch-common", "ethtool", "nftables", "iproute2", "iptables", "conntrack", "iputils-arping", "iputils-ping")
+    packages = (
+        "openvswitch-switch",
+        "openvswitch-common",
+        "ethtool",
+        "nftables",
+        "iproute2",
+        "iptables",
+        "conntrack",
+        "iputils-arping",
+        "iputils-ping",
+    )
 
     def folders(self) -> dict[Path, str]:
         layout = self.ctx.layout
-        return {layout.state / "ovs": SERVICE_USER, layout.run / "ovs": SERVICE_USER, layout.etc / "ovs": "root"}
+        return {
+            layout.state / "ovs": SERVICE_USER,
+            layout.run / "ovs": SERVICE_USER,
+            layout.etc / "ovs": "root",
+        }
 
     def environment(self) -> dict[str, str]:
         layout = self.ctx.layout
@@ -107,7 +121,9 @@ class OVN(Role):
 
         def create(say: object) -> None:
             for name in ("nb", "sb"):
-                _create_database(self.ctx, state / f"ovn{name}.db", Path(f"/usr/share/ovn/ovn-{name}.ovsschema"))
+                _create_database(
+                    self.ctx, state / f"ovn{name}.db", Path(f"/usr/share/ovn/ovn-{name}.ovsschema")
+                )
 
         needs = ("packages", "machine")
         return [
@@ -164,7 +180,8 @@ class OVN(Role):
                 *QUIET,
             ),
             CommandProbe(
-                ("env", f"OVN_RUNDIR={run}", "ovn-appctl", "-t", "ovn-controller", "connection-status"), "connected"
+                ("env", f"OVN_RUNDIR={run}", "ovn-appctl", "-t", "ovn-controller", "connection-status"),
+                "connected",
             ),
             title="OVN's agent (ovn-controller)",
             capabilities=("NET_ADMIN", "NET_RAW", "DAC_OVERRIDE"),
@@ -198,7 +215,9 @@ class Listeners(Step):
     def check(self) -> list[Change]:
         changes = []
         for tool, target in self._wanted().items():
-            shown = self.ctx.transport.run([tool, f"--db={self._socket}", "get-connection"], check=False, timeout=10)
+            shown = self.ctx.transport.run(
+                [tool, f"--db={self._socket}", "get-connection"], check=False, timeout=10
+            )
             if shown.returncode:
                 raise Unknown("OVN's databases do not answer")
             if target.split(":")[1] not in shown.stdout:
@@ -208,7 +227,9 @@ class Listeners(Step):
     def apply(self, say: Callable[[str], None]) -> None:
         for tool, target in self._wanted().items():
             probe = f"--inactivity-probe={self.PROBE_MS}"
-            self.ctx.transport.run([tool, f"--db={self._socket}", probe, "set-connection", target], timeout=30)
+            self.ctx.transport.run(
+                [tool, f"--db={self._socket}", probe, "set-connection", target], timeout=30
+            )
 
 
 class Chassis(Step):
@@ -237,7 +258,10 @@ class Chassis(Step):
             "ovn-monitor-all": "true",
         }
         if "network" in self.ctx.host.roles:
-            wanted |= {"ovn-bridge-mappings": f"public:{HostSide.BRIDGE}", "ovn-cms-options": "enable-chassis-as-gw"}
+            wanted |= {
+                "ovn-bridge-mappings": f"public:{HostSide.BRIDGE}",
+                "ovn-cms-options": "enable-chassis-as-gw",
+            }
         return wanted
 
     def check(self) -> list[Change]:

@@ -13,7 +13,14 @@ from skerry.cloud.steps import Step
 from skerry.cloud.work.manage import manage
 from skerry.cloud.work.once import Once
 
-CONTEXTS = ("privsep", "privsep_dhcp_release", "privsep_ovs_vsctl", "privsep_namespace", "privsep_conntrack", "privsep_link")
+CONTEXTS = (
+    "privsep",
+    "privsep_dhcp_release",
+    "privsep_ovs_vsctl",
+    "privsep_namespace",
+    "privsep_conntrack",
+    "privsep_link",
+)
 
 
 class Neutron(OpenStackRole):
@@ -29,7 +36,12 @@ class Neutron(OpenStackRole):
 
     def folders(self) -> dict[Path, str]:
         run = self.ctx.layout.run / "neutron"
-        return {**super().folders(), self.agent: "root", run: SERVICE_USER, self.state / "agent": SERVICE_USER}
+        return {
+            **super().folders(),
+            self.agent: "root",
+            run: SERVICE_USER,
+            self.state / "agent": SERVICE_USER,
+        }
 
     def ovn(self) -> dict[str, object]:
         servers = name_servers(self.ctx.cloud)
@@ -108,11 +120,28 @@ class Neutron(OpenStackRole):
     def work(self) -> list[Step]:
         def create(say: object) -> None:
             options = self.config_arguments()
-            manage(self.ctx, "neutron.db.migration.cli:main", "neutron-db-manage", options, [["upgrade", "heads"]])
+            manage(
+                self.ctx,
+                "neutron.db.migration.cli:main",
+                "neutron-db-manage",
+                options,
+                [["upgrade", "heads"]],
+            )
 
         of = [self.ctx.layout.env.name]
         needs = ("databases", "configure:neutron", "bytecode")
-        return [Once(self.ctx, "create:neutron", "networks: database", create, of=of, needs=needs, cost=12, heavy=True)]
+        return [
+            Once(
+                self.ctx,
+                "create:neutron",
+                "networks: database",
+                create,
+                of=of,
+                needs=needs,
+                cost=12,
+                heavy=True,
+            )
+        ]
 
     def services(self) -> list[Service]:
         main, site, agent = self.files()
@@ -133,9 +162,24 @@ class Neutron(OpenStackRole):
                 cost=4,
             )
             for name, title, needed, extra in (
-                ("neutron-rpc-server", "RPC (neutron)", (ports.RABBITMQ, ports.OVN_NORTHBOUND), ("start:rabbitmq", *ovn)),
-                ("neutron-periodic-workers", "periodic work (neutron)", (ports.MARIADB,), ("start:rabbitmq", *ovn)),
-                ("neutron-ovn-maintenance-worker", "OVN maintenance (neutron)", (ports.OVN_NORTHBOUND,), ("start:rabbitmq", *ovn)),
+                (
+                    "neutron-rpc-server",
+                    "RPC (neutron)",
+                    (ports.RABBITMQ, ports.OVN_NORTHBOUND),
+                    ("start:rabbitmq", *ovn),
+                ),
+                (
+                    "neutron-periodic-workers",
+                    "periodic work (neutron)",
+                    (ports.MARIADB,),
+                    ("start:rabbitmq", *ovn),
+                ),
+                (
+                    "neutron-ovn-maintenance-worker",
+                    "OVN maintenance (neutron)",
+                    (ports.OVN_NORTHBOUND,),
+                    ("start:rabbitmq", *ovn),
+                ),
             )
         ]
         return [
@@ -155,7 +199,13 @@ class Neutron(OpenStackRole):
                 env=env,
                 capabilities=ELEVATION,
                 files=(agent, site),
-                after=("bytecode", "configure:neutron", "start:ovn-controller", "start:ovsdb", "ovn-listeners"),
+                after=(
+                    "bytecode",
+                    "configure:neutron",
+                    "start:ovn-controller",
+                    "start:ovsdb",
+                    "ovn-listeners",
+                ),
                 keeps_children=True,
             ),
         ]

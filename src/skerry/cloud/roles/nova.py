@@ -11,10 +11,9 @@ from skerry.cloud.roles.openstack import ELEVATION, OpenStackRole, Sections
 from skerry.cloud.service import SERVICE_USER, File, Service
 from skerry.cloud.steps import Step
 from skerry.cloud.work.hypervisor import Hypervisor
-from skerry.cloud.work.novnc import NoVNC
 from skerry.cloud.work.manage import manage
+from skerry.cloud.work.novnc import NoVNC
 from skerry.cloud.work.once import Once
-
 
 
 class Nova(OpenStackRole):
@@ -133,12 +132,16 @@ class Nova(OpenStackRole):
                     ["db", "sync"],
                 ],
             )
-            listed = self.ctx.transport.run([self.ctx.layout.bin("nova-manage"), *self.control_arguments(), "cell_v2", "list_cells"])
+            listed = self.ctx.transport.run(
+                [self.ctx.layout.bin("nova-manage"), *self.control_arguments(), "cell_v2", "list_cells"]
+            )
             if " cell1 " not in listed.stdout:
                 cell = ["--name", "cell1", "--database_connection", f"{url}nova{query}"]
                 broker = ["--transport-url", "{scheme}://{username}:{password}@{hostname}:{port}//"]
                 command = ["cell_v2", "create_cell", *cell, *broker]
-                self.ctx.transport.run([self.ctx.layout.bin("nova-manage"), *self.control_arguments(), *command])
+                self.ctx.transport.run(
+                    [self.ctx.layout.bin("nova-manage"), *self.control_arguments(), *command]
+                )
 
         return [
             Hypervisor(self.ctx),

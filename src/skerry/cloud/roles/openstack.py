@@ -17,7 +17,15 @@ ELEVATION = ("SETUID", "SETGID")  # what a service needs to start its privileged
 # The group stays the service's own: it must read what its helpers write (the pid files of haproxy, 0640).
 BECOME_ROOT = ("/usr/bin/setpriv", "--reuid=0", "--clear-groups")
 Sections = dict[str, dict[str, object]]
-PLAIN = (str, int, float, bool, list, tuple, dict)  # what an ini file takes as it is; paths and addresses are text
+PLAIN = (
+    str,
+    int,
+    float,
+    bool,
+    list,
+    tuple,
+    dict,
+)  # what an ini file takes as it is; paths and addresses are text
 
 
 class OpenStackRole(Role):
@@ -47,11 +55,15 @@ class OpenStackRole(Role):
     def config_arguments(self, *folders: Path) -> tuple[str, ...]:
         """``--config-file`` for each layer, ours before the operator's."""
         own = [folder / "00-skerry.conf" for folder in folders or (self.etc,)]
-        return tuple(word for path in [*own, self.etc / "50-site.conf"] for word in ("--config-file", str(path)))
+        return tuple(
+            word for path in [*own, self.etc / "50-site.conf"] for word in ("--config-file", str(path))
+        )
 
     def config(self, settings: Sections, folder: Path | None = None) -> File:
         plain = {
-            section: {name: value if isinstance(value, PLAIN) else str(value) for name, value in options.items()}
+            section: {
+                name: value if isinstance(value, PLAIN) else str(value) for name, value in options.items()
+            }
             for section, options in settings.items()
         }
         return File((folder or self.etc) / "00-skerry.conf", render(plain), secret=True)
@@ -135,7 +147,9 @@ class OpenStackRole(Role):
 
         The services themselves run unprivileged, with just the right to change their user for this command.
         """
-        return " ".join((*BECOME_ROOT, self.ctx.layout.bin("privsep-helper"), *self.config_arguments(*folders)))
+        return " ".join(
+            (*BECOME_ROOT, self.ctx.layout.bin("privsep-helper"), *self.config_arguments(*folders))
+        )
 
     def token_check(self) -> dict[str, object]:
         return {

@@ -42,7 +42,16 @@ class Placement(OpenStackRole):
         of = [self.ctx.layout.env.name]
         needs = ("databases", "configure:placement", "bytecode")
         return [
-            Once(self.ctx, "create:placement", "resources: database", create, of=of, needs=needs, cost=3, heavy=True)
+            Once(
+                self.ctx,
+                "create:placement",
+                "resources: database",
+                create,
+                of=of,
+                needs=needs,
+                cost=3,
+                heavy=True,
+            )
         ]
 
     def services(self) -> list[Service]:

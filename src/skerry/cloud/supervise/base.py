@@ -12,7 +12,6 @@ from skerry.cloud.service import Service
 from skerry.common.errors import NotReadyError
 from skerry.common.files import write_atomically
 
-
 PATIENCE = 15.0  # seconds for a service that ends at once, whatever it may be waiting for
 
 
@@ -114,5 +113,7 @@ class Supervisor(ABC):
             time.sleep(0.1 if waited < 5 else 0.3)
         said = self.last_line(service.name)
         raise NotReadyError(
-            service.name, f"{time.monotonic() - begun:.0f}", f"{lack}" + (f". Its log says: {said}" if said else "")
+            service.name,
+            f"{time.monotonic() - begun:.0f}",
+            f"{lack}" + (f". Its log says: {said}" if said else ""),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from skerry.cloud.service import Service
@@ -35,7 +34,9 @@ class Systemd(Supervisor):
         if not names:
             return {}
         properties = "Id,ActiveState,MainPID,ExecMainStartTimestampMonotonic,Result"
-        shown = proc.run(["systemctl", "show", f"--property={properties}", *(f"skerry-{name}" for name in names)])
+        shown = proc.run(
+            ["systemctl", "show", f"--property={properties}", *(f"skerry-{name}" for name in names)]
+        )
         found = {}
         for block in shown.stdout.strip().split("\n\n"):
             facts = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
@@ -45,7 +46,7 @@ class Systemd(Supervisor):
                 name=name,
                 state=STATES.get(facts["ActiveState"], "stopped"),
                 pid=pid,
-                since=os.stat(f"/proc/{pid}").st_ctime if pid and Path(f"/proc/{pid}").exists() else 0.0,
+                since=Path(f"/proc/{pid}").stat().st_ctime if pid and Path(f"/proc/{pid}").exists() else 0.0,
                 fingerprint=_fingerprint(pid) if pid else "",
                 detail=facts.get("Result", ""),
             )

@@ -40,7 +40,9 @@ class Credentials(Step):
             "identity_api_version": 3,
         }
         # JSON is YAML, and needs no library to be written right.
-        return "# Written by skerry.\n" + json.dumps({"clouds": {self.ctx.cloud.name: cloud}}, indent=2) + "\n"
+        return (
+            "# Written by skerry.\n" + json.dumps({"clouds": {self.ctx.cloud.name: cloud}}, indent=2) + "\n"
+        )
 
     def check(self) -> list[Change]:
         changes = []

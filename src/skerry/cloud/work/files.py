@@ -58,7 +58,9 @@ def _differences(file: File, now: str) -> list[Change]:
                 else Change(f"{file.path} {key}", before=before or "(unset)", after=after or "(unset)")
             )
     if not changes:
-        lines = sum(1 for line in difflib.ndiff(now.splitlines(), file.content.splitlines()) if line[0] in "+-")
+        lines = sum(
+            1 for line in difflib.ndiff(now.splitlines(), file.content.splitlines()) if line[0] in "+-"
+        )
         changes.append(Change(f"rewrite {file.path} ({lines} lines differ)"))
     return changes
 

@@ -93,11 +93,25 @@ def boot(user: str, seconds: float = 5.0) -> Verdict:
         shutil.chown(serial, user)
         disk.write_bytes(BOOT_SECTOR.ljust(510, b"\0") + b"\x55\xaa")
         argv = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
-        argv += [QEMU, "-accel", "kvm", "-machine", "pc", "-m", "32", "-nodefaults", "-display", "none", "-no-reboot"]
+        argv += [
+            QEMU,
+            "-accel",
+            "kvm",
+            "-machine",
+            "pc",
+            "-m",
+            "32",
+            "-nodefaults",
+            "-display",
+            "none",
+            "-no-reboot",
+        ]
         argv += ["-drive", f"file={disk},format=raw,if=floppy,readonly=on", "-serial", f"file:{serial}"]
         argv += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
         try:
-            guest = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            guest = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
         except OSError as error:
             return Verdict("qemu", f"QEMU does not start ({error.strerror})")
         try:

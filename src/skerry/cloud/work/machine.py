@@ -47,8 +47,10 @@ class Machine(Step):
         if not _user_exists():
             home = str(self.ctx.layout.state)
             self.ctx.transport.run(
-                ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin"]
-                + ["--home-dir", home, SERVICE_USER]
+                [
+                    *("useradd", "--system", "--user-group", "--no-create-home"),
+                    *("--home-dir", home, "--shell", "/usr/sbin/nologin", SERVICE_USER),
+                ]
             )
             self.ctx.transport.write(self.ctx.layout.state / "made-user", "")
             if _group_exists("kvm"):
@@ -119,7 +121,9 @@ class LibvirtBinding(Step):
         links = self._links()
         if not links:
             return [Change("link libvirt's Python binding into the environment")]
-        return [Change(f"link {link.name}") for link, path in links.items() if link.resolve() != path.resolve()]
+        return [
+            Change(f"link {link.name}") for link, path in links.items() if link.resolve() != path.resolve()
+        ]
 
     def apply(self, say: Callable[[str], None]) -> None:
         for link, path in self._links().items():
@@ -129,6 +133,8 @@ class LibvirtBinding(Step):
 
 def installed(packages: Sequence[str], run: Callable[..., object]) -> dict[str, str]:
     """The versions of those of ``packages`` that are installed."""
-    shown = run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n", *packages], check=False)
+    shown = run(
+        ["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n", *packages], check=False
+    )
     rows = [line.split() for line in shown.stdout.splitlines()]  # type: ignore[attr-defined]
     return {row[1]: row[2] for row in rows if len(row) == 3 and row[0] == "installed"}

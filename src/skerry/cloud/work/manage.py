@@ -26,4 +26,6 @@ def manage(
     # interrupted (a session of its own), and the next run waits until it has ended (the lock).
     lock = ctx.layout.run / f"{entry.split(':')[0]}.lock"
     apart = ["setsid", "--wait", "flock", str(lock)]
-    ctx.transport.run([*apart, ctx.layout.bin("python"), "-I", str(forks), entry, *words], env=env, timeout=600)
+    ctx.transport.run(
+        [*apart, ctx.layout.bin("python"), "-I", str(forks), entry, *words], env=env, timeout=600
+    )

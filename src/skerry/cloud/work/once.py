@@ -27,9 +27,18 @@ class Once(Step):
         cost: float = 1.0,
         heavy: bool = False,
     ) -> None:
-        self.ctx, self.name, self.title, self.needs, self.cost, self.heavy = ctx, name, title, needs, cost, heavy
+        self.ctx, self.name, self.title, self.needs, self.cost, self.heavy = (
+            ctx,
+            name,
+            title,
+            needs,
+            cost,
+            heavy,
+        )
         self._work = work
-        self._fingerprint = hashlib.sha256(json.dumps(of, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        self._fingerprint = hashlib.sha256(json.dumps(of, sort_keys=True, default=str).encode()).hexdigest()[
+            :16
+        ]
 
     def check(self) -> list[Change]:
         return [] if self.ctx.journal.done(self.name) == self._fingerprint else [Change(self.title)]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
 
 from skerry.cloud.context import Context
 from skerry.cloud.steps import Change, Step
@@ -16,8 +14,19 @@ from skerry.common.errors import CommandError, PackageError
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 SOURCES = Path("/etc/apt/sources.list.d/skerry-backports.sources")
-APT = ["apt-get", "-y", "-q", "-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Options::=--force-unsafe-io"]
-APT += ["-o", "DPkg::Lock::Timeout=600"]  # another installation is waited for, that of a killed run among them
+APT = [
+    "apt-get",
+    "-y",
+    "-q",
+    "-o",
+    "Dpkg::Options::=--force-confold",
+    "-o",
+    "Dpkg::Options::=--force-unsafe-io",
+]
+APT += [
+    "-o",
+    "DPkg::Lock::Timeout=600",
+]  # another installation is waited for, that of a killed run among them
 QUIET = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
 
 
@@ -89,7 +98,9 @@ class Packages(Step):
         if suite not in run(["apt-cache", "policy", "qemu-system-x86"]).stdout:
             self.ctx.transport.remove(SOURCES)
             said = (updated.stderr or "").strip().splitlines()[-1:] or ["the mirror does not have it"]
-            say(f"{suite} is out of reach ({said[0]}): live migration of busy guests is not safe with {codename}'s QEMU")
+            say(
+                f"{suite} is out of reach ({said[0]}): live migration of busy guests is not safe with {codename}'s QEMU"
+            )
             return None
         return suite
 
@@ -106,7 +117,7 @@ def quiet_installation() -> Iterator[None]:
         yield
         return
     POLICY.write_text("#!/bin/sh\n# Written by skerry while it installs packages.\nexit 101\n")
-    os.chmod(POLICY, 0o755)
+    POLICY.chmod(0o755)
     try:
         yield
     finally:
@@ -121,7 +132,9 @@ def backports_entry(sources: str, codename: str) -> str | None:
     for block in re.split(r"\n\s*\n", sources):
         fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*(?:\n[ \t]+.*)*)$", block, re.MULTILINE))
         if codename in fields.get("Suites", "").split() and "deb" in fields.get("Types", "").split():
-            kept = {key: fields[key] for key in ("URIs", "Components", "Signed-By", "Trusted") if key in fields}
+            kept = {
+                key: fields[key] for key in ("URIs", "Components", "Signed-By", "Trusted") if key in fields
+            }
             return _entry(f"{codename}-backports", kept)
     for line in sources.splitlines():
         found = re.match(rf"^deb\s+(?:\[(.*?)\]\s+)?(\S+)\s+{codename}\s+(.+)$", line.strip())

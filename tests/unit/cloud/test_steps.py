@@ -1,0 +1,122 @@
+"""The graph of steps: order, parallel runs, going on after a break."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from skerry.cloud.steps import Change, Event, Graph, Run, Step
+from skerry.common.errors import StepError
+
+
+class Made(Step):
+    """A step that is done once it was applied; ``made`` is what the world remembers."""
+
+    def __init__(self, name: str, made: list[str], needs: tuple[str, ...] = (), fail: bool = False) -> None:
+        self.name = self.title = name
+        self.needs, self.made, self.fail = needs, made, fail
+
+    def check(self) -> list[Change]:
+        return [] if self.name in self.made else [Change(f"make {self.name}")]
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        if self.fail:
+            raise StepError(self.name, "it broke")
+        self.made.append(self.name)
+
+
+def quiet(event: Event) -> None:
+    pass
+
+
+@settings(max_examples=50, deadline=None)
+@given(some.lists(some.sets(some.integers(0, 11)), min_size=1, max_size=12))
+def test_every_step_runs_once_and_after_what_it_needs(needs: list[set[int]]) -> None:
+    made: list[str] = []
+    steps = [
+        Made(f"s{i}", made, tuple(f"s{other}" for other in sorted(wanted) if other < i))
+        for i, wanted in enumerate(needs)
+    ]
+    Run(Graph(reversed(steps)), quiet).go()
+    assert sorted(made) == sorted(step.name for step in steps)
+    for step in steps:
+        assert all(made.index(need) < made.index(step.name) for need in step.needs)
+
+
+def test_independent_steps_run_at_the_same_time() -> None:
+    both = threading.Barrier(2, timeout=5)
+
+    class Meets(Made):
+        def apply(self, say: Callable[[str], None]) -> None:
+            both.wait()  # breaks unless the other step is here too
+            super().apply(say)
+
+    made: list[str] = []
+    Run(Graph([Meets("a", made), Meets("b", made)]), quiet).go()
+    assert sorted(made) == ["a", "b"]
+
+
+def test_a_run_that_broke_goes_on_where_it_broke() -> None:
+    made: list[str] = []
+    broken = Made("second", made, ("first",), fail=True)
+    graph = Graph([Made("first", made), broken, Made("third", made, ("second",))])
+    with pytest.raises(StepError, match="it broke"):
+        Run(graph, quiet).go()
+    assert made == ["first"]
+    broken.fail = False
+    again = Run(graph, quiet)
+    again.go()
+    assert made == ["first", "second", "third"]
+    assert sorted(again.changed) == ["second", "third"]
+
+
+def test_nothing_is_applied_when_nothing_is_to_do() -> None:
+    seen: list[tuple[str, str]] = []
+    run = Run(Graph([Made("a", ["a"])]), lambda event: seen.append((event.step.name, event.kind)))
+    run.go()
+    assert seen == [("a", "running"), ("a", "unchanged")]
+    assert run.changed == {}
+
+
+def test_a_step_that_does_not_bring_what_it_should_is_an_error() -> None:
+    class Idle(Made):
+        def apply(self, say: Callable[[str], None]) -> None:
+            pass
+
+    with pytest.raises(StepError, match="still to do: make a"):
+        Run(Graph([Idle("a", [])]), quiet).go()
+
+
+def test_cancel_lets_running_steps_end_and_starts_no_more() -> None:
+    made: list[str] = []
+
+    class Cancels(Made):
+        def apply(self, say: Callable[[str], None]) -> None:
+            run.cancel()
+            super().apply(say)
+
+    run = Run(Graph([Cancels("a", made), Made("b", made, ("a",))]), quiet)
+    run.go()
+    assert made == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([("a", ("nobody",))], "needs nobody"),
+        ([("a", ("b",)), ("b", ("a",))], "circle: a -> b -> a"),
+    ],
+)
+def test_defective_graphs_are_refused(steps: list[tuple[str, tuple[str, ...]]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Graph([Made(name, [], needs) for name, needs in steps])
+
+
+def test_the_longest_chain_is_the_most_urgent() -> None:
+    made: list[str] = []
+    graph = Graph([Made("a", made), Made("b", made, ("a",)), Made("c", made, ("b",)), Made("x", made)])
+    assert graph.urgency() == {"a": 3.0, "b": 2.0, "c": 1.0, "x": 1.0}
