@@ -26,6 +26,7 @@ VERBS = (
     "image",
     "completion",
     "test",
+    "bench",
 )
 
 

@@ -1,0 +1,42 @@
+"""run a benchmark: its figures beside its peer's"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from skerry.cloud.layout import Layout
+from skerry.common.errors import NotFoundError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="a benchmark: a file in benchmarks/")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    layout = Layout.at(args.root)
+    script = layout.checkout / "benchmarks" / f"{args.name}.py"
+    if not script.is_file() or args.name == "bare":
+        have = ", ".join(sorted(path.stem for path in script.parent.glob("*.py") if path.stem != "bare"))
+        raise NotFoundError(f"There is no benchmark '{args.name}'.", remedy=f"There are: {have}")
+    done = subprocess.run([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        return 1
+    if args.json:
+        print(done.stdout, end="")
+        return 0
+    table = Table(box=None, header_style="bold")
+    for column in ("figure", "value", "must", "aim", "peer", "ratio"):
+        table.add_column(column)
+    for row in json.loads(done.stdout):
+        peer = f"{row['peer_value']} ({row['peer']})" if row["peer"] else ""
+        shown = (f"{row['value']} {row['unit']}", row["must"], row["aim"], peer, row["ratio"])
+        table.add_row(row["name"], *("" if value is None else str(value) for value in shown))
+    Console(width=140).print(table)
+    return 0
