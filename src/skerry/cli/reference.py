@@ -1,0 +1,284 @@
+"""Writes docs/reference out of the code: ``python -m skerry.cli.reference [FOLDER]``.
+
+What it writes is the same on every machine: no host name, no folder of this machine, no present state.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from skerry.cli.main import VERBS, parser
+from skerry.cloud import ports
+from skerry.cloud.context import Context
+from skerry.cloud.converge import services
+from skerry.cloud.model import Cloud, Host, Part
+from skerry.cloud.options import cloud_option
+from skerry.cloud.probes import (
+    AllOf,
+    AmqpProbe,
+    CommandProbe,
+    ConnectedProbe,
+    HttpProbe,
+    ListeningProbe,
+    Probe,
+    TcpProbe,
+    UnixProbe,
+)
+from skerry.cloud.service import Service
+from skerry.common.errors import EXIT_CODES
+
+FOLDER = Path(__file__).resolve().parents[3] / "docs/reference"
+MADE = "<!-- Made by 'python -m skerry.cli.reference': change the code, not this file. -->"
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (folder / name).write_text(text)
+
+
+def pages() -> dict[str, str]:
+    """The pages by their file names."""
+    return {
+        "commands.md": commands(),
+        "cloud-toml.md": cloud_toml(),
+        "exit-codes.md": exit_codes(),
+        "services.md": every_service(),
+    }
+
+
+def page(title: str, *blocks: str) -> str:
+    return "\n\n".join([f"# {title}", MADE, *blocks]) + "\n"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+# -- commands -------------------------------------------------------------------------------------------
+
+
+def commands() -> str:
+    top = parser()
+    verbs = _verbs(top)
+    blocks = [
+        "Each verb takes `--help`. What a verb prints with `--json` is meant for programs.",
+        "What can stand before the verb:",
+        _arguments(top),
+    ]
+    blocks.append("\n".join(f"- [`{name}`](#skerry-{name}): {_what(verbs[name])}" for name in VERBS))
+    for name in VERBS:
+        blocks += _command(f"skerry {name}", verbs[name])
+    return page("Commands", *blocks)
+
+
+def _verbs(of: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    for action in of._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
+
+
+def _what(of: argparse.ArgumentParser) -> str:
+    return (of.description or "").strip().splitlines()[0]
+
+
+def _command(name: str, of: argparse.ArgumentParser, level: int = 2) -> Iterator[str]:
+    yield f"{'#' * level} {name}"
+    if of.description:
+        text = of.description.strip()
+        yield text[0].upper() + text[1:] + "."
+    yield f"    {of.usage or _usage(name, of)}"
+    arguments = _arguments(of)
+    if arguments:
+        yield arguments
+    for part, inner in _verbs(of).items():
+        yield from _command(f"{name} {part}", inner, level + 1)
+
+
+def _usage(name: str, of: argparse.ArgumentParser) -> str:
+    words = [name]
+    for action in _own(of):
+        shown = _shown(action)
+        if not action.option_strings and action.nargs in ("*", "?"):
+            shown = f"[{shown}{'...' if action.nargs == '*' else ''}]"
+        elif action.option_strings and not action.required:
+            shown = f"[{shown}]"
+        words.append(shown)
+    if _verbs(of):
+        words.append(f"{{{','.join(_verbs(of))}}}")
+    return " ".join(words)
+
+
+def _own(of: argparse.ArgumentParser) -> list[argparse.Action]:
+    left_out = (argparse._HelpAction, argparse._SubParsersAction)
+    return [action for action in of._actions if not isinstance(action, left_out)]
+
+
+def _shown(action: argparse.Action) -> str:
+    choices = "{" + ",".join(map(str, action.choices)) + "}" if action.choices else ""
+    value = str(action.metavar or choices or action.dest.upper())
+    if not action.option_strings:
+        return value if action.metavar or choices else action.dest.upper()
+    return action.option_strings[-1] + ("" if action.nargs == 0 else f" {value}")
+
+
+def _arguments(of: argparse.ArgumentParser) -> str:
+    rows = []
+    for action in _own(of):
+        names = ", ".join([*action.option_strings[:-1], _shown(action)])
+        rows.append((code(names), action.help or ""))
+    return table(("argument", "meaning"), rows) if rows else ""
+
+
+# -- cloud.toml -----------------------------------------------------------------------------------------
+
+
+def cloud_toml() -> str:
+    blocks = [
+        "`/etc/skerry/cloud.toml` describes the cloud. `skerry up` writes it with every option as a comment;"
+        " an option that is not set has its default. An unknown option or a wrong value is refused"
+        " before anything is touched. `skerry config explain cloud.SECTION.NAME` says the same of one option.",
+        "## At the top of the file",
+        _options(Cloud, ()),
+    ]
+    for name, field in Cloud.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Part):
+            blocks += [
+                f"## [{name}]",
+                (field.annotation.__doc__ or "").strip(),
+                _options(field.annotation, (name,)),
+            ]
+    blocks += [
+        "## [[host]]",
+        f"{(Host.__doc__ or '').strip()} Without any, this machine with all roles. In this version there is one host.",
+        _options(Host, ("host",)),
+    ]
+    return page("cloud.toml", *blocks)
+
+
+def _options(model: type[BaseModel], section: tuple[str, ...]) -> str:
+    cloud = Cloud(host=(Host(name="host"),))
+    rows = []
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        if name == "host" or (isinstance(annotation, type) and issubclass(annotation, Part)):
+            continue
+        option = cloud_option(cloud, Path("/none"), [*section, name])
+        # The default of a host's name is that of the machine, which is no matter for a page.
+        default = (
+            "the machine's host name" if (model, name) == (Host, "name") else code(_toml(option.default))
+        )
+        rows.append((code(name), option.type, code(" ".join(option.allowed)), default, option.help))
+    return table(("option", "type", "allowed", "default", "meaning"), rows)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return str(value) if isinstance(value, int) else f'"{value}"'
+
+
+# -- exit codes -----------------------------------------------------------------------------------------
+
+
+def exit_codes() -> str:
+    rows = [(str(number), meaning) for number, meaning in EXIT_CODES.items()]
+    intro = (
+        "With any code but 0, what was printed last says what is wrong and what to do next. "
+        "`skerry status` ends with 8 when a service is not ready, `skerry config validate` with 3 when it finds "
+        "errors. `skerry openstack`, `skerry ssh` and `skerry test` end with the code of the program they run."
+    )
+    return page("Exit codes", intro, table(("code", "meaning"), rows))
+
+
+# -- services -------------------------------------------------------------------------------------------
+
+
+def every_service() -> str:
+    with tempfile.TemporaryDirectory(prefix="skerry-reference-") as folder:
+        ctx = Context.at(folder)
+        ctx.cloud = Cloud(host=(Host(name="host"),), features=("heat",))
+        every = services(ctx)
+        root = str(ctx.layout.root)
+        rows = [
+            (
+                code(service.name),
+                service.title,
+                code(service.user),
+                " ".join(map(code, service.capabilities)),
+                ", ".join(_after(service)),
+                _ready(service.ready).replace(root, ""),
+            )
+            for service in every
+        ]
+    intro = (
+        "Every service of a cloud that has all features, in an order in which they can be started. "
+        "*After* are the services that must be ready first; steps of other kinds (files, databases) stand in "
+        "italics. *Capabilities* are what an unprivileged service keeps of root's rights; see capabilities(7). "
+        "Paths are those of a cloud under `/`; the log of a service is `/var/log/skerry/SERVICE.log`. "
+        "`heat-*` run with `skerry up --with heat`."
+    )
+    heads = ("service", "what it is", "user", "capabilities", "after", "ready when")
+    listeners = [(str(number), _port_name(number)) for number in sorted(ports.NAMES)]
+    return page(
+        "Services",
+        intro,
+        table(heads, rows),
+        "## Ports",
+        "All TCP, and all on loopback unless cloud.toml says otherwise.",
+        table(("port", "what"), listeners),
+    )
+
+
+def _after(service: Service) -> Iterator[str]:
+    for name in dict.fromkeys(service.after):
+        yield code(name.removeprefix("start:")) if name.startswith("start:") else f"*{name}*"
+
+
+def _port_name(number: int) -> str:
+    return ports.NAMES[number].lower().replace("_", " ")
+
+
+def _ready(probe: Probe) -> str:
+    """What a probe asks, in words."""
+    match probe:
+        case TcpProbe():
+            return f"port {probe.port} accepts connections"
+        case AmqpProbe():
+            return f"port {probe.port} answers in AMQP"
+        case UnixProbe():
+            return f"{code(str(probe.path))} accepts connections"
+        case ListeningProbe():
+            return f"it listens on {code(str(probe.path))}"
+        case HttpProbe():
+            where = code(str(probe.socket)) if probe.socket else f"port {probe.port}"
+            return f"GET {probe.path} on {where} is answered"
+        case ConnectedProbe():
+            names = " and ".join(f"port {number} ({_port_name(number)})" for number in probe.ports)
+            return f"it is connected to {names}"
+        case CommandProbe():
+            says = f" and says '{probe.expect}'" if probe.expect else ""
+            return f"{code(' '.join(probe.argv))} succeeds{says}"
+        case AllOf():
+            return "; ".join(_ready(one) for one in probe.probes)
+    raise TypeError(f"no words for a {type(probe).__name__}")
+
+
+if __name__ == "__main__":
+    main()
