@@ -81,6 +81,20 @@ class Cloud:
         shown = json.loads(self.run("status", "--json", check=False).stdout)
         return {service["name"]: service for service in shown["services"]}
 
+    def all_ready(self, deadline: float) -> None:
+        """Every service is ready within the deadline."""
+        lacks: dict[str, Any] = {}
+
+        def ready() -> bool:
+            lacks.clear()
+            lacks.update({name: row["lack"] for name, row in self.status().items() if not row["ready"]})
+            return not lacks
+
+        try:
+            self.within(deadline, "all services are ready", ready)
+        except AssertionError as late:
+            raise AssertionError(f"{late}: {lacks}") from None
+
     @property
     def api(self) -> Any:
         """A fresh connection as the administrator, by way of the clouds.yaml that 'up' wrote."""

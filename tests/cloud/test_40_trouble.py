@@ -70,8 +70,7 @@ def leave_a_mark(cloud: Cloud, text: str) -> None:
 
 
 def all_is_back(cloud: Cloud, text: str) -> None:
-    lacks = {name: service["lack"] for name, service in cloud.status().items() if not service["ready"]}
-    assert lacks == {}
+    cloud.all_ready(30)
     assert cloud.server("first").status == "ACTIVE"
     cloud.named(cloud.first, "first")
     assert cloud.ssh(cloud.first, "cat /var/mark") == text
