@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +23,7 @@ mount --bind $ROOT $ROOT && cd $ROOT
 mount --rbind /dev dev; mount -t proc proc proc; mount -t sysfs sys sys
 mount -t tmpfs tmpfs run; mount -t tmpfs tmpfs dev/shm
 hostname bare
+touch run/ready
 exec sleep infinity
 """
 
@@ -51,6 +53,7 @@ class Bare:
             codename, uri = next(line.split() for line in sources if "-" not in line.split()[0])
             _run(
                 "mmdebstrap",
+                "--format=tar",
                 "--variant=minbase",
                 "--include=ca-certificates",
                 codename,
@@ -115,18 +118,35 @@ class Bare:
         ):
             subprocess.run(argv, capture_output=True)
 
+    def _init(self) -> str:
+        """The machine's first process, once it has made its mounts."""
+        assert self._first is not None
+        begun = time.monotonic()
+        while time.monotonic() - begun < 20:
+            children = Path(f"/proc/{self._first.pid}/task/{self._first.pid}/children").read_text().split()
+            if children and Path(f"/proc/{children[0]}/root{self.root}/run/ready").exists():
+                return children[0]
+            time.sleep(0.05)
+        raise TimeoutError("the bare machine did not start within 20 s")
+
     def run(self, command: str, timeout: float = 1200) -> str:
         """Run a shell command on the machine as root and return what it printed; its stderr is shown."""
-        assert self._first is not None
-        # unshare's child is the machine's first process.
-        children = Path(f"/proc/{self._first.pid}/task/{self._first.pid}/children").read_text().split()
         environment = {
             "HOME": "/root",
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
             "LANG": "C.UTF-8",
         }
-        enter = ["nsenter", f"--target={children[0]}", "--all", "chroot", str(self.root), "sh", "-c", command]
+        enter = [
+            "nsenter",
+            f"--target={self._init()}",
+            "--all",
+            "chroot",
+            str(self.root),
+            "sh",
+            "-c",
+            command,
+        ]
         done = subprocess.run(
             enter,
             env=environment,

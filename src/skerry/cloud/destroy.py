@@ -13,7 +13,7 @@ from skerry.cloud.network import HostSide
 from skerry.cloud.operations import end_proxies, stop_guests, stop_services
 from skerry.cloud.service import SERVICE_USER
 from skerry.cloud.work.credentials import Credentials
-from skerry.cloud.work.packages import APT, QUIET, SOURCES, Packages
+from skerry.cloud.work.packages import APT, PREFERENCES, QUIET, SOURCES, Packages
 from skerry.common.errors import PreflightError
 
 
@@ -54,6 +54,7 @@ def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> 
                 ctx.transport.run([*APT, "purge", *names], env=QUIET, timeout=900, check=False)
             if SOURCES.exists():
                 ctx.transport.remove(SOURCES)
+                ctx.transport.remove(PREFERENCES)
                 ctx.transport.run([*APT, "update"], env=QUIET, timeout=300, check=False)
         if made_user:
             ctx.transport.run(["userdel", SERVICE_USER], check=False)

@@ -14,6 +14,10 @@ from skerry.common.errors import CommandError, PackageError
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 SOURCES = Path("/etc/apt/sources.list.d/skerry-backports.sources")
+PREFERENCES = Path("/etc/apt/preferences.d/skerry.pref")
+PINNED = (
+    "src:qemu src:libvirt src:seabios src:brltty"  # source packages, with the two what they need from there
+)
 APT = [
     "apt-get",
     "-y",
@@ -57,11 +61,10 @@ class Packages(Step):
         wanted = [change.what.removeprefix("install ") for change in self.check()]
         with quiet_installation():
             self._with_lists(say)
-            suite = self._backports_suite(say)
-            names = [f"{name}/{suite}" if suite and name in self.backports else name for name in wanted]
-            say(f"apt-get installs {len(names)} packages and what they need")
+            self._with_backports(say)
+            say(f"apt-get installs {len(wanted)} packages and what they need")
             try:
-                run([*APT, "install", "--no-install-recommends", *names], env=QUIET, timeout=1800)
+                run([*APT, "install", "--no-install-recommends", *wanted], env=QUIET, timeout=1800)
             except CommandError as error:
                 raise PackageError(
                     f"apt-get could not install the packages: {error.args[2]}",
@@ -79,30 +82,32 @@ class Packages(Step):
         if updated.returncode:
             say("some package lists are out of reach; going on with those that are there")
 
-    def _backports_suite(self, say: Callable[[str], None]) -> str | None:
-        """Add the backports of this release where it needs them, derived from the machine's own sources."""
+    def _with_backports(self, say: Callable[[str], None]) -> None:
+        """Take QEMU and libvirt from backports where the release has old ones.
+
+        The suite is derived from the machine's own sources, and pinned for those two and what they need only.
+        """
         codename = _codename()
         if codename != "bookworm":
-            return None
+            return
         suite = f"{codename}-backports"
-        run = self.ctx.transport.run
-        policy = run(["apt-cache", "policy", "qemu-system-x86"]).stdout
-        if suite in policy:
-            return suite
-        entry = backports_entry(_sources(), codename)
-        if entry is None:
-            say(f"no apt source of this machine has {codename}: QEMU and libvirt will be {codename}'s own")
-            return None
-        self.ctx.transport.write(SOURCES, entry)
-        updated = run([*APT, "update"], env=QUIET, timeout=600, check=False)
+        run, write = self.ctx.transport.run, self.ctx.transport.write
         if suite not in run(["apt-cache", "policy", "qemu-system-x86"]).stdout:
-            self.ctx.transport.remove(SOURCES)
-            said = (updated.stderr or "").strip().splitlines()[-1:] or ["the mirror does not have it"]
-            say(
-                f"{suite} is out of reach ({said[0]}): live migration of busy guests is not safe with {codename}'s QEMU"
-            )
-            return None
-        return suite
+            entry = backports_entry(_sources(), codename)
+            if entry is None:
+                say(
+                    f"no apt source of this machine has {codename}: QEMU and libvirt will be {codename}'s own"
+                )
+                return
+            write(SOURCES, entry)
+            updated = run([*APT, "update"], env=QUIET, timeout=600, check=False)
+            if suite not in run(["apt-cache", "policy", "qemu-system-x86"]).stdout:
+                self.ctx.transport.remove(SOURCES)
+                said = (updated.stderr or "").strip().splitlines()[-1:] or ["the mirror does not have it"]
+                say(f"{suite} is out of reach ({said[0]}): live migration of busy guests is not safe then")
+                return
+        pinned = f"Package: {PINNED}\nPin: release n={suite}\nPin-Priority: 990\n"
+        write(PREFERENCES, f"Explanation: Written by skerry; 'skerry destroy' removes it.\n{pinned}")
 
     def _disable(self, units: Sequence[str]) -> None:
         """On a machine with systemd the packages' own services stay off: ours are private instances."""
