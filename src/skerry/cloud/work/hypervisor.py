@@ -92,7 +92,8 @@ def boot(user: str, seconds: float = 5.0) -> Verdict:
         serial.touch()
         shutil.chown(serial, user)
         disk.write_bytes(BOOT_SECTOR.ljust(510, b"\0") + b"\x55\xaa")
-        argv = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
+        # A run that is killed must not leave the guest spinning: it dies with the thread that waits for it.
+        argv = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--pdeathsig", "KILL"]
         argv += [
             QEMU,
             "-accel",
