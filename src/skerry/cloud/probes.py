@@ -145,6 +145,20 @@ class ConnectedProbe(Probe):
 
 
 @dataclass(frozen=True)
+class WorkersProbe(Probe):
+    """The process has forked its workers: they do so when all of the service has been set up."""
+
+    workers: int = 1
+
+    def missing(self, pid: int) -> str | None:
+        try:
+            have = len(psutil.Process(pid).children())
+        except psutil.NoSuchProcess:
+            return "the process is gone"
+        return None if have >= self.workers else f"{have} of {self.workers} workers run"
+
+
+@dataclass(frozen=True)
 class CommandProbe(Probe):
     """A program ends with status 0 (and prints ``expect``, when given)."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,11 @@ class Alive(ApiStep):
         services = [
             service for service in api.compute.services(binary="nova-compute") if service.host == host
         ]
-        if not services or services[0].state != "up":
+        if not services or services[0].state != "up" or not services[0].updated_at:
             return f"nova-compute on {host} has not reported"
+        reported = datetime.fromisoformat(services[0].updated_at).replace(tzinfo=UTC).timestamp()
+        if reported < self.ctx.supervisor.process("nova-compute").since:
+            return f"nova-compute on {host} has not reported since it was started"
         if not any(True for _ in api.placement.resource_providers(name=host)):
             return f"the inventory of {host} is not in placement"
         agents = [a for a in api.network.agents() if a.host == host and "Controller" in a.agent_type]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from skerry.cloud import ports
 from skerry.cloud.network_facts import name_servers
-from skerry.cloud.probes import ConnectedProbe, ListeningProbe
+from skerry.cloud.probes import ConnectedProbe, ListeningProbe, WorkersProbe
 from skerry.cloud.roles.openstack import BECOME_ROOT, ELEVATION, OpenStackRole, Sections
 from skerry.cloud.service import SERVICE_USER, File, Service
 from skerry.cloud.steps import Step
@@ -154,31 +154,24 @@ class Neutron(OpenStackRole):
             Service(
                 name,
                 (program(name), *self.config_arguments()),
-                ConnectedProbe(needed),
+                ready,
                 title=title,
                 env=env,
                 files=own,
-                after=("create:neutron", *extra),
+                after=after,
                 cost=4,
             )
-            for name, title, needed, extra in (
+            for name, title, ready in (
                 (
                     "neutron-rpc-server",
                     "RPC (neutron)",
-                    (ports.RABBITMQ, ports.OVN_NORTHBOUND),
-                    ("start:rabbitmq", *ovn),
+                    ConnectedProbe((ports.RABBITMQ, ports.OVN_NORTHBOUND)),
                 ),
-                (
-                    "neutron-periodic-workers",
-                    "periodic work (neutron)",
-                    (ports.MARIADB,),
-                    ("start:rabbitmq", *ovn),
-                ),
+                ("neutron-periodic-workers", "periodic work (neutron)", WorkersProbe()),
                 (
                     "neutron-ovn-maintenance-worker",
                     "OVN maintenance (neutron)",
-                    (ports.OVN_NORTHBOUND,),
-                    ("start:rabbitmq", *ovn),
+                    ConnectedProbe((ports.OVN_NORTHBOUND,)),
                 ),
             )
         ]
