@@ -30,6 +30,7 @@ from skerry.cloud.probes import (
     Probe,
     TcpProbe,
     UnixProbe,
+    WorkersProbe,
 )
 from skerry.cloud.service import Service
 from skerry.common.errors import EXIT_CODES
@@ -275,6 +276,8 @@ def _ready(probe: Probe) -> str:
         case CommandProbe():
             says = f" and says '{probe.expect}'" if probe.expect else ""
             return f"{code(' '.join(probe.argv))} succeeds{says}"
+        case WorkersProbe():
+            return f"it has forked its {probe.workers} worker{'s' if probe.workers > 1 else ''}"
         case AllOf():
             return "; ".join(_ready(one) for one in probe.probes)
     raise TypeError(f"no words for a {type(probe).__name__}")

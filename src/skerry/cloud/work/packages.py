@@ -106,7 +106,9 @@ class Packages(Step):
                 said = (updated.stderr or "").strip().splitlines()[-1:] or ["the mirror does not have it"]
                 say(f"{suite} is out of reach ({said[0]}): live migration of busy guests is not safe then")
                 return
-        pinned = f"Package: {PINNED}\nPin: release n={suite}\nPin-Priority: 990\n"
+        # libvirt wants a part of systemd, of the version that is installed: that may be from backports already.
+        from_there = "~bpo" in installed(["systemd"], run).get("systemd", "")
+        pinned = f"Package: {PINNED}{' src:systemd' if from_there else ''}\nPin: release n={suite}\nPin-Priority: 990\n"
         write(PREFERENCES, f"Explanation: Written by skerry; 'skerry destroy' removes it.\n{pinned}")
 
     def _disable(self, units: Sequence[str]) -> None:
