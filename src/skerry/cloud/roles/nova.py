@@ -53,6 +53,8 @@ class Nova(OpenStackRole):
                 "allow_resize_to_same_host": True,  # there may be no other
                 "executor_thread_pool_size": 10,
                 "reserved_host_memory_mb": 512,
+                # A small machine has few cores, and small guests that mostly sleep; nova's own 4 stops at 8 servers.
+                "initial_cpu_allocation_ratio": 16.0,
                 "vif_plugging_timeout": 120,
                 "mkisofs_cmd": "xorrisofs",
             },
