@@ -36,7 +36,6 @@ SERVICES = (
     "nova-novncproxy",
     "nova-serialproxy",
     "neutron-api",
-    "neutron-rpc-server",
     "neutron-periodic-workers",
     "neutron-ovn-maintenance-worker",
     "neutron-ovn-metadata-agent",

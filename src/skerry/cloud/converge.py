@@ -25,6 +25,7 @@ from skerry.cloud.work.credentials import Credentials
 from skerry.cloud.work.database import Databases
 from skerry.cloud.work.machine import Bytecode, LibvirtBinding, Machine
 from skerry.cloud.work.packages import Packages
+from skerry.cloud.work.services import Surplus
 
 OPENSTACK: tuple[type[OpenStackRole], ...] = (Keystone, Glance, Placement, Nova, Neutron, Horizon)
 
@@ -69,6 +70,7 @@ def graph(ctx: Context) -> Graph:
         Bytecode(ctx),
         LibvirtBinding(ctx),
         SupervisorStep(ctx),
+        Surplus(ctx, {service.name for role in parts for service in role.services()}),
         Databases(ctx, databases, needs=("start:mariadb",)),
         Accounts(ctx),
         Credentials(ctx),

@@ -72,6 +72,8 @@ def status(root: Path | str) -> Status:
     """Look at every service of the cloud under ``root``: its process, its probe, its memory."""
     ctx = Context.at(root)
     processes = ctx.supervisor.processes()
+    # Before any probe: a service that forks for a visitor shares its pages for a moment, and would count too little.
+    memory = {name: memory_of(process.pid) for name, process in processes.items() if process.pid}
     rows = []
     for service in services(ctx):
         process = processes.get(service.name)
@@ -86,7 +88,7 @@ def status(root: Path | str) -> Status:
                 lack=lack,
                 pid=pid,
                 up_seconds=round(time.time() - process.since, 1) if process and pid else 0.0,
-                memory=memory_of(pid) if pid else 0,
+                memory=memory.get(service.name, 0),
             )
         )
     endpoints = {

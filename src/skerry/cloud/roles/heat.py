@@ -85,13 +85,11 @@ class Heat(OpenStackRole):
         return [
             self.api("heat-api", "heat.wsgi.api:application", env={}, arguments=arguments, after=after),
             self.api("heat-api-cfn", "heat.wsgi.cfn:application", env={}, arguments=arguments, after=after),
-            Service(
+            self.daemon(
                 "heat-engine",
-                (self.ctx.layout.bin("heat-engine"), *self.config_arguments()),
                 ConnectedProbe((ports.RABBITMQ,)),
+                self.config_arguments(),
                 title="engine (heat)",
-                env={"MALLOC_ARENA_MAX": "2"},
-                files=tuple(self.files()),
                 after=after,
             ),
         ]

@@ -51,10 +51,11 @@ class Libvirt(Role):
         return KVM.exists() and Hypervisor.decided(self.ctx) == "qemu"
 
     def _programs(self) -> Path:
-        """Where libvirt looks for QEMU first, with the datapath in userspace: a script without checksum offload.
+        """Where libvirt looks for QEMU first: a script that makes guests step back behind the services.
 
-        That datapath reads packets as the guest left them, and a checksum that is still to be filled in counts as
-        wrong in its connection tracking: no TCP of a guest would pass. Nova has no option for it.
+        With the datapath in userspace it also switches off their checksum offload: that datapath reads packets as
+        the guest left them, and a checksum that is still to be filled in counts as wrong in its connection
+        tracking, so no TCP of a guest would pass. Nova has no option for either.
         """
         return self.ctx.layout.etc / "libvirt/bin"
 
@@ -68,6 +69,7 @@ class Libvirt(Role):
     def files(self) -> list[File]:
         etc = self.ctx.layout.etc / "libvirt"
         host_uuid = uuid.uuid5(uuid.NAMESPACE_DNS, f"libvirt.{self.ctx.host.name}.{self.ctx.cloud.name}")
+        options = "-global virtio-net-device.csum=off " if datapath() == "netdev" else ""
         return [
             File(
                 etc / "libvirtd.conf",
@@ -102,8 +104,8 @@ max_core = 0
             File(
                 self._programs() / QEMU.name,
                 f"""#!/bin/sh
-# Written by skerry: guests must not leave checksums to a userspace switch that does not fill them in.
-exec {QEMU} -global virtio-net-device.csum=off "$@"
+# Written by skerry: busy guests must not slow the services down that manage them.
+exec nice -n 5 {QEMU} {options}"$@"
 """,
                 executable=True,
             ),
@@ -130,7 +132,7 @@ taps=$(sed -n "s/.*<target dev='\\(tap[^']*\\)'.*/\\1/p")
     def services(self) -> list[Service]:
         run = self.ctx.layout.run / "libvirt"
         files = tuple(self.files())
-        path = {"PATH": f"{self._programs()}:/usr/sbin:/usr/bin:/sbin:/bin"} if datapath() == "netdev" else {}
+        path = f"{self._programs()}:/usr/sbin:/usr/bin:/sbin:/bin"
         log = Service(
             "virtlogd",
             ("/usr/sbin/virtlogd",),
@@ -149,7 +151,7 @@ taps=$(sed -n "s/.*<target dev='\\(tap[^']*\\)'.*/\\1/p")
             title=self.title,
             user="root",
             binds=self.binds(),
-            env={**OpenVSwitch(self.ctx).environment(), **path},
+            env={**OpenVSwitch(self.ctx).environment(), "PATH": path},
             files=(*files[:3], files[5]),
             after=("packages", "hypervisor", "start:virtlogd", "start:ovsdb"),
             keeps_children=True,

@@ -56,7 +56,6 @@ class Neutron(OpenStackRole):
         }
 
     def settings(self) -> Sections:
-        sizes = self.ctx.cloud.sizes
         return {
             "DEFAULT": {
                 **self.logging(),
@@ -68,7 +67,7 @@ class Neutron(OpenStackRole):
                 "state_path": self.state,
                 "auth_strategy": "keystone",
                 "api_paste_config": self.ctx.layout.env / "etc/neutron/api-paste.ini",
-                "rpc_workers": sizes.workers,
+                "rpc_workers": 0,  # OVN's agents do not speak RPC: neither neutron-rpc-server nor its queues are needed
                 "rpc_state_report_workers": 0,
                 "executor_thread_pool_size": 8,
             },
@@ -146,35 +145,8 @@ class Neutron(OpenStackRole):
     def services(self) -> list[Service]:
         main, site, agent = self.files()
         own = (main, site)
-        env = {"MALLOC_ARENA_MAX": "2"}
-        program = self.ctx.layout.bin
         ovn = ("start:ovn-ovsdb", "ovn-listeners")
-        after = ("create:neutron", "start:rabbitmq", *ovn, "bytecode")
-        workers = [
-            Service(
-                name,
-                (program(name), *self.config_arguments()),
-                ready,
-                title=title,
-                env=env,
-                files=own,
-                after=after,
-                cost=4,
-            )
-            for name, title, ready in (
-                (
-                    "neutron-rpc-server",
-                    "RPC (neutron)",
-                    ConnectedProbe((ports.RABBITMQ, ports.OVN_NORTHBOUND)),
-                ),
-                ("neutron-periodic-workers", "periodic work (neutron)", WorkersProbe()),
-                (
-                    "neutron-ovn-maintenance-worker",
-                    "OVN maintenance (neutron)",
-                    ConnectedProbe((ports.OVN_NORTHBOUND,)),
-                ),
-            )
-        ]
+        after = ("create:neutron", "start:rabbitmq", *ovn)
         return [
             self.api(
                 "neutron-api",
@@ -183,22 +155,30 @@ class Neutron(OpenStackRole):
                 after=(*after, "start:keystone"),
                 cost=6,
             ),
-            *workers,
-            Service(
+            self.daemon(
+                "neutron-periodic-workers",
+                WorkersProbe(),
+                self.config_arguments(),
+                title="periodic work (neutron)",
+                files=own,
+                after=after,
+            ),
+            self.daemon(
+                "neutron-ovn-maintenance-worker",
+                ConnectedProbe((ports.OVN_NORTHBOUND,)),
+                self.config_arguments(),
+                title="OVN maintenance (neutron)",
+                files=own,
+                after=after,
+            ),
+            self.daemon(
                 "neutron-ovn-metadata-agent",
-                (program("neutron-ovn-metadata-agent"), *self.config_arguments(self.agent)),
                 ListeningProbe(self.ctx.layout.run / "neutron/metadata_proxy"),
+                self.config_arguments(self.agent),
                 title="metadata for guests (neutron)",
-                env=env,
                 capabilities=ELEVATION,
                 files=(agent, site),
-                after=(
-                    "bytecode",
-                    "configure:neutron",
-                    "start:ovn-controller",
-                    "start:ovsdb",
-                    "ovn-listeners",
-                ),
+                after=("configure:neutron", "start:ovn-controller", "start:ovsdb", "ovn-listeners"),
                 keeps_children=True,
             ),
         ]

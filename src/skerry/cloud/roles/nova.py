@@ -169,11 +169,9 @@ class Nova(OpenStackRole):
                 str(self.etc / "50-site.conf"),
             )
         )
-        env = {"MALLOC_ARENA_MAX": "2"}
         common = tuple(self.files())
         broker = ConnectedProbe((ports.RABBITMQ,))
         full = AllOf((ConnectedProbe((ports.RABBITMQ, ports.MARIADB)),))
-        program = self.ctx.layout.bin
         return [
             self.api(
                 "nova-api",
@@ -190,31 +188,26 @@ class Nova(OpenStackRole):
                 title="servers' metadata (nova)",
                 cost=5,
             ),
-            Service(
+            self.daemon(
                 "nova-conductor",
-                (program("nova-conductor"), *self.control_arguments()),
                 full,
+                self.control_arguments(),
                 title="conductor (nova)",
-                env=env,
-                files=common,
                 # It looks placement up in the catalogue as it starts, and ends when it is not there.
                 after=("create:nova", "start:rabbitmq", "start:memcached", "start:placement", "accounts"),
             ),
-            Service(
+            self.daemon(
                 "nova-scheduler",
-                (program("nova-scheduler"), *self.control_arguments()),
                 full,
+                self.control_arguments(),
                 title="scheduler (nova)",
-                env=env,
-                files=common,
                 after=("create:nova", "start:rabbitmq", "start:placement", "accounts"),
             ),
-            Service(
+            self.daemon(
                 "nova-compute",
-                (program("nova-compute"), *self.config_arguments()),
                 broker,
+                self.config_arguments(),
                 title="hypervisor's agent (nova)",
-                env=env,
                 capabilities=ELEVATION,
                 files=common[:2],
                 after=(
@@ -228,23 +221,19 @@ class Nova(OpenStackRole):
                 stop_seconds=30,
                 cost=5,
             ),
-            Service(
+            self.daemon(
                 "nova-novncproxy",
-                (program("nova-novncproxy"), *self.control_arguments(), "--web", str(NoVNC(self.ctx).pages)),
                 TcpProbe(ports.NOVNC, host=self.ctx.listen),
+                (*self.control_arguments(), "--web", str(NoVNC(self.ctx).pages)),
                 title="consoles in the browser (noVNC)",
-                env=env,
-                files=common,
                 after=("create:nova", "novnc", "start:rabbitmq"),
                 cost=3,
             ),
-            Service(
+            self.daemon(
                 "nova-serialproxy",
-                (program("nova-serialproxy"), *self.control_arguments()),
                 TcpProbe(ports.SERIAL, host=self.ctx.listen),
+                self.control_arguments(),
                 title="serial consoles (nova)",
-                env=env,
-                files=common,
                 after=("create:nova", "start:rabbitmq"),
                 cost=3,
             ),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from skerry.cloud import ports
 from skerry.cloud.config.ini import render
-from skerry.cloud.probes import HttpProbe
+from skerry.cloud.probes import HttpProbe, Probe
 from skerry.cloud.roles.base import Role
 from skerry.cloud.service import SERVICE_USER, File, Service
 from skerry.cloud.steps import Step
@@ -17,6 +18,15 @@ ELEVATION = ("SETUID", "SETGID")  # what a service needs to start its privileged
 # The group stays the service's own: it must read what its helpers write (the pid files of haproxy, 0640).
 BECOME_ROOT = ("/usr/bin/setpriv", "--reuid=0", "--clear-groups")
 Sections = dict[str, dict[str, object]]
+# One arena of glibc for each core and thread would take a multiple of what is used.
+ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}
+# Python imports this module by its name as it starts.
+FREEZE = """# Written by skerry: a collection in a worker must not write into all the pages that it shares with its master.
+import gc
+import os
+
+os.register_at_fork(before=gc.freeze)
+"""
 PLAIN = (
     str,
     int,
@@ -96,8 +106,8 @@ class OpenStackRole(Role):
         address = f"127.0.0.1:{ports.MARIADB}"
         return {
             "connection": f"mysql+pymysql://{self.name}:{password}@{address}/{name or self.name}?charset=utf8",
-            "max_pool_size": 4,
-            "max_overflow": 12,
+            "max_pool_size": 2,
+            "max_overflow": 14,
             "connection_recycle_time": 280,
             "max_retries": -1,
         }
@@ -168,6 +178,32 @@ class OpenStackRole(Role):
             "memcache_servers": f"127.0.0.1:{ports.MEMCACHED}",
         }
 
+    # -- services ---------------------------------------------------------------------------------------
+
+    def daemon(
+        self,
+        name: str,
+        ready: Probe,
+        arguments: tuple[str, ...],
+        *,
+        title: str,
+        after: tuple[str, ...],
+        files: tuple[File, ...] | None = None,
+        **more: Any,
+    ) -> Service:
+        """A service that is a program of its own, most often a master that forks its worker."""
+        freeze = File(self.ctx.layout.etc / "python/sitecustomize.py", FREEZE)
+        return Service(
+            name,
+            (self.ctx.layout.bin(name), *arguments),
+            ready,
+            title=title,
+            env={**ENVIRONMENT, "PYTHONPATH": str(freeze.path.parent)},
+            files=(*(self.files() if files is None else files), freeze),
+            after=("bytecode", *after),
+            **more,
+        )
+
     # -- APIs -------------------------------------------------------------------------------------------
 
     def api(
@@ -219,7 +255,7 @@ procname-prefix = {name}
             (self.ctx.layout.bin("uwsgi"), "--ini", str(ini)),
             HttpProbe(socket=socket, path=path),
             title=title or f"{self.title} API",
-            env={"MALLOC_ARENA_MAX": "2", **env},
+            env={**ENVIRONMENT, **env},
             files=(own, *self.files(), *files),
             after=("bytecode", "start:haproxy", *after),
             cost=cost,

@@ -47,6 +47,10 @@ class Supervisor(ABC):
         """Write what is needed to start the service; does not start it."""
         write_atomically(self.spec_path(service.name), service.spec(), mode=0o600)
 
+    def installed(self) -> list[str]:
+        """The names of all services that were ever installed and not forgotten."""
+        return sorted(path.stem for path in self.spec_path("x").parent.glob("*.json"))
+
     @abstractmethod
     def begin(self) -> None:
         """Make the back end itself run."""

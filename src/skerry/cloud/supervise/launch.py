@@ -55,7 +55,7 @@ def main(path: str) -> None:
     environment = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "LANG": "C.UTF-8",
-        "HOME": account.pw_dir,
+        "HOME": "/nonexistent",
         "USER": account.pw_name,
         "SPT_NOENV": "1",  # setproctitle would write over the environment, by which we know our processes
         **spec["env"],

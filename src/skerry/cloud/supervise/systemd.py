@@ -30,7 +30,7 @@ class Systemd(Supervisor):
         return (UNITS / "skerry.service").exists()
 
     def processes(self) -> dict[str, Process]:
-        names = [path.stem for path in self.spec_path("x").parent.glob("*.json")]
+        names = self.installed()
         if not names:
             return {}
         properties = "Id,ActiveState,MainPID,ExecMainStartTimestampMonotonic,Result"

@@ -60,7 +60,13 @@ class Accounts(Step):
                 now = have.get((services.get(name), interface))
                 if now != url:
                     changes.append(Change(f"{interface} endpoint of {name}", now, url))
+        changes += [
+            Change(f"take {name} out of the catalogue") for name in services if self._is_surplus(name)
+        ]
         return changes
+
+    def _is_surplus(self, name: str) -> bool:
+        return name in ENDPOINTS and name not in self.names
 
     def _users(self) -> list[str]:
         return [name for name in self.names if name not in WITHOUT_ACCOUNT]
@@ -101,6 +107,9 @@ class Accounts(Step):
                     )
                 elif point.url != self._url(name):
                     identity.update_endpoint(point, url=self._url(name))
+        for name, service in services.items():
+            if self._is_surplus(name):
+                identity.delete_service(service)  # and with it its endpoints
         self.ctx.forget_api()
 
 

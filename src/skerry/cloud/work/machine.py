@@ -45,11 +45,10 @@ class Machine(Step):
 
     def apply(self, say: Callable[[str], None]) -> None:
         if not _user_exists():
-            home = str(self.ctx.layout.state)
             self.ctx.transport.run(
                 [
                     *("useradd", "--system", "--user-group", "--no-create-home"),
-                    *("--home-dir", home, "--shell", "/usr/sbin/nologin", SERVICE_USER),
+                    *("--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", SERVICE_USER),
                 ]
             )
             self.ctx.transport.write(self.ctx.layout.state / "made-user", "")

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from skerry.cloud.context import Context
 from skerry.cloud.service import Service
 from skerry.cloud.steps import Change, Step
+
+
+class Surplus(Step):
+    """Services that the cloud no longer has (a feature was taken out, a release does without) are ended."""
+
+    name = "surplus"
+    title = "services that are no longer part of it"
+    needs = ("supervisor",)
+    cost = 0.1
+
+    def __init__(self, ctx: Context, wanted: Collection[str]) -> None:
+        self.ctx, self.wanted = ctx, wanted
+
+    def check(self) -> list[Change]:
+        return [Change(f"end {name}") for name in self._surplus()]
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        for name in self._surplus():
+            self.ctx.supervisor.forget(name)
+
+    def _surplus(self) -> list[str]:
+        return [name for name in self.ctx.supervisor.installed() if name not in self.wanted]
 
 
 class ServiceStep(Step):
