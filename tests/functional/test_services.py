@@ -23,6 +23,17 @@ from pathlib import Path
 from skerry.cloud.secrets import Secrets
 Secrets(Path(sys.argv[1])).rotate(["db-keystone"])
 """
+MIGRATE = """
+import sys
+from skerry.cloud.context import Context
+from skerry.cloud.work.database import Schema
+ctx = Context.at(sys.argv[1])
+socket = f"--socket={ctx.layout.run}/mariadb/mysqld.sock"
+def work(say):
+    tables = f"create table torn (n int); {sys.argv[3]}; create table rest (n int)"
+    ctx.transport.run(["mariadb", "--no-defaults", socket, "keystone", "-e", tables])
+Schema(ctx, "create:torn", "", work, ["keystone"], of=sys.argv[2], needs=(), cost=0).apply(print)
+"""
 HOLD = """
 import sys, time
 from skerry.cloud.layout import Layout
@@ -171,6 +182,28 @@ def test_a_rotated_secret_reaches_the_database(cloud: Cloud) -> None:
     assert _login(cloud, new).returncode == 0
     refused = _login(cloud, old)
     assert refused.returncode != 0 and "Access denied" in refused.stderr
+
+
+def test_only_a_first_migration_that_was_torn_begins_with_empty_databases(cloud: Cloud) -> None:
+    def migrate(release: str, tear: str = "select 1") -> CompletedProcess[str]:
+        argv = [sys.executable, "-c", MIGRATE, str(cloud.root), release, tear]
+        return cloud.host.run(argv, check=False)
+
+    def tables() -> set[str]:
+        return set(cloud.sql("show tables from keystone").split())
+
+    cloud.sql("create table keystone.torn (n int); create table keystone.data (n int)")
+    for _ in range(2):  # nothing tells where these tables come from: they may be somebody's
+        assert "already exists" in migrate("1").stderr
+        assert tables() == {"torn", "data"}
+    cloud.sql("drop table keystone.torn, keystone.data")
+    assert "oops" in migrate("1", tear="oops").stderr
+    assert tables() == {"torn"}
+    assert "with empty databases" in migrate("1").stdout
+    assert tables() == {"torn", "rest"}
+    assert "already exists" in migrate("2").stderr  # of the next release: there is something to lose
+    assert tables() == {"torn", "rest"}
+    cloud.sql("drop table keystone.torn, keystone.rest")
 
 
 def _login(cloud: Cloud, password: str) -> CompletedProcess[str]:

@@ -26,6 +26,7 @@ from skerry.cloud.work.database import Databases
 from skerry.cloud.work.machine import Bytecode, LibvirtBinding, Machine
 from skerry.cloud.work.packages import Packages
 from skerry.cloud.work.services import Surplus
+from skerry.cloud.work.validate import ValidConfiguration
 
 OPENSTACK: tuple[type[OpenStackRole], ...] = (Keystone, Glance, Placement, Nova, Neutron, Horizon)
 
@@ -74,6 +75,9 @@ def graph(ctx: Context) -> Graph:
         Databases(ctx, databases, needs=("start:mariadb",)),
         Accounts(ctx),
         Credentials(ctx),
+        ValidConfiguration(
+            ctx, {role.name: role.every_file for role in parts if isinstance(role, OpenStackRole)}
+        ),
         *(step for role in parts for step in role.steps()),
         resources.Alive(ctx),
         resources.Flavors(ctx),

@@ -29,6 +29,13 @@ class Journal:
     def finish(self, step: str, fingerprint: str) -> None:
         self._set("done", step, fingerprint)
 
+    def begun(self, step: str) -> bool:
+        """Whether ``step`` was ever begun (by ``begin``)."""
+        return bool(self._data.get("begun", {}).get(step))
+
+    def begin(self, step: str) -> None:
+        self._set("begun", step, True)
+
     def took(self, step: str) -> float | None:
         """How many seconds ``step`` took when it last did something."""
         found = self._data.get("took", {}).get(step)
@@ -37,7 +44,7 @@ class Journal:
     def record(self, step: str, seconds: float) -> None:
         self._set("took", step, round(seconds, 2))
 
-    def _set(self, kind: str, step: str, value: str | float) -> None:
+    def _set(self, kind: str, step: str, value: str | float | bool) -> None:
         with self._lock:
             self._data.setdefault(kind, {})[step] = value
             if self.path.parent.is_dir():

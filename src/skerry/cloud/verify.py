@@ -121,19 +121,19 @@ def verify(
     """
     ctx = Context.at(root)
     folder = ctx.layout.state / "tempest"
+    environment = {
+        "PATH": f"{ctx.layout.env}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": str(folder),  # tempest keeps a list of its workspaces there
+        "LANG": "C.UTF-8",
+    }
     if not (folder / ".stestr.conf").exists():
         ctx.transport.remove(folder)
-        ctx.transport.run([ctx.layout.bin("tempest"), "init", str(folder)])
+        ctx.transport.run([ctx.layout.bin("tempest"), "init", str(folder)], env=environment)
     ctx.transport.make_folder(folder / "lock")
     ctx.transport.write(folder / "etc/tempest.conf", configuration(ctx, folder), mode=0o600)
     chosen = ["--regex", regex] if regex else ["--smoke"]
     argv = [ctx.layout.bin("tempest"), "run", *chosen, "--concurrency", str(workers)]
     report = Report(str(folder))
-    environment = {
-        "PATH": f"{ctx.layout.env}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": str(folder),
-        "LANG": "C.UTF-8",
-    }
     with (folder / "results.txt").open("w") as kept:
         process = subprocess.Popen(
             argv,

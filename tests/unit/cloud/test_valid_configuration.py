@@ -19,7 +19,7 @@ OURS = "[DEFAULT]\ndebug = false\n"
 def step(tmp_path: Path, site: str) -> ValidConfiguration:
     files = [File(Path("/etc/glance/00-skerry.conf"), OURS), File(Path("/etc/glance/50-site.conf"), site)]
     ctx: Any = SimpleNamespace(journal=Journal(tmp_path / "journal.json"))
-    return ValidConfiguration(ctx, "glance", "images (glance)", lambda: files)
+    return ValidConfiguration(ctx, {"glance": lambda: files})
 
 
 def test_right_files_need_nothing(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from skerry.cloud.roles.openstack import OpenStackRole, Sections
 from skerry.cloud.service import SERVICE_USER, Service
 from skerry.cloud.steps import Step
 from skerry.cloud.work.manage import manage
-from skerry.cloud.work.once import Once
 
 
 class Glance(OpenStackRole):
@@ -57,13 +56,7 @@ class Glance(OpenStackRole):
                 (folder / name).unlink(missing_ok=True)
                 (folder / name).symlink_to(layer)
 
-        of = [self.ctx.layout.env.name]
-        needs = ("databases", "configure:glance", "bytecode")
-        return [
-            Once(
-                self.ctx, "create:glance", "images: database", create, of=of, needs=needs, cost=5, heavy=True
-            )
-        ]
+        return [self.schema(create, "images: database", 5)]
 
     def services(self) -> list[Service]:
         return [

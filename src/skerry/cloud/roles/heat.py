@@ -64,10 +64,8 @@ class Heat(OpenStackRole):
                 if identity.find_role(role) is None:
                     identity.create_role(name=role)
 
-        of = [self.ctx.layout.env.name]
-        needs = ("databases", "configure:heat", "bytecode")
         return [
-            Once(self.ctx, "create:heat", "stacks: database", create, of=of, needs=needs, cost=6, heavy=True),
+            self.schema(create, "stacks: database", 6),
             Once(
                 self.ctx,
                 "heat-domain",

@@ -10,7 +10,7 @@ from skerry.cloud.service import SERVICE_USER, File, Service
 from skerry.cloud.steps import Step
 from skerry.cloud.work.once import Once
 
-SETTINGS = "skerry_dashboard"
+SETTINGS, SITE = "skerry_dashboard", "site_settings.py"
 
 
 class Horizon(OpenStackRole):
@@ -23,7 +23,7 @@ class Horizon(OpenStackRole):
 
     def files(self) -> list[File]:
         static = self.state / "static"
-        local = f'''# Written by skerry. Your own settings belong in site_settings.py beside this file; they win.
+        local = f'''# Written by skerry. Your own settings belong in {SITE} beside this file; they win.
 import sys
 from pathlib import Path
 
@@ -58,8 +58,7 @@ LOGGING = {{
     "handlers": {{"console": {{"class": "logging.StreamHandler", "level": "INFO"}}}},
     "root": {{"handlers": ["console"], "level": "WARNING"}},
 }}
-if (Path(__file__).parent / "site_settings.py").exists():
-    exec((Path(__file__).parent / "site_settings.py").read_text())
+exec((Path(__file__).parent / "{SITE}").read_text())
 '''
         settings = """# Written by skerry: the dashboard's settings with this cloud's in place of a file inside the package.
 import sys
@@ -72,6 +71,7 @@ from openstack_dashboard.settings import *  # noqa
         return [
             File(self.etc / "skerry_dashboard_local.py", local, secret=True),
             File(self.etc / f"{SETTINGS}.py", settings),
+            self.site(SITE, "Yours: settings here win over those in skerry_dashboard_local.py."),
         ]
 
     def _environment(self) -> dict[str, str]:

@@ -9,7 +9,6 @@ from skerry.cloud.roles.openstack import OpenStackRole, Sections
 from skerry.cloud.service import SERVICE_USER, Service
 from skerry.cloud.steps import Step
 from skerry.cloud.work.manage import manage
-from skerry.cloud.work.once import Once
 
 
 class Keystone(OpenStackRole):
@@ -55,18 +54,8 @@ class Keystone(OpenStackRole):
                 },
             )
 
-        return [
-            Once(
-                self.ctx,
-                "create:keystone",
-                "identity: database, keys, administrator",
-                create,
-                of=[self.ctx.layout.env.name, self.ctx.secrets["admin"], self.ctx.cloud.region],
-                needs=("databases", "configure:keystone", "bytecode"),
-                cost=9,
-                heavy=True,
-            )
-        ]
+        of = (self.ctx.secrets["admin"], self.ctx.cloud.region)
+        return [self.schema(create, "identity: database, keys, administrator", 9, *of)]
 
     def services(self) -> list[Service]:
         files = ";".join(str(path) for path in self.config_files())

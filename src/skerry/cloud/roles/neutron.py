@@ -11,7 +11,6 @@ from skerry.cloud.roles.openstack import BECOME_ROOT, ELEVATION, OpenStackRole, 
 from skerry.cloud.service import SERVICE_USER, File, Service
 from skerry.cloud.steps import Step
 from skerry.cloud.work.manage import manage
-from skerry.cloud.work.once import Once
 
 CONTEXTS = (
     "privsep",
@@ -127,20 +126,7 @@ class Neutron(OpenStackRole):
                 [["upgrade", "heads"]],
             )
 
-        of = [self.ctx.layout.env.name]
-        needs = ("databases", "configure:neutron", "bytecode")
-        return [
-            Once(
-                self.ctx,
-                "create:neutron",
-                "networks: database",
-                create,
-                of=of,
-                needs=needs,
-                cost=12,
-                heavy=True,
-            )
-        ]
+        return [self.schema(create, "networks: database", 12)]
 
     def services(self) -> list[Service]:
         main, site, agent = self.files()

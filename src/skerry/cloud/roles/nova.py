@@ -11,9 +11,8 @@ from skerry.cloud.roles.openstack import ELEVATION, OpenStackRole, Sections
 from skerry.cloud.service import SERVICE_USER, File, Service
 from skerry.cloud.steps import Step
 from skerry.cloud.work.hypervisor import Hypervisor
-from skerry.cloud.work.manage import manage
+from skerry.cloud.work.manage import apart, manage
 from skerry.cloud.work.novnc import NoVNC
-from skerry.cloud.work.once import Once
 
 
 class Nova(OpenStackRole):
@@ -134,30 +133,17 @@ class Nova(OpenStackRole):
                     ["db", "sync"],
                 ],
             )
-            listed = self.ctx.transport.run(
-                [self.ctx.layout.bin("nova-manage"), *self.control_arguments(), "cell_v2", "list_cells"]
-            )
-            if " cell1 " not in listed.stdout:
+            cells = [*apart(self.ctx, "nova-manage"), self.ctx.layout.bin("nova-manage")]
+            cells += [*self.control_arguments(), "cell_v2"]
+            if " cell1 " not in self.ctx.transport.run([*cells, "list_cells"]).stdout:
                 cell = ["--name", "cell1", "--database_connection", f"{url}nova{query}"]
                 broker = ["--transport-url", "{scheme}://{username}:{password}@{hostname}:{port}//"]
-                command = ["cell_v2", "create_cell", *cell, *broker]
-                self.ctx.transport.run(
-                    [self.ctx.layout.bin("nova-manage"), *self.control_arguments(), *command]
-                )
+                self.ctx.transport.run([*cells, "create_cell", *cell, *broker])
 
         return [
             Hypervisor(self.ctx),
             NoVNC(self.ctx),
-            Once(
-                self.ctx,
-                "create:nova",
-                "servers: databases and cells",
-                create,
-                of=[self.ctx.layout.env.name],
-                needs=("databases", "configure:nova", "bytecode"),
-                cost=12,
-                heavy=True,
-            ),
+            self.schema(create, "servers: databases and cells", 12),
         ]
 
     def services(self) -> list[Service]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from skerry.cloud.probes import HttpProbe, Probe
 from skerry.cloud.roles.base import Role
 from skerry.cloud.service import SERVICE_USER, File, Service
 from skerry.cloud.steps import Step
-from skerry.cloud.work.validate import ValidConfiguration, is_layer
+from skerry.cloud.work.database import Schema
+from skerry.cloud.work.validate import ValidConfiguration
 
 ELEVATION = ("SETUID", "SETGID")  # what a service needs to start its privileged helpers
 # The group stays the service's own: it must read what its helpers write (the pid files of haproxy, 0640).
@@ -78,26 +79,24 @@ class OpenStackRole(Role):
         }
         return File((folder or self.etc) / "00-skerry.conf", render(plain), secret=True)
 
-    def site(self) -> File:
+    def site(self, name: str, about: str) -> File:
         """The operator's layer as it is: a change of it restarts the services too."""
-        path = self.etc / "50-site.conf"
-        text = self.ctx.transport.read(path)
-        empty = f"# Yours: options here win over those in {self.etc}/00-skerry.conf. Then run 'skerry up'.\n"
-        return File(path, empty if text is None else text, secret=True)
+        text = self.ctx.transport.read(self.etc / name)
+        return File(
+            self.etc / name, f"# {about} Then run 'skerry up'.\n" if text is None else text, secret=True
+        )
 
     def files(self) -> list[File]:
-        return [self.config(self.settings()), self.site()]
+        about = f"Yours: options here win over those in {self.etc}/00-skerry.conf."
+        return [self.config(self.settings()), self.site("50-site.conf", about)]
 
     def steps(self) -> list[Step]:
-        """Nothing of this role is created or started with options that its service would refuse."""
+        """Nothing of this role is created or started with options that a service would refuse."""
         steps = super().steps()
-        if not any(is_layer(file.path) for file in self.every_file()):
-            return steps
-        valid = ValidConfiguration(self.ctx, self.name, self.title, self.every_file)
         for step in steps:
             if step.name.startswith(("create:", "start:")):
-                step.needs = (*step.needs, valid.name)
-        return [*steps, valid]
+                step.needs = (*step.needs, ValidConfiguration.name)
+        return steps
 
     # -- sections ---------------------------------------------------------------------------------------
 
@@ -177,6 +176,21 @@ class OpenStackRole(Role):
             "backend": "dogpile.cache.pymemcache",
             "memcache_servers": f"127.0.0.1:{ports.MEMCACHED}",
         }
+
+    def schema(
+        self, work: Callable[[Callable[[str], None]], None], title: str, cost: float, *of: object
+    ) -> Schema:
+        """The step ``create:NAME``: what the service keeps, made by ``work`` for each release and change of ``of``."""
+        return Schema(
+            self.ctx,
+            f"create:{self.name}",
+            title,
+            work,
+            databases=[name for names in self.databases.values() for name in names],
+            of=[self.ctx.layout.env.name, *of],
+            needs=("databases", f"configure:{self.name}", "bytecode"),
+            cost=cost,
+        )
 
     # -- services ---------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from skerry.cloud.roles.openstack import OpenStackRole, Sections
 from skerry.cloud.service import Service
 from skerry.cloud.steps import Step
 from skerry.cloud.work.manage import manage
-from skerry.cloud.work.once import Once
 
 
 class Placement(OpenStackRole):
@@ -39,20 +38,7 @@ class Placement(OpenStackRole):
             link.unlink(missing_ok=True)
             link.symlink_to(self.etc)
 
-        of = [self.ctx.layout.env.name]
-        needs = ("databases", "configure:placement", "bytecode")
-        return [
-            Once(
-                self.ctx,
-                "create:placement",
-                "resources: database",
-                create,
-                of=of,
-                needs=needs,
-                cost=3,
-                heavy=True,
-            )
-        ]
+        return [self.schema(create, "resources: database", 3)]
 
     def services(self) -> list[Service]:
         return [

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pymysql
 
 from skerry.cloud.context import Context
 from skerry.cloud.steps import Change, Step, Unknown
+from skerry.cloud.work.once import Once
+from skerry.common.errors import CommandError
 
 
 def connect(ctx: Context, user: str = "root", password: str = "", database: str | None = None) -> Any:
@@ -62,3 +64,52 @@ class Databases(Step):
                     for name in names:
                         cursor.execute(f"create database if not exists `{name}` character set utf8mb3")
                         cursor.execute(f"grant all privileges on `{name}`.* to %s@%s", (user, host))
+
+
+class Schema(Once):
+    """The tables of a service's ``databases``: made, and migrated for each new release, by the service's own program.
+
+    MariaDB cannot take back half a migration. When the very first one was torn (the machine lost its power), there
+    is nothing yet to lose, and it begins again with empty databases. A later one that fails is for the operator.
+    """
+
+    def __init__(
+        self,
+        ctx: Context,
+        name: str,
+        title: str,
+        work: Callable[[Callable[[str], None]], None],
+        databases: Sequence[str],
+        of: object,
+        needs: tuple[str, ...],
+        cost: float,
+    ) -> None:
+        super().__init__(ctx, name, title, work, of=of, needs=needs, cost=cost, heavy=True)
+        self.databases = databases
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        journal = self.ctx.journal
+        torn = journal.begun(self.name) and journal.done(self.name) is None
+        if self._are_empty():
+            journal.begin(self.name)
+        try:
+            super().apply(say)
+        except CommandError:
+            if not torn:
+                raise
+            say("an earlier run was torn: again, with empty databases")
+            self._empty()
+            super().apply(say)
+
+    def _are_empty(self) -> bool:
+        with connect(self.ctx) as root, root.cursor() as cursor:
+            cursor.execute(
+                "select count(*) from information_schema.tables where table_schema in %s", [self.databases]
+            )
+            return not cursor.fetchone()[0]
+
+    def _empty(self) -> None:
+        with connect(self.ctx) as root, root.cursor() as cursor:
+            for name in self.databases:
+                cursor.execute(f"drop database if exists `{name}`")
+                cursor.execute(f"create database `{name}` character set utf8mb3")

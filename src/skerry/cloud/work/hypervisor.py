@@ -62,31 +62,35 @@ class Hypervisor(Step):
 
     def apply(self, say: Callable[[str], None]) -> None:
         wanted = self.ctx.cloud.hypervisor
-        verdict = probe() if wanted == "auto" else Verdict(wanted, f"cloud.toml says hypervisor = '{wanted}'")
+        verdict = (
+            probe(self.ctx.layout.run)
+            if wanted == "auto"
+            else Verdict(wanted, f"cloud.toml says hypervisor = '{wanted}'")
+        )
         say(f"{verdict.virt_type}: {verdict.reason}")
         data = {"asked": wanted, "device": Path("/dev/kvm").exists(), **verdict.__dict__}
         self.ctx.transport.write(self._path, json.dumps(data, indent=1) + "\n")
 
 
-def probe() -> Verdict:
+def probe(scratch: Path) -> Verdict:
     """Boot a tiny guest with KVM, as the user that guests run as.
 
     Where no udev has given the device to the group kvm, that is done here, but only if it is of any use.
     """
     if not KVM.exists():
         return Verdict("qemu", "this machine has no /dev/kvm")
-    verdict = boot(SERVICE_USER)
+    verdict = boot(SERVICE_USER, scratch)
     if "Permission denied" in verdict.reason:
-        verdict = boot("root")
+        verdict = boot("root", scratch)
         if verdict.virt_type == "kvm":
             shutil.chown(KVM, "root", SERVICE_USER)
             KVM.chmod(0o660)
     return verdict
 
 
-def boot(user: str, seconds: float = 5.0) -> Verdict:
+def boot(user: str, scratch: Path, seconds: float = 5.0) -> Verdict:
     """Boot a guest of 512 bytes with KVM and wait at most ``seconds`` for what it writes to its serial port."""
-    with tempfile.TemporaryDirectory(prefix="skerry-kvm-") as folder:
+    with tempfile.TemporaryDirectory(prefix="kvm-", dir=scratch) as folder:
         disk, serial = Path(folder, "disk"), Path(folder, "serial")
         shutil.chown(folder, user)
         serial.touch()

@@ -20,7 +20,6 @@ class Machine(Step):
 
     name = "machine"
     title = "service user, folders, secrets"
-    needs = ()
     cost = 0.2
 
     def __init__(self, ctx: Context, folders: Mapping[Path, str]) -> None:
@@ -81,7 +80,6 @@ class Bytecode(Step):
 
     name = "bytecode"
     title = "compile the services"
-    needs = ()
     cost = 12.0
     heavy = True
     SKIPPED = r"/(tests?|testing|functional|locale|doc|migrations_testing|site-packages/(mypy|ruff|selenium|hypothesis))/"

@@ -22,10 +22,14 @@ def manage(
     """
     forks = Path(__file__).with_name("forks.py")
     words = [word for command in commands for word in ("--", program, *options, *command)]
-    # A migration that is torn in the middle cannot be repeated. So it outlives a run that is killed or
-    # interrupted (a session of its own), and the next run waits until it has ended (the lock).
-    lock = ctx.layout.run / f"{entry.split(':')[0]}.lock"
-    apart = ["setsid", "--wait", "flock", str(lock)]
-    ctx.transport.run(
-        [*apart, ctx.layout.bin("python"), "-I", str(forks), entry, *words], env=env, timeout=600
-    )
+    argv = [*apart(ctx, program), ctx.layout.bin("python"), "-I", str(forks), entry, *words]
+    ctx.transport.run(argv, env=env, timeout=600)
+
+
+def apart(ctx: Context, program: str) -> list[str]:
+    """The words before a command that must not be torn in the middle, as a migration must not.
+
+    It outlives a run that is killed or interrupted (a session of its own), and the next run waits until it has
+    ended (the lock).
+    """
+    return ["setsid", "--wait", "flock", str(ctx.layout.run / f"{program}.lock")]

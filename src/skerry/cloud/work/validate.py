@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from skerry.cloud.config import ini, schema
@@ -17,22 +17,23 @@ REMEDY = "Mend the line and run 'skerry up' again. 'skerry config explain OPTION
 
 
 class ValidConfiguration(Step):
-    """Every layer of a role, ours and the operator's, fits the option schema of its service.
+    """Every layer of every role, ours and the operator's, fits the option schema of its service.
 
-    Looks at what the files should say, so that ``plan`` refuses a wrong site file too.
+    One step for all roles: nothing restarts while something is wrong anywhere. It looks at what the files should
+    say, so that ``plan`` refuses a wrong site file too.
     """
 
+    name = "options"
+    title = "the services' options"
     cost = 0.1
 
-    def __init__(self, ctx: Context, role: str, title: str, files: Callable[[], Sequence[File]]) -> None:
-        self.ctx, self.role, self._files = ctx, role, files
-        self.name = f"validate:{role}"
-        self.title = f"options of {title}"
-        self.needs = (f"configure:{role}",)
+    def __init__(self, ctx: Context, files: Mapping[str, Callable[[], Sequence[File]]]) -> None:
+        self.ctx, self._files = ctx, files
+        self.needs = tuple(f"configure:{role}" for role in files)
 
     def check(self) -> list[Change]:
         """Raises ConfigError for the first error; warnings that were not said yet are to be said."""
-        problems = role_problems(self.role, self._files())
+        problems = self._problems()
         refuse(problems)
         warnings = _operators(problems)
         if not warnings or self.ctx.journal.done(self.name) == _mark(warnings):
@@ -40,10 +41,13 @@ class ValidConfiguration(Step):
         return [Change(str(problem)) for problem in warnings]
 
     def apply(self, say: Callable[[str], None]) -> None:
-        warnings = _operators(role_problems(self.role, self._files()))
+        warnings = _operators(self._problems())
         for problem in warnings:
             say(str(problem))
         self.ctx.journal.finish(self.name, _mark(warnings))
+
+    def _problems(self) -> list[Problem]:
+        return [problem for role, files in self._files.items() for problem in role_problems(role, files())]
 
 
 def role_problems(role: str, files: Sequence[File]) -> list[Problem]:

@@ -1,6 +1,17 @@
 #!/bin/sh
-# Called for each event of the kernel: a network interface that comes gets DHCP, one that goes loses it.
+# Called for each event of the kernel: a network interface that comes gets DHCP, one that goes loses it; a disk with
+# a label is named by it as udev would do (a user who may not read the disk finds it there: 'blkid -L config-2').
 . /lib/skerry/common.sh
+case $SUBSYSTEM:$ACTION in
+  block:add | block:change)
+    label=$(blkid -s LABEL -o value "/dev/$DEVNAME")
+    case $label in
+      "" | . | .. | */*) ;;
+      *) mkdir -p /dev/disk/by-label && ln -sf "/dev/$DEVNAME" "/dev/disk/by-label/$label" ;;
+    esac
+    exit 0
+    ;;
+esac
 [ "$SUBSYSTEM" = net ] || exit 0
 pid=/run/skerry/dhcp-$INTERFACE.pid
 case $ACTION:$INTERFACE in
