@@ -58,7 +58,7 @@ def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> 
                 ctx.transport.run([*APT, "update"], env=QUIET, timeout=300, check=False)
         if made_user:
             ctx.transport.run(["userdel", SERVICE_USER], check=False)
-        for folder in ctx.layout.folders():
+        for folder in (*ctx.layout.folders(), *Path("/dev/shm").glob(f"{ctx.host.name}_*_qmanager")):
             ctx.transport.remove(folder)
         if _is_machines_own(ctx) and packages:
             home = ctx.layout.env.parent.parent

@@ -82,7 +82,14 @@ class Heat(OpenStackRole):
         after = ("create:heat", "start:keystone", "start:rabbitmq", "heat-domain")
         return [
             self.api("heat-api", "heat.wsgi.api:application", env={}, arguments=arguments, after=after),
-            self.api("heat-api-cfn", "heat.wsgi.cfn:application", env={}, arguments=arguments, after=after),
+            self.api(
+                "heat-api-cfn",
+                "heat.wsgi.cfn:application",
+                env={},
+                arguments=arguments,
+                after=after,
+                title="signals from stacks (heat)",
+            ),
             self.daemon(
                 "heat-engine",
                 ConnectedProbe((ports.RABBITMQ,)),

@@ -34,11 +34,9 @@ class Neutron(OpenStackRole):
         return self.etc / "metadata-agent"
 
     def folders(self) -> dict[Path, str]:
-        run = self.ctx.layout.run / "neutron"
         return {
             **super().folders(),
             self.agent: "root",
-            run: SERVICE_USER,
             self.state / "agent": SERVICE_USER,
         }
 
@@ -86,7 +84,6 @@ class Neutron(OpenStackRole):
             "securitygroup": {"enable_security_group": True},
             "ovn": self.ovn(),
             "ovs": {"ovsdb_connection": f"tcp:127.0.0.1:{ports.OVSDB}"},
-            "oslo_concurrency": {"lock_path": self.ctx.layout.run / "neutron"},
             **self.messaging(),
         }
 
@@ -100,14 +97,14 @@ class Neutron(OpenStackRole):
                 "nova_metadata_host": self.ctx.listen,
                 "nova_metadata_port": ports.NOVA_METADATA,
                 "metadata_proxy_shared_secret": self.ctx.secrets["metadata-proxy"],
-                "metadata_proxy_socket": self.ctx.layout.run / "neutron/metadata_proxy",
+                "metadata_proxy_socket": self.run / "metadata_proxy",
                 "metadata_proxy_user": SERVICE_USER,
                 "metadata_proxy_group": SERVICE_USER,
                 "metadata_workers": 0,
             },
             "ovn": self.ovn(),
             "ovs": {"ovsdb_connection": f"unix:{self.ctx.layout.run}/ovs/db.sock"},
-            "oslo_concurrency": {"lock_path": self.ctx.layout.run / "neutron"},
+            "oslo_concurrency": {"lock_path": self.run},
             "AGENT": {"root_helper": " ".join(BECOME_ROOT)},
             **{context: {"helper_command": helper} for context in CONTEXTS},
         }
@@ -159,7 +156,7 @@ class Neutron(OpenStackRole):
             ),
             self.daemon(
                 "neutron-ovn-metadata-agent",
-                ListeningProbe(self.ctx.layout.run / "neutron/metadata_proxy"),
+                ListeningProbe(self.run / "metadata_proxy"),
                 self.config_arguments(self.agent),
                 title="metadata for guests (neutron)",
                 capabilities=ELEVATION,

@@ -32,7 +32,6 @@ class Nova(OpenStackRole):
             **super().folders(),
             self.with_database: "root",
             self.state / "instances": SERVICE_USER,
-            self.ctx.layout.run / "nova": SERVICE_USER,
         }
 
     def settings(self) -> Sections:
@@ -93,7 +92,6 @@ class Nova(OpenStackRole):
                 "wait_soft_reboot_seconds": 30,
             },
             "os_vif_ovs": {"ovsdb_connection": f"unix:{self.ctx.layout.run}/ovs/db.sock"},
-            "oslo_concurrency": {"lock_path": self.ctx.layout.run / "nova"},
             "nova_sys_admin": {"helper_command": helper},
             "vif_plug_ovs_privileged": {"helper_command": helper},
             "privsep_osbrick": {"helper_command": helper},

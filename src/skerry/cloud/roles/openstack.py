@@ -19,8 +19,6 @@ ELEVATION = ("SETUID", "SETGID")  # what a service needs to start its privileged
 # The group stays the service's own: it must read what its helpers write (the pid files of haproxy, 0640).
 BECOME_ROOT = ("/usr/bin/setpriv", "--reuid=0", "--clear-groups")
 Sections = dict[str, dict[str, object]]
-# One arena of glibc for each core and thread would take a multiple of what is used.
-ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}
 # Python imports this module by its name as it starts.
 FREEZE = """# Written by skerry: a collection in a worker must not write into all the pages that it shares with its master.
 import gc
@@ -52,8 +50,13 @@ class OpenStackRole(Role):
     def state(self) -> Path:
         return self.ctx.layout.state / self.name
 
+    @property
+    def run(self) -> Path:
+        return self.ctx.layout.run / self.name
+
     def folders(self) -> dict[Path, str]:
-        return {self.state: SERVICE_USER, self.etc: "root"}
+        own = {self.state: SERVICE_USER, self.etc: "root", self.run: SERVICE_USER}
+        return {**own, self.ctx.layout.state / "tmp": SERVICE_USER}
 
     def settings(self) -> Sections:
         """The sections of 00-skerry.conf."""
@@ -133,6 +136,7 @@ class OpenStackRole(Role):
                 "rabbit_qos_prefetch_count": 10,
             },
             "oslo_messaging_notifications": {"driver": "noop"},
+            "oslo_concurrency": {"lock_path": self.run},  # the queue manager has locks
         }
 
     def login(self) -> dict[str, object]:
@@ -194,6 +198,13 @@ class OpenStackRole(Role):
 
     # -- services ---------------------------------------------------------------------------------------
 
+    def environment(self) -> dict[str, str]:
+        """What every program of OpenStack is started with."""
+        return {
+            "MALLOC_ARENA_MAX": "2",  # glibc's arenas, one for each thread, would take a multiple of what is used
+            "TMPDIR": str(self.ctx.layout.state / "tmp"),
+        }
+
     def daemon(
         self,
         name: str,
@@ -212,7 +223,7 @@ class OpenStackRole(Role):
             (self.ctx.layout.bin(name), *arguments),
             ready,
             title=title,
-            env={**ENVIRONMENT, "PYTHONPATH": str(freeze.path.parent)},
+            env={**self.environment(), "PYTHONPATH": str(freeze.path.parent)},
             files=(*(self.files() if files is None else files), freeze),
             after=("bytecode", *after),
             **more,
@@ -269,7 +280,9 @@ procname-prefix = {name}
             (self.ctx.layout.bin("uwsgi"), "--ini", str(ini)),
             HttpProbe(socket=socket, path=path),
             title=title or f"{self.title} API",
-            env={**ENVIRONMENT, **env},
+            # The queues for its answers are named after this: as 'uwsgi' they would be one for all APIs of a host,
+            # and take each other's answers.
+            env={**self.environment(), "OS_OSLO_MESSAGING_RABBIT__PROCESSNAME": name, **env},
             files=(own, *self.files(), *files),
             after=("bytecode", "start:haproxy", *after),
             cost=cost,
