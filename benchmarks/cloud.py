@@ -65,6 +65,7 @@ def figure(
     row |= {"peer": None, "peer_value": None, "ratio": None, **peer, "rounds": rounds, "how": how}
     if isinstance(row["peer_value"], int | float):
         row["ratio"] = round(value / float(row["peer_value"]), 3)
+    print(f"{name}: {value} {unit}", file=sys.stderr)
     return row
 
 
@@ -93,6 +94,7 @@ def main() -> None:
         rows.append(
             figure("up after down", timed("./skerry up"), "s", 60, None, 1, "./skerry down; ./skerry up")
         )
+        machine.run("cd /root/skerry && ./skerry openstack quota set --instances 20 --cores 20 admin")
         script = machine.root / "root/servers.py"
         script.write_text(SERVERS)
         python = "$(ls -d /opt/skerry/env/*/bin/python)"
