@@ -64,6 +64,12 @@ def test_the_cloud_works_after_all_those_kills(cloud: Cloud, servers: Servers) -
     assert json.loads(cloud.run("up", "--json", timeout=300).stdout)["changed"] == []
 
 
+def test_up_waits_until_nova_has_found_its_libvirt_again(cloud: Cloud, servers: Servers) -> None:
+    cloud.host.run(["kill", "-9", str(cloud.status()["libvirtd"]["pid"])])
+    cloud.run("up", timeout=120)
+    assert servers("at-once").status == "ACTIVE"
+
+
 def leave_a_mark(cloud: Cloud, text: str) -> None:
     cloud.ssh(cloud.first, f"echo {text} | sudo tee /var/mark && sync")
 

@@ -88,6 +88,8 @@ class Alive(ApiStep):
         reported = datetime.fromisoformat(services[0].updated_at).replace(tzinfo=UTC).timestamp()
         if reported < self.ctx.supervisor.process("nova-compute").since:
             return f"nova-compute on {host} has not reported since it was started"
+        if (services[0].disabled_reason or "").startswith("AUTO:"):  # nova's own doing, not an operator's
+            return f"nova-compute on {host} has switched itself off ({services[0].disabled_reason})"
         if not any(True for _ in api.placement.resource_providers(name=host)):
             return f"the inventory of {host} is not in placement"
         agents = [a for a in api.network.agents() if a.host == host and "Controller" in a.agent_type]

@@ -51,11 +51,10 @@ class Libvirt(Role):
         return KVM.exists() and Hypervisor.decided(self.ctx) == "qemu"
 
     def _programs(self) -> Path:
-        """Where libvirt looks for QEMU first: a script that makes guests step back behind the services.
+        """Where libvirt looks for QEMU first, with the datapath in userspace: a script without checksum offload.
 
-        With the datapath in userspace it also switches off their checksum offload: that datapath reads packets as
-        the guest left them, and a checksum that is still to be filled in counts as wrong in its connection
-        tracking, so no TCP of a guest would pass. Nova has no option for either.
+        That datapath reads packets as the guest left them, and a checksum that is still to be filled in counts as
+        wrong in its connection tracking: no TCP of a guest would pass. Nova has no option for it.
         """
         return self.ctx.layout.etc / "libvirt/bin"
 
@@ -69,7 +68,6 @@ class Libvirt(Role):
     def files(self) -> list[File]:
         etc = self.ctx.layout.etc / "libvirt"
         host_uuid = uuid.uuid5(uuid.NAMESPACE_DNS, f"libvirt.{self.ctx.host.name}.{self.ctx.cloud.name}")
-        options = "-global virtio-net-device.csum=off " if datapath() == "netdev" else ""
         return [
             File(
                 etc / "libvirtd.conf",
@@ -104,8 +102,8 @@ max_core = 0
             File(
                 self._programs() / QEMU.name,
                 f"""#!/bin/sh
-# Written by skerry: busy guests must not slow the services down that manage them.
-exec nice -n 5 {QEMU} {options}"$@"
+# Written by skerry: guests must not leave checksums to a userspace switch that does not fill them in.
+exec {QEMU} -global virtio-net-device.csum=off "$@"
 """,
                 executable=True,
             ),
@@ -114,9 +112,15 @@ exec nice -n 5 {QEMU} {options}"$@"
             File(
                 etc / "hooks/qemu",
                 """#!/bin/sh
-# Written by skerry. The switch in userspace reads an interface's flags and writes them back with one more;
-# when libvirt has set it up in between, it is down again, and the guest has no network.
+# Written by skerry.
 [ "$2" = started ] || exit 0
+# Busy guests must not slow the services down that manage them. Linux shares the processors between sessions first
+# (sched(7), autogroup), and each guest is one, as all services together are.
+pid=$(cat "/run/libvirt/qemu/$1.pid")
+[ -e "/proc/$pid/autogroup" ] && echo 10 >"/proc/$pid/autogroup"
+renice -n 10 -p $(ls "/proc/$pid/task") >/dev/null
+# The switch in userspace reads an interface's flags and writes them back with one more; when libvirt has set it up
+# in between, it is down again, and the guest has no network.
 taps=$(sed -n "s/.*<target dev='\\(tap[^']*\\)'.*/\\1/p")
 (
   for pause in 0 1 2 4; do
@@ -132,7 +136,7 @@ taps=$(sed -n "s/.*<target dev='\\(tap[^']*\\)'.*/\\1/p")
     def services(self) -> list[Service]:
         run = self.ctx.layout.run / "libvirt"
         files = tuple(self.files())
-        path = f"{self._programs()}:/usr/sbin:/usr/bin:/sbin:/bin"
+        path = {"PATH": f"{self._programs()}:/usr/sbin:/usr/bin:/sbin:/bin"} if datapath() == "netdev" else {}
         log = Service(
             "virtlogd",
             ("/usr/sbin/virtlogd",),
@@ -151,7 +155,7 @@ taps=$(sed -n "s/.*<target dev='\\(tap[^']*\\)'.*/\\1/p")
             title=self.title,
             user="root",
             binds=self.binds(),
-            env={**OpenVSwitch(self.ctx).environment(), "PATH": path},
+            env={**OpenVSwitch(self.ctx).environment(), **path},
             files=(*files[:3], files[5]),
             after=("packages", "hypervisor", "start:virtlogd", "start:ovsdb"),
             keeps_children=True,

@@ -54,6 +54,8 @@ class Nova(OpenStackRole):
                 # A small machine has few cores, and small guests that mostly sleep; nova's own 4 stops at 8 servers.
                 "initial_cpu_allocation_ratio": 16.0,
                 "vif_plugging_timeout": 120,
+                # Only then does it look for a libvirt that it has lost, and takes servers again (nova's own: 60 s).
+                "update_resources_interval": 20,
                 "mkisofs_cmd": "xorrisofs",
             },
             "keystone_authtoken": self.token_check(),

@@ -108,7 +108,7 @@ class OpenStackRole(Role):
         address = f"127.0.0.1:{ports.MARIADB}"
         return {
             "connection": f"mysql+pymysql://{self.name}:{password}@{address}/{name or self.name}?charset=utf8",
-            "max_pool_size": 2,
+            "max_pool_size": 5,
             "max_overflow": 14,
             "connection_recycle_time": 280,
             "max_retries": -1,
