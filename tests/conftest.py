@@ -14,7 +14,7 @@ from typing import TypeVar
 import pytest
 
 from skerry.common.errors import BusyError, PreflightError
-from skerry.lab.host import Host
+from skerry.lab.host import ForeignFolderError, Host
 
 T = TypeVar("T")
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -46,6 +46,8 @@ def machine() -> Callable[[str], object]:
             host.__enter__()
         except BusyError as busy:
             pytest.fail(f"another test run is at work: {busy}")
+        except ForeignFolderError as reason:
+            pytest.fail(str(reason))
         except PreflightError as reason:
             pytest.skip(str(reason))
         try:

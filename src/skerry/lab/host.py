@@ -32,6 +32,10 @@ MARKER = ".skerry-host"
 PATIENCE = 20.0  # seconds for a namespace to appear or to go
 
 
+class ForeignFolderError(PreflightError):
+    """{}"""
+
+
 class Program:
     """A program that runs on a host. ``pid`` is that of the program itself, as this machine sees it."""
 
@@ -108,7 +112,10 @@ class Host:
         """Make the folder; clean what a run left there that was killed."""
         marker = self.folder / MARKER
         if self.folder.exists() and any(self.folder.iterdir()) and not marker.exists():
-            raise PreflightError(f"{self.folder} is not empty and not of the lab: nothing there is touched.")
+            raise ForeignFolderError(
+                f"{self.folder} is not empty and not of the lab: nothing there is touched.",
+                remedy="Move it away.",
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(marker, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
