@@ -39,7 +39,7 @@ def test_heat_comes_makes_a_stack_and_goes(cloud: Cloud) -> None:
     settings = cloud.root / "etc/skerry/cloud.toml"
     before = settings.read_text()
     cloud.run("up", "--with", "heat", timeout=300)
-    template = cloud.root / "stack.yaml"
+    template = cloud.host.folder / "stack.yaml"
     template.write_text(STACK)
     openstack = ("openstack", "stack")
     cloud.run(*openstack, "create", "--wait", "--template", str(template), "pair", timeout=180)

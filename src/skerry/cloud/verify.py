@@ -123,7 +123,7 @@ def verify(
     folder = ctx.layout.state / "tempest"
     environment = {
         "PATH": f"{ctx.layout.env}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": str(folder),  # tempest keeps a list of its workspaces there
+        "HOME": str(ctx.layout.cache),  # tempest keeps a list of its workspaces there
         "LANG": "C.UTF-8",
     }
     if not (folder / ".stestr.conf").exists():
