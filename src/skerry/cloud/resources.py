@@ -16,6 +16,7 @@ from skerry.cloud.images import tiny
 from skerry.cloud.network_facts import name_servers
 from skerry.cloud.steps import Change, Step, Unknown
 from skerry.cloud.work.database import connect
+from skerry.cloud.work.manage import apart
 from skerry.cloud.work.wait import wait_for
 from skerry.common.errors import StepError
 
@@ -117,6 +118,7 @@ class Alive(ApiStep):
 
             nova = Nova(self.ctx)
             command = [
+                *apart(self.ctx, "nova-manage"),
                 self.ctx.layout.bin("nova-manage"),
                 *nova.control_arguments(),
                 "cell_v2",
