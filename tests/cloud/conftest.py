@@ -255,7 +255,8 @@ def whole(machine: Callable[[str], Any], within: Within) -> Iterator[Cloud]:
         try:
             print(cloud.up())
         except Exception as error:
-            pytest.fail(f"'skerry up' after two kills: {error}")
+            found = cloud.run("doctor", check=False).stdout
+            pytest.fail(f"'skerry up' after two kills: {error}\n{found}")
         print(f"the rest of 'up' took {time.monotonic() - begun:.0f} s")
         yield cloud
 
