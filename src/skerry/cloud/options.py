@@ -37,17 +37,15 @@ def layers(ctx: Context) -> dict[str, list[Path]]:
     """The files of each service in the order in which they are read."""
     found = {}
     for role in openstack_roles(ctx):
-        files = role.config_files()
-        if isinstance(role, Nova):
-            files = [files[0], *role.config_files(folder=role.with_database)]
-        found[role.name] = files
+        folders = (role.etc, role.with_database) if isinstance(role, Nova) else ()
+        found[role.name] = role.config_files(*folders)
     return found
 
 
 def agent_layers(ctx: Context) -> list[Path]:
     """The files of neutron's metadata agent, which has a layer of its own in place of neutron's."""
     role = Neutron(ctx)
-    return role.config_files(folder=role.agent)
+    return role.config_files(role.agent)
 
 
 def every_problem(ctx: Context) -> Iterator[Problem]:

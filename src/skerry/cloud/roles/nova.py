@@ -150,9 +150,7 @@ class Nova(OpenStackRole):
         files = ";".join(
             (
                 str(self.ctx.layout.env / "etc/nova/api-paste.ini"),
-                str(self.etc / "00-skerry.conf"),
-                str(self.with_database / "00-skerry.conf"),
-                str(self.etc / "50-site.conf"),
+                *(str(path) for path in self.config_files(self.etc, self.with_database)),
             )
         )
         common = tuple(self.files())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from skerry.cloud import ports
-from skerry.cloud.config.ini import render
+from skerry.cloud.config import ini
 from skerry.cloud.probes import HttpProbe, Probe
 from skerry.cloud.roles.base import Role
 from skerry.cloud.service import SERVICE_USER, File, Service
@@ -62,16 +62,13 @@ class OpenStackRole(Role):
         """The sections of 00-skerry.conf."""
         raise NotImplementedError(self.name)
 
-    def config_files(self, *, folder: Path | None = None) -> list[Path]:
-        folder = folder or self.etc
-        return [folder / "00-skerry.conf", self.etc / "50-site.conf"]
+    def config_files(self, *folders: Path) -> list[Path]:
+        """The layers in the order in which they are read: ours before the operator's."""
+        return [*(folder / ini.OURS for folder in folders or (self.etc,)), self.etc / ini.SITE]
 
     def config_arguments(self, *folders: Path) -> tuple[str, ...]:
-        """``--config-file`` for each layer, ours before the operator's."""
-        own = [folder / "00-skerry.conf" for folder in folders or (self.etc,)]
-        return tuple(
-            word for path in [*own, self.etc / "50-site.conf"] for word in ("--config-file", str(path))
-        )
+        """``--config-file`` for each layer."""
+        return tuple(word for path in self.config_files(*folders) for word in ("--config-file", str(path)))
 
     def config(self, settings: Sections, folder: Path | None = None) -> File:
         plain = {
@@ -80,7 +77,7 @@ class OpenStackRole(Role):
             }
             for section, options in settings.items()
         }
-        return File((folder or self.etc) / "00-skerry.conf", render(plain), secret=True)
+        return File((folder or self.etc) / ini.OURS, ini.render(plain), secret=True)
 
     def site(self, name: str, about: str) -> File:
         """The operator's layer as it is: a change of it restarts the services too."""
@@ -90,8 +87,8 @@ class OpenStackRole(Role):
         )
 
     def files(self) -> list[File]:
-        about = f"Yours: options here win over those in {self.etc}/00-skerry.conf."
-        return [self.config(self.settings()), self.site("50-site.conf", about)]
+        about = f"Yours: options here win over those in {self.etc}/{ini.OURS}."
+        return [self.config(self.settings()), self.site(ini.SITE, about)]
 
     def steps(self) -> list[Step]:
         """Nothing of this role is created or started with options that a service would refuse."""
@@ -247,7 +244,7 @@ class OpenStackRole(Role):
     ) -> Service:
         """A WSGI application under uWSGI, on a unix socket behind HAProxy."""
         socket = self.ctx.layout.run / "api" / f"{name}.sock"
-        ini = self.ctx.layout.etc / "uwsgi" / f"{name}.ini"
+        settings = self.ctx.layout.etc / "uwsgi" / f"{name}.ini"
         sizes = self.ctx.cloud.sizes
         text = f"""# Written by skerry.
 [uwsgi]
@@ -274,10 +271,10 @@ disable-logging = true
 auto-procname = true
 procname-prefix = {name}
 {lines}"""
-        own = File(ini, text)
+        own = File(settings, text)
         return Service(
             name,
-            (self.ctx.layout.bin("uwsgi"), "--ini", str(ini)),
+            (self.ctx.layout.bin("uwsgi"), "--ini", str(settings)),
             HttpProbe(socket=socket, path=path),
             title=title or f"{self.title} API",
             # The queues for its answers are named after this: as 'uwsgi' they would be one for all APIs of a host,
