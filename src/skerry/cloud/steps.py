@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 import os
+import signal
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -114,20 +116,40 @@ class Graph:
 
 
 class Run:
-    """One pass over a graph. Ends early, and orderly, at the first failure or at ``cancel``."""
+    """One pass over a graph. Ends early, and orderly, at the first failure or when it is interrupted."""
 
     def __init__(self, graph: Graph, watch: Callable[[Event], None], cores: int | None = None) -> None:
         self.graph = graph
         self.watch = watch
         self.changed: dict[str, list[Change]] = {}
-        self.cancelled = threading.Event()
+        self.interrupted = threading.Event()
         self._cores = threading.Semaphore(cores or max(2, os.cpu_count() or 2))
 
-    def cancel(self) -> None:
-        self.cancelled.set()
-
     def go(self) -> None:
-        """Do what is to be done. Raises the first step's error after the running steps have ended."""
+        """Do what is to be done.
+
+        Raises the first step's error, or KeyboardInterrupt, after the running steps have ended.
+        """
+        with self._interrupts():
+            failure = self._all()
+        if self.interrupted.is_set():
+            raise KeyboardInterrupt  # a program that a step ran may have failed of it, too
+        if failure is not None:
+            raise failure
+
+    @contextmanager
+    def _interrupts(self) -> Iterator[None]:
+        """Note an interrupt instead of raising it: where Python raises one by itself it may be lost."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, lambda number, frame: self.interrupted.set())
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _all(self) -> BaseException | None:
         urgency = self.graph.urgency()
         waiting = {step.name: set(step.needs) for step in self.graph.order}
         ready: list[tuple[float, str]] = []
@@ -138,17 +160,12 @@ class Run:
         failure: BaseException | None = None
         with ThreadPoolExecutor(max_workers=12, thread_name_prefix="step") as pool:
             while ready or running:
-                while ready and failure is None and not self.cancelled.is_set():
+                while ready and failure is None and not self.interrupted.is_set():
                     _, name = heapq.heappop(ready)
                     running[pool.submit(self._one, self.graph.steps[name])] = name
                 if not running:
                     break
-                try:
-                    finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                except KeyboardInterrupt as interrupt:
-                    self.cancel()
-                    failure = failure or interrupt
-                    continue
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
                     name = running.pop(future)
                     error = future.exception()
@@ -160,11 +177,10 @@ class Run:
                         if not waiting[other]:
                             del waiting[other]
                             heapq.heappush(ready, (-urgency[other], other))
-        if failure is not None:
-            raise failure
+        return failure
 
     def _one(self, step: Step) -> None:
-        if self.cancelled.is_set():
+        if self.interrupted.is_set():
             return
         begun = time.monotonic()
         try:

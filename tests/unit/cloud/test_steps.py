@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Callable
 
@@ -91,19 +93,6 @@ def test_a_step_that_does_not_bring_what_it_should_is_an_error() -> None:
         Run(Graph([Idle("a", [])]), quiet).go()
 
 
-def test_cancel_lets_running_steps_end_and_starts_no_more() -> None:
-    made: list[str] = []
-
-    class Cancels(Made):
-        def apply(self, say: Callable[[str], None]) -> None:
-            run.cancel()
-            super().apply(say)
-
-    run = Run(Graph([Cancels("a", made), Made("b", made, ("a",))]), quiet)
-    run.go()
-    assert made == ["a"]
-
-
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
@@ -120,3 +109,27 @@ def test_the_longest_chain_is_the_most_urgent() -> None:
     made: list[str] = []
     graph = Graph([Made("a", made), Made("b", made, ("a",)), Made("c", made, ("b",)), Made("x", made)])
     assert graph.urgency() == {"a": 3.0, "b": 2.0, "c": 1.0, "x": 1.0}
+
+
+def test_an_interrupt_lets_the_running_step_end_and_starts_no_other() -> None:
+    class Interrupted(Made):
+        def apply(self, say: Callable[[str], None]) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            super().apply(say)
+
+    made: list[str] = []
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        Run(Graph([Interrupted("a", made), Made("b", made, ("a",))]), quiet).go()
+    assert made == ["a"]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interrupt_in_the_last_step_is_not_lost() -> None:
+    class Interrupted(Made):
+        def apply(self, say: Callable[[str], None]) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            super().apply(say)
+
+    with pytest.raises(KeyboardInterrupt):
+        Run(Graph([Interrupted("a", [])]), quiet).go()
