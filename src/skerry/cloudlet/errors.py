@@ -1,0 +1,53 @@
+"""What can go wrong with cloudlets, as sentences and exit codes."""
+
+from __future__ import annotations
+
+from skerry.common.errors import RefusedError, StepError
+
+
+class BadOverlayError(RefusedError):
+    """The overlay '{}' is refused: {}."""  # where it came from, what is wrong with it
+
+    remedy = "Nothing of it was kept. Fetch it again, or ask whoever made it."
+
+
+class UntrustedError(RefusedError):
+    """The overlay '{}' is signed by {}, whom this store does not trust."""
+
+    remedy = "Ask its maker for the public key and run 'skerry cloudlet trust KEYFILE'."
+
+
+class BadBaseError(RefusedError):
+    """The base '{}' is refused: {}."""
+
+    remedy = "Import or create it again: 'skerry cloudlet base verify' tells which bases are whole."
+
+
+class BadStreamError(RefusedError):
+    """The migration stream is refused: {}."""
+
+    remedy = "Was it made by QEMU 7.2 to 10.0, without compression, XBZRLE or multifd?"
+
+
+class NotRestoredError(StepError):
+    """The memory of '{}' was not restored: {}"""
+
+    remedy = "Nothing runs, and nothing was booted instead. 'skerry cloudlet base verify' checks the base."
+
+
+class GuestError(StepError):
+    """In the guest, {}: {}"""
+
+    remedy = "The guest's console is in the session's folder, in the file 'console'."
+
+
+class QemuError(StepError):
+    """QEMU: {}: {}"""
+
+    remedy = "Is it QEMU 7.2 or newer, for x86-64? 'qemu-system-x86_64 --version' tells."
+
+
+class LinkError(StepError):
+    """Cannot fetch from {}: {}"""
+
+    remedy = "Does the address answer, and does its server know range requests? Run it again."
