@@ -32,8 +32,8 @@ def create(name, pause=0.1):
         now = api.compute.get_server(server.id)
         if now.status == "ACTIVE":
             return time.monotonic() - begun, server
-        if now.status == "ERROR":
-            sys.exit(f"{name} went to ERROR: {now.fault}")
+        if now.status == "ERROR" or time.monotonic() - begun > 300:
+            sys.exit(f"{name} is {now.status} after {time.monotonic() - begun:.0f} s: {now.fault}")
         time.sleep(pause)
 
 def delete(servers):

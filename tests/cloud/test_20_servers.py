@@ -73,6 +73,23 @@ def test_three_servers_at_once(cloud: Cloud, servers: Servers) -> None:
         cloud.guest_reaches(cloud.address(cloud.wait_status(server, "ACTIVE")))
 
 
+def test_a_guest_has_its_address_for_itself(cloud: Cloud) -> None:
+    """Nobody, such as the host that has the other end of its wire, answers to the guest's own address (RFC 4862)."""
+    shown = cloud.ssh(cloud.address(cloud.server("first"), "floating"), "ip -6 address show dev eth0")
+    assert "scope link" in shown and "dadfailed" not in shown
+
+
+def test_an_interface_is_plugged_into_a_running_server(cloud: Cloud, servers: Servers, within: Within) -> None:
+    server = servers("wider")
+    address = str(servers.float(server).floating_ip_address)
+    cloud.named(address, "wider")
+    network = cloud.api.network.find_network("private", ignore_missing=False)
+    plugged = cloud.api.compute.create_server_interface(server, net_id=network.id)
+    within(30, "the guest has a second interface", lambda: "eth1" in cloud.ssh(address, "ls /sys/class/net"))
+    lease = cloud.ssh(address, "sudo ip link set eth1 up; sudo udhcpc -f -q -n -t 20 -T 1 -i eth1 2>&1; true")
+    assert plugged.fixed_ips[0]["ip_address"] in lease, "its network answers within 20 s"
+
+
 def test_config_drive(cloud: Cloud, servers: Servers) -> None:
     server = servers("driven", config_drive=True, metadata={"colour": "grey"})
     address = str(servers.float(server).floating_ip_address)

@@ -67,7 +67,9 @@ class Progress:
     def _line(self, mark: str, text: str, right: str = "") -> None:
         clock = f"{time.monotonic() - self._begun:5.0f} s"
         body = text.replace("[", r"\[")
-        self.console.print(f"[dim]{clock}[/] {mark or ' '} {body}  [dim]{right}[/]")
+        if right:
+            body += f"  [dim]{right}[/]"
+        self.console.print(f"[dim]{clock}[/] {mark or ' '} {body}", soft_wrap=True)
 
     def _render(self) -> Group:
         with self._lock:

@@ -19,4 +19,5 @@ def run(args: argparse.Namespace) -> int:
         args.root, lambda text: print(text, file=sys.stderr), regex=args.regex, workers=args.workers
     )
     print(report.to_json() if args.json else report.render())
+    report.demand()
     return 0

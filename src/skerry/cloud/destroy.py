@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from skerry.cloud import guestports
 from skerry.cloud.context import Context
 from skerry.cloud.guests import remove_taps
 from skerry.cloud.lock import exclusive
@@ -41,6 +42,7 @@ def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> 
         say("services have stopped")
         end_proxies(ctx)
         HostSide(ctx).undo()
+        guestports.remove_rules(ctx)
         link = Credentials(ctx).link
         if link is not None and link.is_symlink() and link.resolve() == ctx.layout.clouds_yaml.resolve():
             link.unlink()

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from skerry.cloud import ports, resources
+from skerry.cloud import guestports, ports, resources
 from skerry.cloud.context import Context
 from skerry.cloud.converge import graph, roles, services
 from skerry.cloud.guests import Guests, end_metadata_proxies, remove_taps
@@ -198,6 +198,7 @@ def down(root: Path | str, say: Callable[[str], None]) -> None:
         ctx.supervisor.end()
         end_proxies(ctx)
         HostSide(ctx).undo()
+        guestports.remove_rules(ctx)
         say(f"down after {time.monotonic() - begun:.0f} s; data is in {ctx.layout.state}")
 
 

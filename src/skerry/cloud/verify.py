@@ -41,6 +41,15 @@ class Report:
         lines.append(f"The report (results.txt, report.xml, tempest.log) is in {self.folder}.")
         return "\n".join(lines)
 
+    def demand(self) -> None:
+        """Raise VerificationError when tests failed, or when there was none."""
+        if self.failed or not self.passed:
+            names = ", ".join(self.failed[:3])
+            raise VerificationError(
+                f"{len(self.failed)} of upstream's tests failed: {names}" if names else "tempest ran no test",
+                remedy=f"Why, is in {self.folder}/results.txt; then 'skerry doctor'.",
+            )
+
 
 def configuration(ctx: Context, folder: Path) -> str:
     """A tempest.conf for this cloud. Raises PreflightError when the cloud lacks what the tests need."""
@@ -117,7 +126,7 @@ def verify(
 ) -> Report:
     """Run tempest's smoke tests (or those that match ``regex``) and tell ``say`` of each result.
 
-    Raises VerificationError when tests failed; the report is written in any case.
+    What failed is in the report; see ``Report.demand``.
     """
     ctx = Context.at(root)
     folder = ctx.layout.state / "tempest"
@@ -153,12 +162,6 @@ def verify(
             process.wait()
     xml = f"cd '{folder}' && stestr last --subunit | subunit2junitxml -o report.xml"
     ctx.transport.run(["sh", "-c", xml], env=environment, check=False)
-    if report.failed or not report.passed:
-        what = f"{len(report.failed)} of upstream's tests failed" if report.failed else "tempest ran no test"
-        raise VerificationError(
-            f"{what}: {', '.join(report.failed[:3])}" if report.failed else what,
-            remedy=f"Why, is in {folder}/results.txt; then 'skerry doctor'.",
-        )
     return report
 
 

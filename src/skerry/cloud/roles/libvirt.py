@@ -119,15 +119,6 @@ exec {QEMU} -global virtio-net-device.csum=off "$@"
 pid=$(cat "/run/libvirt/qemu/$1.pid")
 [ -e "/proc/$pid/autogroup" ] && echo 10 >"/proc/$pid/autogroup"
 renice -n 10 -p $(ls "/proc/$pid/task") >/dev/null
-# The switch in userspace reads an interface's flags and writes them back with one more; when libvirt has set it up
-# in between, it is down again, and the guest has no network.
-taps=$(sed -n "s/.*<target dev='\\(tap[^']*\\)'.*/\\1/p")
-(
-  for pause in 0 1 2 4; do
-    sleep $pause
-    for tap in $taps; do ip link set "$tap" up; done
-  done
-) </dev/null >/dev/null 2>&1 &
 """,
                 executable=True,
             ),
@@ -136,6 +127,7 @@ taps=$(sed -n "s/.*<target dev='\\(tap[^']*\\)'.*/\\1/p")
     def services(self) -> list[Service]:
         run = self.ctx.layout.run / "libvirt"
         files = tuple(self.files())
+        guards = ("start:ovs-guestports",) if datapath() == "netdev" else ()
         path = {"PATH": f"{self._programs()}:/usr/sbin:/usr/bin:/sbin:/bin"} if datapath() == "netdev" else {}
         log = Service(
             "virtlogd",
@@ -157,7 +149,7 @@ taps=$(sed -n "s/.*<target dev='\\(tap[^']*\\)'.*/\\1/p")
             binds=self.binds(),
             env={**OpenVSwitch(self.ctx).environment(), **path},
             files=(*files[:3], files[5]),
-            after=("packages", "hypervisor", "start:virtlogd", "start:ovsdb"),
+            after=("packages", "hypervisor", "start:virtlogd", "start:ovsdb", *guards),
             keeps_children=True,
             cost=1.0,
         )

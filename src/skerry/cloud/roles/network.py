@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from skerry.cloud import ports
+from skerry.cloud import guestports, ports
 from skerry.cloud.context import Context
 from skerry.cloud.network import HostSide
 from skerry.cloud.probes import CommandProbe, UnixProbe
@@ -95,7 +95,7 @@ class OpenVSwitch(Role):
             after=("start:ovsdb",),
             cost=0.3,
         )
-        return [server, switch]
+        return [server, switch, *([guestports.service(self.ctx)] if datapath() == "netdev" else [])]
 
 
 class OVN(Role):
