@@ -53,6 +53,14 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def api_errors() -> tuple[type[Exception], ...]:
+    """What the client library raises. An except clause asks only when something was raised."""
+    from keystoneauth1.exceptions import ClientException
+    from openstack.exceptions import SDKException
+
+    return ClientException, SDKException
+
+
 def main() -> None:
     arguments = sys.argv[1:]
     # What follows these verbs belongs to another program, options and all.
@@ -75,6 +83,12 @@ def main() -> None:
         if error.remedy:
             print(f"skerry: {error.remedy}", file=sys.stderr)
         code = error.exit_code
+    except api_errors() as error:
+        print(f"skerry: The cloud's APIs do not answer as they should: {error}", file=sys.stderr)
+        print(
+            "skerry: 'skerry status' shows what runs, 'skerry doctor' looks for the cause.", file=sys.stderr
+        )
+        code = 8
     except KeyboardInterrupt:
         print("\nskerry: interrupted. Run the same command again: it goes on from here.", file=sys.stderr)
         code = 130

@@ -11,7 +11,12 @@ from skerry.common.errors import NotFoundError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("command", nargs="*", metavar="COMMAND", help="after two dashes (--): what to run there (default: a shell)")
+    parser.add_argument(
+        "command",
+        nargs="*",
+        metavar="COMMAND",
+        help="after two dashes (--): what to run there (default: a shell)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ import pymysql
 
 from skerry.cloud.doctor.base import Check, Finding, Patient
 from skerry.cloud.preflight import PortsFree
+from skerry.cloud.supervise.marks import service_of
 from skerry.cloud.work.database import connect
 
 GIB = 2**30
@@ -179,7 +180,6 @@ class LeftOvers(Check):
     message = "What an earlier run of a service left behind may hold its port, its lock or its queue."
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
-        prefix = f"SKERRY_SERVICE={patient.ctx.layout.etc}/services/".encode()
         kept = {name for name, vital in patient.vitals.items() if vital.service.keeps_children}
         starts: dict[str, float] = {}
         for own, vital in patient.vitals.items():
@@ -189,7 +189,7 @@ class LeftOvers(Check):
                 except psutil.NoSuchProcess:
                     continue
         for pid in psutil.pids():
-            name = service_of(pid, prefix)
+            name = service_of(pid, patient.ctx.layout)
             if name is None or name in kept or (name in patient.vitals and name not in starts):
                 continue  # none of ours, kept on purpose, or without a process to compare with
             try:
@@ -202,16 +202,6 @@ class LeftOvers(Check):
                 continue
             remedy = f"End it: kill {pid}."
             yield Finding("warning", what, fix=partial(_end, pid, name), remedy=remedy)
-
-
-def service_of(pid: int, prefix: bytes) -> str | None:
-    """The service that a process belongs to, by the mark in its environment; None for all others."""
-    try:
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return None
-    mine = next((value for value in variables if value.startswith(prefix)), None)
-    return mine[len(prefix) :].decode().removesuffix(".json") if mine else None
 
 
 def _end(pid: int, name: str) -> str:

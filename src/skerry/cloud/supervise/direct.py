@@ -17,6 +17,7 @@ import psutil
 
 from skerry.cloud.service import Service
 from skerry.cloud.supervise.base import Process, Supervisor
+from skerry.cloud.supervise.marks import service_of
 from skerry.common.errors import NotReadyError
 from skerry.common.files import write_atomically
 
@@ -87,16 +88,7 @@ class Direct(Supervisor):
 
     def _end_old_services(self) -> None:
         """A supervisord that was killed leaves its services running: they are ended, to be started in order."""
-        prefix = f"SKERRY_SERVICE={self.layout.etc}/services/".encode()
-        old = []
-        for pid in psutil.pids():
-            try:
-                variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            mine = [value for value in variables if value.startswith(prefix)]
-            if mine:
-                old.append(psutil.Process(pid))
+        old = [psutil.Process(pid) for pid in psutil.pids() if service_of(pid, self.layout)]
         for process in old:
             _signal(process, "terminate")
         for process in psutil.wait_procs(old, timeout=20)[1]:
