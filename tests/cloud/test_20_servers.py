@@ -79,7 +79,9 @@ def test_a_guest_has_its_address_for_itself(cloud: Cloud) -> None:
     assert "scope link" in shown and "dadfailed" not in shown
 
 
-def test_an_interface_is_plugged_into_a_running_server(cloud: Cloud, servers: Servers, within: Within) -> None:
+def test_an_interface_is_plugged_into_a_running_server(
+    cloud: Cloud, servers: Servers, within: Within
+) -> None:
     server = servers("wider")
     address = str(servers.float(server).floating_ip_address)
     cloud.named(address, "wider")
