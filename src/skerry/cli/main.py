@@ -24,6 +24,8 @@ VERBS = (
     "config",
     "secrets",
     "image",
+    "lab",
+    "cloudlet",
     "completion",
     "test",
     "bench",

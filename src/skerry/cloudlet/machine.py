@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 RAM = "ram"
-RAM_BLOCK = "/objects/ram"  # what QEMU calls the guest's memory in a migration stream
+RAM_BLOCK = RAM  # what a migration stream calls the memory
 DISK_NODE = "disk"
 NIC_PORTS = ("port0", "port1")
 

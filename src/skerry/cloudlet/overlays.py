@@ -1,0 +1,202 @@
+"""Making overlays: a VM of a base (or of an overlay), changed, and taken apart again."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from skerry.cloudlet import session as sessions
+from skerry.cloudlet import snapshot
+from skerry.cloudlet.base import Base
+from skerry.cloudlet.encode import Changes, Sources, finder, make, plan
+from skerry.cloudlet.manifest import Manifest, good_name
+from skerry.cloudlet.pages import Numbers, digests
+from skerry.cloudlet.reader import FileSource, Overlay
+from skerry.cloudlet.rebuild import parent_literals
+from skerry.cloudlet.segments import LEVEL
+from skerry.cloudlet.session import Network, Session
+from skerry.cloudlet.store import Store
+from skerry.cloudlet.synthesis import synthesize
+from skerry.cloudlet.vm import Vm, own_to
+from skerry.common.errors import NotFoundError, UsageError
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Created:
+    """A new overlay and what it cost: seconds of encoding, of the guest's pause, and counts of pages."""
+
+    manifest: Manifest
+    path: Path
+    seconds: float
+    pause: float
+    pages: dict[str, int] = field(default_factory=dict)
+
+
+def create(
+    store: Store,
+    word: str,
+    name: str,
+    script: str,
+    *,
+    files: Path | None = None,
+    warm: str = "",
+    network: Network | None = None,
+    level: int = LEVEL,
+    say: Say = lambda text: None,
+) -> Created:
+    """Resume the base (or overlay) ``word``, run ``script`` in it, and keep what has changed as an overlay.
+
+    ``files`` is a file that the guest sees as a read-only disk, /dev/vdb, while the script runs. ``warm`` is
+    a second script, typically a request to the new server: what it touches in a copy of the VM is the working
+    set, and comes first in the overlay. Raises GuestError when a script fails, UsageError, NotFoundError.
+    """
+    if not good_name(name):
+        raise UsageError(f"'{name}' is not a name: letters, digits, dots and dashes, 63 at most.")
+    session, vm = _begin(store, word, f"new-{name}")
+    folder = sessions.folder_of(store, session.name)
+    try:
+        say("running the script in the guest")
+        agent = vm.agent()
+        try:
+            if files:
+                shutil.copyfile(files, folder / "files")
+                own_to(folder, folder / "files")
+                vm.add_files(folder / "files")
+            if network:
+                vm.add_nic("52:54:00:00:00:01", "10.0.2.15", {}, network.outbound)
+                agent.network("52:54:00:00:00:01", "10.0.2.15/24", "10.0.2.2")
+            agent.run(script)
+            agent.run("sync; fstrim / 2>/dev/null; sync", timeout=120)
+        finally:
+            agent.close()
+        if files:
+            vm.remove_files()
+        if network:
+            vm.remove_nic()
+        return keep(store, session, vm, name, warm=warm, level=level, say=say)
+    finally:
+        vm.quit()
+        store.remove(folder)
+
+
+def _begin(store: Store, word: str, name: str) -> tuple[Session, Vm]:
+    """A session to change: of a base, or of an overlay upon one."""
+    try:
+        base = store.base(word)
+    except NotFoundError:
+        path = store.overlay_path(word)
+        running = synthesize(store, FileSource(path), name, Network())
+        return running.session, running.vm
+    return sessions.run_base(store, base, name, Network())
+
+
+def keep(
+    store: Store,
+    session: Session,
+    vm: Vm,
+    name: str,
+    *,
+    warm: str = "",
+    level: int = LEVEL,
+    say: Say = lambda text: None,
+) -> Created:
+    """Take an overlay of a session, which runs on meanwhile and afterwards. It must have no network card."""
+    base = store.base(session.base)
+    say("taking its memory and disk")
+    begun = time.monotonic()
+    taken = snapshot.take(vm, base.machine.memory_pages, go_on=True)
+    memory = snapshot.memory_changes(base, taken.memory)
+    disk = snapshot.disk_changes(base, taken.disk)
+    parents = _parents(store, session)
+    with store.work() as folder:
+        state = taken.state.pack()
+        if warm:
+            say("recording what it touches first")
+            touched = _record(store, base, folder, memory, disk, state, warm)
+            begun_again = time.monotonic()
+        else:
+            touched, begun_again = (np.empty(0, np.uint32), np.empty(0, np.uint32)), begun
+        say("finding what is new in it, and compressing that")
+        chosen = plan(memory, disk, _sources(store, base, parents), *touched)
+        made = make(
+            chosen,
+            state,
+            name=name,
+            base=base.id,
+            machine=base.machine,
+            disk_pages=base.disk_pages,
+            keys=store.keys,
+            parents=parents,
+            level=level,
+        )
+        seconds = time.monotonic() - begun_again
+        path = store.keep_overlay(made.parts, made.manifest.id, folder)
+    pages = {
+        "memory": len(memory.numbers),
+        "disk": len(disk.numbers),
+        "carried": len(chosen.literals),
+        "warm": chosen.warm,
+    }
+    return Created(made.manifest, path, seconds, taken.pause, pages)
+
+
+def _parents(store: Store, session: Session) -> list[str]:
+    if not session.overlay:
+        return []
+    below = store.open_overlay(session.overlay)
+    return [*below.manifest.parents, below.manifest.id]
+
+
+def _sources(store: Store, base: Base, parents: Sequence[str]) -> Sources:
+    below = [finder(digests(parent_literals(store, base, id))) for id in parents]
+    return Sources(base.finder("disk"), base.finder("memory"), below)
+
+
+def _record(
+    store: Store, base: Base, folder: Path, memory: Changes, disk: Changes, state: bytes, warm: str
+) -> tuple[Numbers, Numbers]:
+    """What a copy of the VM touches while ``warm`` runs in it, in order."""
+    chosen = plan(memory, disk, Sources(base.finder("disk"), base.finder("memory")))
+    made = make(
+        chosen,
+        state,
+        name="copy",
+        base=base.id,
+        machine=base.machine,
+        disk_pages=base.disk_pages,
+        keys=store.keys,
+        level=1,
+    )
+    path = folder / "copy"
+    path.write_bytes(b"".join(made.parts))
+    source = FileSource(path)
+    running = synthesize(store, source, f"warm-{folder.name}", Network((9,)), early=True)
+    try:
+        agent = running.vm.agent()
+        try:
+            agent.run(warm, timeout=120)
+        finally:
+            agent.close()
+        assert running.lazy
+        touched = [np.array(list(dict.fromkeys(pages)), np.uint32) for pages in running.lazy.touched]
+    finally:
+        running.close()
+        store.remove(sessions.folder_of(store, running.session.name))
+        source.close()
+    return touched[0], touched[1]
+
+
+def export(store: Store, word: str, target: Path) -> Manifest:
+    """Write an overlay to a file. Raises NotFoundError, BadOverlayError."""
+    path = store.overlay_path(word)
+    half = target.with_name(f".{target.name}.part")
+    shutil.copyfile(path, half)
+    half.replace(target)
+    return Overlay(FileSource(target), None).manifest

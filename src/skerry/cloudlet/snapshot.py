@@ -1,0 +1,147 @@
+"""A snapshot of a running VM, by live migration into this process: the guest stands still for milliseconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from skerry.cloudlet.base import Base
+from skerry.cloudlet.encode import Changes
+from skerry.cloudlet.errors import QemuError
+from skerry.cloudlet.pages import PAGE, Pages, as_pages, differing
+from skerry.cloudlet.qmp import seconds
+from skerry.cloudlet.stream import Parser, State
+from skerry.cloudlet.vm import Vm, own_to
+from skerry.common.proc import run
+
+DOWNTIME_MS = 40
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Memory and devices of one instant, and the qcow2 file that holds the disk of that instant.
+
+    ``pause`` is how long the guest stood still, in seconds; 0 when it was not let go on.
+    """
+
+    memory: Pages
+    state: State
+    disk: Path
+    pause: float
+
+
+def take(vm: Vm, memory_pages: int, *, go_on: bool, disk: str = "disk.qcow2") -> Snapshot:
+    """Take a snapshot. With ``go_on`` the guest runs on, with a new disk file upon the old one, else it ends.
+
+    Raises BadStreamError, QemuError.
+    """
+    parser = Parser(memory_pages)
+    result: list[State | Exception] = []
+    path = vm.folder / "snapshot"
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    folder = os.open(vm.folder, os.O_PATH)
+    listener.bind(f"/proc/self/fd/{folder}/snapshot")  # the folder's own name may be too long for an address
+    os.close(folder)
+    own_to(vm.folder, path)
+    listener.listen(1)
+
+    def receive() -> None:
+        try:
+            sock, _ = listener.accept()
+            with sock:
+                result.append(parser.read(sock))
+        except Exception as trouble:  # handed to the caller
+            result.append(trouble)
+
+    reader = threading.Thread(target=receive, daemon=True)
+    reader.start()
+    qmp = vm.qmp
+    try:
+        capabilities = [{"capability": name, "state": True} for name in ("events", "pause-before-switchover")]
+        qmp("migrate-set-capabilities", capabilities=capabilities)
+        qmp("migrate-set-parameters", max_bandwidth=1 << 40, downtime_limit=DOWNTIME_MS)
+        if go_on:
+            _prepare_disk(vm, vm.folder / disk)
+        qmp.events.clear()
+        qmp("migrate", uri="unix:snapshot")
+        _wait(vm, "pre-switchover", result)
+        stopped = qmp.wait("STOP", 5)
+        if go_on:
+            qmp("blockdev-snapshot", node="disk", overlay="disk-next")
+        qmp("migrate-continue", state="pre-switchover")
+        _wait(vm, "completed", result)
+        if go_on:
+            qmp("cont")
+            pause = seconds(qmp.wait("RESUME", 10)) - seconds(stopped)
+        else:
+            pause = 0.0
+            vm.quit()
+        reader.join(60)
+    finally:
+        listener.close()
+        path.unlink(missing_ok=True)
+    if not result:
+        raise QemuError("migrate", "the stream did not end")
+    if isinstance(result[0], Exception):
+        raise result[0]
+    return Snapshot(parser.memory, result[0], vm.folder / disk, pause)
+
+
+def _wait(vm: Vm, status: str, result: list[State | Exception], timeout: float = 180.0) -> None:
+    end = time.monotonic() + timeout
+    while True:
+        now = vm.qmp("query-migrate")
+        if now.get("status") == status:
+            return
+        if now.get("status") in ("failed", "cancelled", "completed") or time.monotonic() > end:
+            if result and isinstance(result[0], Exception):
+                raise result[0]
+            raise QemuError("migrate", now.get("error-desc", f"it is '{now.get('status')}'"))
+        time.sleep(0.002)
+
+
+def _prepare_disk(vm: Vm, current: Path) -> None:
+    """Have the next disk file ready, so that the switch to it takes no time while the guest stands still."""
+    info = json.loads(run(["qemu-img", "info", "-U", "--output=json", str(current)]).stdout)
+    following = vm.folder / "disk.next.qcow2"
+    words = ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", str(current), "-F", "qcow2"]
+    run([*words, str(following), str(info["virtual-size"])])
+    own_to(vm.folder, following)
+    file = {"driver": "file", "filename": str(following), "discard": "unmap"}
+    vm.qmp("blockdev-add", driver="qcow2", node_name="disk-next", file=file, backing=None, discard="unmap")
+
+
+def memory_changes(base: Base, memory: Pages) -> Changes:
+    """The pages of memory that differ from the base's."""
+    numbers = np.flatnonzero(differing(base.memory, memory)).astype(np.uint32)
+    return Changes(numbers, memory[numbers])
+
+
+def disk_changes(base: Base, disk: Path) -> Changes:
+    """The pages of a disk that differ from the base's; ``disk`` is a qcow2 file upon it."""
+    listed = json.loads(run(["qemu-img", "map", "-U", "--output=json", str(disk)]).stdout)
+    held = disk.read_bytes() if disk.stat().st_size else b""
+    nonzero_base = base.listed("disk")["page"]
+    numbers, content = [np.empty(0, np.uint32)], [np.empty((0, PAGE), np.uint8)]
+    for extent in listed:
+        if extent["depth"] != 0:
+            continue
+        first, end = extent["start"] // PAGE, (extent["start"] + extent["length"]) // PAGE
+        if extent["zero"] or not extent["data"]:
+            low, high = np.searchsorted(nonzero_base, [first, end])
+            numbers.append(np.asarray(nonzero_base[low:high], np.uint32))
+            content.append(np.zeros((high - low, PAGE), np.uint8))
+        else:
+            new = as_pages(held[extent["offset"] : extent["offset"] + extent["length"]])
+            differs = np.flatnonzero(differing(base.disk[first:end], new))
+            numbers.append((differs + first).astype(np.uint32))
+            content.append(new[differs])
+    return Changes(np.concatenate(numbers), np.concatenate(content))
