@@ -1,0 +1,155 @@
+"""The way of a lab's hosts to what this machine reaches: a network of its own, and address translation.
+
+Hosts see this machine there, and nothing of each other or of another lab.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from skerry.common.errors import PreflightError
+from skerry.common.files import write_atomically
+from skerry.common.proc import run
+from skerry.lab import wires
+from skerry.lab.model import OUTSIDE, LabFile, low_mac
+from skerry.lab.state import FABRIC, Places, State
+
+POOL = ipaddress.ip_network(
+    "100.64.0.0/16"
+)  # RFC 6598: between a provider and its customers, never the internet's
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+BRIDGE, UPLINK = "o_", "o_up"
+PREFIX = "sklab"
+
+
+def interface(places: Places) -> str:
+    """This machine's end of the way outside; names of interfaces have at most 15 characters."""
+    return f"{PREFIX}{zlib.crc32(str(places.run).encode()):08x}"
+
+
+def table(places: Places) -> str:
+    return f"skerry_{interface(places)}"
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[Path]:
+    """While networks are given out and forwarding is switched: that is this machine's, whatever root a lab has."""
+    base = Path("/run/skerry-lab")
+    base.mkdir(parents=True, exist_ok=True)
+    handle = os.open(base, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield base / ".forwarding"
+    finally:
+        os.close(handle)
+        with suppress(OSError):
+            base.rmdir()
+
+
+def choose(lab: LabFile) -> str:
+    """A network for the way outside that nobody here uses. Raises PreflightError when there is none."""
+    taken = [
+        ipaddress.ip_interface(text).network
+        for link in lab.link
+        for addresses in link.addresses.values()
+        for text in addresses
+    ]
+    for route in json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]).stdout or "[]"):
+        with suppress(ValueError):
+            taken.append(ipaddress.ip_network(route["dst"]))
+    for network in POOL.subnets(new_prefix=24):
+        if not any(network.version == one.version and network.overlaps(one) for one in taken):
+            return str(network)
+    raise PreflightError(
+        f"Every network in {POOL} is in use here.", remedy="Take down labs that are not needed."
+    )
+
+
+def ensure(places: Places, state: State, fabric: int) -> None:
+    """Make this machine's end, the translation of addresses, and the bridge in the fabric."""
+    with _one_at_a_time() as before:
+        if state.network is None:
+            state.network = choose(state.file)
+            places.write_state(state)
+        network = ipaddress.ip_network(state.network)
+        name = interface(places)
+        wires.ip([f"link delete {name}"], check=False)
+        wires.ip([f"link delete {BRIDGE}"], fabric, check=False)
+        mac = low_mac(f"{state.file.name}/uplink")
+        wires.ip(
+            [
+                f"link add name {name} address {mac} type veth peer name {UPLINK} netns {fabric}",
+                f"address add {network[1]}/{network.prefixlen} dev {name}",
+                f"link set {name} alias lab:{state.file.name} up",
+            ]
+        )
+        bridge = low_mac(f"{state.file.name}/outside")
+        wires.ip(
+            [
+                f"link add name {BRIDGE} address {bridge} type bridge mcast_snooping 0",
+                f"link set {UPLINK} master {BRIDGE} up",
+                f"link set {BRIDGE} up",
+            ],
+            fabric,
+        )
+        rules = f"""
+            table ip {table(places)}
+            delete table ip {table(places)}
+            table ip {table(places)} {{
+                chain out {{
+                    type nat hook postrouting priority srcnat;
+                    ip saddr {network} oifname != "{name}" masquerade
+                }}
+                chain apart {{
+                    type filter hook forward priority filter;
+                    iifname "{name}" oifname "{PREFIX}*" drop
+                }}
+            }}
+        """
+        run(["nft", "-f", "-"], input=rules, timeout=20)
+        if not before.exists():
+            write_atomically(before, FORWARDING.read_text())
+        FORWARDING.write_text("1\n")
+
+
+def connect(places: Places, state: State, hosts: list[str], pids: dict[str, int]) -> None:
+    """Give hosts their way outside."""
+    network = ipaddress.ip_network(str(state.network))
+    lab = state.file
+    ports = [wires.outside_port(state.numbers[host]) for host in hosts]
+    wires.ip([f"link delete {port}" for port in ports], pids[FABRIC], check=False)
+    wires.ip([line for host in hosts for line in wires.outside_pair(lab, host, state.numbers[host], pids)])
+    lines = []
+    for host, port in zip(hosts, ports, strict=True):
+        lines.append(f"link set {port} master {BRIDGE} alias {host}:{OUTSIDE} up")
+        lines.append(f"link set {port} type bridge_slave isolated on")
+    wires.ip(lines, pids[FABRIC])
+    for host in hosts:
+        address = network[2 + state.numbers[host]]
+        wires.ip(
+            [
+                f"address add {address}/{network.prefixlen} dev {OUTSIDE}",
+                f"link set {OUTSIDE} up",
+                f"route add default via {network[1]}",
+            ],
+            pids[host],
+        )
+
+
+def remove(places: Places) -> None:
+    """Take away what of the lab is in this machine's own network; forwarding is as it was after the last lab."""
+    wires.ip([f"link delete {interface(places)}"], check=False)
+    if run(["nft", "list", "table", "ip", table(places)], check=False).returncode == 0:
+        run(["nft", "delete", "table", "ip", table(places)])
+    with _one_at_a_time() as before:
+        shown = json.loads(run(["ip", "-json", "link", "show"]).stdout)
+        if before.exists() and not any(link["ifname"].startswith(PREFIX) for link in shown):
+            FORWARDING.write_text(before.read_text())
+            before.unlink()

@@ -1,0 +1,216 @@
+"""What is known of a lab while it is up: its records, its lock, and its processes.
+
+``/run/skerry-lab/LAB/NAME.json`` describes a host or a switch; other programs may read it (see docs/how-to/lab.md).
+What survives a power cycle is in ``/var/lib/skerry-lab/LAB``. Both lie under a root folder, for tests.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+from skerry.common.errors import BusyError, NotFoundError, PreflightError
+from skerry.common.files import write_atomically
+from skerry.lab.inside import PATIENCE
+from skerry.lab.model import LabFile, LinkPart
+
+MARKER = ".skerry-lab"
+VARIABLE = "SKERRY_LAB"
+FABRIC = ".fabric"  # no host or switch can be called so
+
+
+class LabBusyError(BusyError):
+    """Another command works on the lab '{}'."""
+
+    remedy = "Wait for it to end, and run this again."
+
+
+class NoSuchLabError(NotFoundError):
+    """There is no lab '{}'."""
+
+    remedy = "'skerry lab status' lists the labs; 'skerry lab up FILE' makes one."
+
+
+class Node(BaseModel):
+    """A host or a switch that was started: the content of its record."""
+
+    name: str
+    kind: str  # host, switch or fabric
+    lab: str
+    pid: int  # of its first process; 0 while it is off
+    started: int = 0  # in clock ticks since the machine's boot, as in /proc/PID/stat
+    uuid: str | None = None
+    folder: str | None = None  # what it keeps when it is off
+    namespaces: list[str] = []  # options of nsenter
+    addresses: dict[str, list[str]] = {}  # by interface
+
+    @property
+    def alive(self) -> bool:
+        return self.pid > 0 and start_of(self.pid) == self.started
+
+
+class Wire(BaseModel):
+    """A link as it was made."""
+
+    number: int
+    link: LinkPart
+    made: bool = False
+
+
+class State(BaseModel):
+    """What the lab should be, and how far that is done. Written before things are made, so that none is forgotten."""
+
+    file: LabFile
+    wires: dict[str, Wire] = {}
+    numbers: dict[str, int] = {}  # of hosts, for the way outside
+    network: str | None = None  # of the way outside
+    overlay: bool = True
+    outside_made: list[str] = Field(default=[], description="hosts whose way outside is complete")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a lab has its things."""
+
+    name: str
+    root: Path = Path("/")
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run/skerry-lab" / self.name
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "var/lib/skerry-lab" / self.name
+
+    @property
+    def state(self) -> Path:
+        return self.run / ".lab.json"
+
+    @property
+    def mark(self) -> str:
+        """What the environment of the lab's own processes says; a namespace of processes has labs of its own."""
+        return f"{self.run} {Path('/proc/self/ns/pid').readlink()}"
+
+    def node(self, name: str) -> Path:
+        return self.run / f"{name}.json"
+
+    def read_node(self, name: str) -> Node | None:
+        try:
+            return Node.model_validate_json(self.node(name).read_text())
+        except (OSError, ValueError):
+            return None
+
+    def write_node(self, node: Node) -> None:
+        write_atomically(self.node(node.name), node.model_dump_json(indent=1) + "\n")
+
+    def read_state(self) -> State | None:
+        try:
+            return State.model_validate_json(self.state.read_text())
+        except (OSError, ValueError):
+            return None
+
+    def write_state(self, state: State) -> None:
+        write_atomically(self.state, json.dumps(state.model_dump(mode="json"), indent=1) + "\n")
+
+    def nodes(self) -> list[Node]:
+        """Everything that has a record, running or not."""
+        names = [path.stem for path in sorted(self.run.glob("*.json")) if not path.name.startswith(".")]
+        return [node for name in [*names, FABRIC] if (node := self.read_node(name))]
+
+    @contextmanager
+    def locked(self, *, patience: float = PATIENCE, make: bool = False) -> Iterator[None]:
+        """Hold the lab for this command. Raises LabBusyError after ``patience`` seconds, NoSuchLabError."""
+        deadline = time.monotonic() + patience
+        while True:
+            if make:
+                self.run.mkdir(parents=True, exist_ok=True)
+            try:
+                handle = os.open(self.run, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+            except FileNotFoundError:
+                if make:
+                    continue
+                raise NoSuchLabError(self.name) from None
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # It may have been taken away, and made again, while this one waited.
+                if self.run.exists() and os.fstat(handle).st_ino == self.run.stat().st_ino:
+                    yield
+                    return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise LabBusyError(self.name) from None
+                time.sleep(0.05)
+            finally:
+                os.close(handle)
+
+    def take_folder(self) -> None:
+        """Make the lab's folder. Raises PreflightError when something else is there."""
+        if self.folder.exists() and any(self.folder.iterdir()) and not (self.folder / MARKER).exists():
+            raise PreflightError(
+                f"{self.folder} is not empty and not a lab's: nothing there is touched.",
+                remedy="Move it away, or give the lab another name.",
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / MARKER).touch()
+
+    def remove_folder(self) -> None:
+        """Remove what the lab kept, and folders above that are empty then."""
+        if (self.folder / MARKER).exists():
+            shutil.rmtree(self.folder)
+        with suppress(OSError):
+            self.folder.parent.rmdir()
+
+    def remove_run(self) -> None:
+        shutil.rmtree(self.run, ignore_errors=True)
+        with suppress(OSError):
+            self.run.parent.rmdir()
+
+    def strays(self) -> list[int]:
+        """Processes of this lab that no record tells of: an earlier run was killed before it could write one."""
+        known = {node.pid for node in self.nodes() if node.alive}
+        needle = f"{VARIABLE}={self.mark}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) not in known and int(entry.name) != os.getpid():
+                with suppress(OSError):
+                    if needle in (entry / "environ").read_bytes().split(b"\0"):
+                        found.append(int(entry.name))
+        return found
+
+
+def labs(root: Path) -> list[str]:
+    """The names of the labs that are up, or were begun."""
+    return sorted(path.name for path in (root / "run/skerry-lab").glob("*") if path.is_dir())
+
+
+def start_of(pid: int) -> int | None:
+    """When a process was started, in clock ticks; None when it has ended (even if nobody has noticed yet)."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if words[0] in "ZX" else int(words[19])
+
+
+def kill(pids: Iterable[int]) -> None:
+    """Kill processes and wait until they are gone. Raises PreflightError when one does not go."""
+    started = {pid: start_of(pid) for pid in pids}
+    for pid in started:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + PATIENCE
+    while left := [pid for pid, ticks in started.items() if ticks is not None and start_of(pid) == ticks]:
+        if time.monotonic() > deadline:
+            raise PreflightError(f"The processes {left} cannot be killed.", remedy="Look at them with ps.")
+        time.sleep(0.01)

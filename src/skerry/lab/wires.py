@@ -1,0 +1,133 @@
+"""Cables, as commands of iproute2.
+
+Each link has a bridge of its own between its two ends, in the lab's fabric: a namespace that only the lab enters. The
+bridge learns nothing and passes everything on, so that it is no more than a piece of cable; but faults have a place
+there, whatever the ends are. Frames that a bridge must not pass on (STP, pause, LACP) do not get through.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from skerry.common.proc import run
+from skerry.lab.model import OUTSIDE, LabFile, SwitchPart, low_mac
+from skerry.lab.state import FABRIC, Wire
+
+# Everything to 01:80:c2:00:00:0X but X = 0, 1, 2, which the kernel refuses to pass on.
+PASS_ON = "0xfff8"
+SIDES = "ab"
+Lines = list[str]
+
+
+def bridge_of(wire: Wire) -> str:
+    return f"w_{wire.number}"
+
+
+def port_of(wire: Wire, side: str) -> str:
+    """The end of the cable that lies in the fabric, on one side."""
+    return f"w_{wire.number}{side}"
+
+
+def far_of(wire: Wire, side: str) -> str:
+    """The interface on one side that belongs to the host or switch there."""
+    end = wire.link.ends[SIDES.index(side)]
+    return end.partition(":")[2] or f"s_{wire.number}{side}"
+
+
+def place_of(lab: LabFile, end: str) -> str:
+    """The node in whose network an end of a link is."""
+    if ":" in end:
+        return end.partition(":")[0]
+    return end if kind_of(lab, end) == "ovs" else FABRIC
+
+
+def kind_of(lab: LabFile, switch: str) -> str:
+    return next(part.kind for part in lab.switch if part.name == switch)
+
+
+def create(lab: LabFile, wire: Wire, pids: Mapping[str, int], sides: str = SIDES) -> Lines:
+    """Make the pairs; to be run in this machine's network, which they never touch."""
+    lines = []
+    for side in sides:
+        end = wire.link.ends[SIDES.index(side)]
+        port, far = port_of(wire, side), far_of(wire, side)
+        mac = lab.mac_of(end, wire.link) if ":" in end else low_mac(f"{lab.name}/{far}")
+        lines.append(
+            f"link add name {far} address {mac} netns {pids[place_of(lab, end)]} type veth"
+            f" peer name {port} address {low_mac(f'{lab.name}/{port}')} netns {pids[FABRIC]}"
+        )
+    return lines
+
+
+def join(lab: LabFile, wire: Wire, sides: str = SIDES) -> Lines:
+    """Make the piece of cable between them, and plug it into bridges; to be run in the fabric."""
+    lines = []
+    bridge = bridge_of(wire)
+    if sides == SIDES:
+        lines += [
+            f"link add name {bridge} address {low_mac(f'{lab.name}/{bridge}')} type bridge"
+            f" ageing_time 0 mcast_snooping 0 group_fwd_mask {PASS_ON}",
+            f"link set {bridge} up",
+        ]
+    for side in SIDES:
+        end, port = wire.link.ends[SIDES.index(side)], port_of(wire, side)
+        if side in sides:
+            lines.append(f"link set {port} master {bridge} alias {end}")
+            if place_of(lab, end) == FABRIC:
+                lines.append(f"link set {far_of(wire, side)} master {end} up")
+        lines.append(f"link set {port} up")
+    return lines
+
+
+def finish(lab: LabFile, wire: Wire, node: str) -> Lines:
+    """Addresses and state of a link's interfaces; to be run in the network of one of its hosts or switches."""
+    lines = []
+    for side, end in zip(SIDES, wire.link.ends, strict=True):
+        if place_of(lab, end) == node and node != FABRIC:
+            far = far_of(wire, side)
+            lines += [f"address add {text} dev {far} nodad" for text in wire.link.addresses.get(end, ())]
+            lines.append(f"link set {far} up")
+    return lines
+
+
+def remove(wire: Wire) -> Lines:
+    """Take a link away, or what there is of it; to be run in the fabric."""
+    ports = [port_of(wire, side) for side in SIDES]
+    return [f"link delete {name}" for name in (*ports, bridge_of(wire))]
+
+
+def switch(lab: LabFile, part: SwitchPart) -> Lines:
+    """Make a bridge that is a switch; to be run in the fabric."""
+    mac = low_mac(f"{lab.name}/switch/{part.name}")
+    return [
+        f"link add name {part.name} address {mac} type bridge mcast_snooping 0",
+        f"link set {part.name} up",
+    ]
+
+
+def outside_port(number: int) -> str:
+    return f"o_{number}"
+
+
+def outside_pair(lab: LabFile, host: str, number: int, pids: Mapping[str, int]) -> Lines:
+    """A host's way outside; to be run in this machine's network."""
+    return [
+        f"link add name {OUTSIDE} address {low_mac(f'{lab.name}/{host}/{OUTSIDE}')} netns {pids[host]} type veth"
+        f" peer name {outside_port(number)} netns {pids[FABRIC]}"
+    ]
+
+
+def ip(lines: Iterable[str], pid: int | None = None, *, check: bool = True) -> None:
+    """Run commands of iproute2, here or in the network of a process. Raises CommandError."""
+    text = "\n".join(lines)
+    if text:
+        enter = ["nsenter", "-t", str(pid), "--net"] if pid else []
+        forced = [] if check else ["-force"]
+        run([*enter, "ip", *forced, "-batch", "-"], input=text + "\n", timeout=60, check=check)
+
+
+def interfaces(pid: int) -> set[str]:
+    """The names of the interfaces in the network of a process."""
+    shown = run(["nsenter", "-t", str(pid), "--net", "ip", "-json", "link", "show"], timeout=20).stdout
+    return {link["ifname"] for link in json.loads(shown)}
