@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from skerry.cloud.roles.network import datapath
+
 if TYPE_CHECKING:
     from conftest import Cloud, Servers
 
@@ -20,6 +22,7 @@ SERVICES = (
     "haproxy",
     "ovsdb",
     "ovs-vswitchd",
+    *(("ovs-guestports",) if datapath() == "netdev" else ()),
     "ovn-ovsdb",
     "ovn-northd",
     "ovn-controller",

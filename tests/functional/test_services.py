@@ -13,10 +13,12 @@ from typing import Any
 import psutil
 import pytest
 
+from skerry.cloud.roles.network import datapath
 from skerry.lab.host import Host, Program
 
 LESSER = Path(__file__).with_name("lesser.py")
-SERVICES = ("mariadb", "rabbitmq", "ovsdb", "ovs-vswitchd", "ovn-ovsdb", "ovn-northd", "ovn-controller")
+SWITCH = ("ovsdb", "ovs-vswitchd", *(("ovs-guestports",) if datapath() == "netdev" else ()))
+SERVICES = ("mariadb", "rabbitmq", *SWITCH, "ovn-ovsdb", "ovn-northd", "ovn-controller")
 ROTATE = """
 import sys
 from pathlib import Path
