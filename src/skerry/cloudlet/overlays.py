@@ -108,12 +108,15 @@ def keep(
     say: Say = lambda text: None,
 ) -> Created:
     """Take an overlay of a session, which runs on meanwhile and afterwards. It must have no network card."""
+    if session.mode == "early":
+        raise UsageError(f"The session '{session.name}' began early: its disk is not upon the base's own.")
     base = store.base(session.base)
     say("taking its memory and disk")
     begun = time.monotonic()
     taken = snapshot.take(vm, base.machine.memory_pages, go_on=True)
     memory = snapshot.memory_changes(base, taken.memory)
     disk = snapshot.disk_changes(base, taken.disk)
+    snapshot.settle(vm)
     parents = _parents(store, session)
     with store.work() as folder:
         state = taken.state.pack()

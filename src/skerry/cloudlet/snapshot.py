@@ -15,10 +15,11 @@ import numpy as np
 from skerry.cloudlet.base import Base
 from skerry.cloudlet.encode import Changes
 from skerry.cloudlet.errors import QemuError
+from skerry.cloudlet.machine import DISK_NODE
 from skerry.cloudlet.pages import PAGE, Pages, as_pages, differing
 from skerry.cloudlet.qmp import seconds
 from skerry.cloudlet.stream import Parser, State
-from skerry.cloudlet.vm import Vm, own_to
+from skerry.cloudlet.vm import Vm, own_to, qcow2_on
 from skerry.common.proc import run
 
 DOWNTIME_MS = 40
@@ -71,16 +72,17 @@ def take(vm: Vm, memory_pages: int, *, go_on: bool, disk: str = "disk.qcow2") ->
         if go_on:
             _prepare_disk(vm, vm.folder / disk)
         qmp.events.clear()
+        running = qmp("query-status")["running"]
         qmp("migrate", uri="unix:snapshot")
         _wait(vm, "pre-switchover", result)
-        stopped = qmp.wait("STOP", 5)
+        stopped = seconds(qmp.wait("STOP", 5)) if running else 0.0
         if go_on:
-            qmp("blockdev-snapshot", node="disk", overlay="disk-next")
+            qmp("blockdev-snapshot", node=DISK_NODE, overlay="disk-next")
         qmp("migrate-continue", state="pre-switchover")
         _wait(vm, "completed", result)
-        if go_on:
+        if go_on and running:
             qmp("cont")
-            pause = seconds(qmp.wait("RESUME", 10)) - seconds(stopped)
+            pause = seconds(qmp.wait("RESUME", 10)) - stopped
         else:
             pause = 0.0
             vm.quit()
@@ -119,21 +121,39 @@ def _prepare_disk(vm: Vm, current: Path) -> None:
     vm.qmp("blockdev-add", driver="qcow2", node_name="disk-next", file=file, backing=None, discard="unmap")
 
 
+def settle(vm: Vm) -> None:
+    """Merge what the guest wrote since the snapshot back into its one disk file, while it runs on."""
+    vm.qmp("block-commit", job_id="settle", device="disk-next", base_node=DISK_NODE)
+    vm.qmp.wait("BLOCK_JOB_READY", 120, device="settle")
+    vm.qmp("job-complete", id="settle")
+    vm.qmp.wait("BLOCK_JOB_COMPLETED", 120, device="settle")
+    vm.qmp("blockdev-del", node_name="disk-next")
+    (vm.folder / "disk.next.qcow2").unlink()
+
+
 def memory_changes(base: Base, memory: Pages) -> Changes:
     """The pages of memory that differ from the base's."""
     numbers = np.flatnonzero(differing(base.memory, memory)).astype(np.uint32)
     return Changes(numbers, memory[numbers])
 
 
+def image_name(disk: Path, base: Base) -> str:
+    """How programs of QEMU are told of a qcow2 file upon a base: the file itself does not say so."""
+    described = qcow2_on(disk, base.path("disk"))
+    del described["node-name"]
+    return "json:" + json.dumps(described)
+
+
 def disk_changes(base: Base, disk: Path) -> Changes:
     """The pages of a disk that differ from the base's; ``disk`` is a qcow2 file upon it."""
-    listed = json.loads(run(["qemu-img", "map", "-U", "--output=json", str(disk)]).stdout)
+    image = image_name(disk, base)
+    listed = json.loads(run(["qemu-img", "map", "-U", "--output=json", image]).stdout)
     held = disk.read_bytes() if disk.stat().st_size else b""
     nonzero_base = base.listed("disk")["page"]
     numbers, content = [np.empty(0, np.uint32)], [np.empty((0, PAGE), np.uint8)]
     for extent in listed:
         if extent["depth"] != 0:
-            continue
+            continue  # the base's
         first, end = extent["start"] // PAGE, (extent["start"] + extent["length"]) // PAGE
         if extent["zero"] or not extent["data"]:
             low, high = np.searchsorted(nonzero_base, [first, end])

@@ -253,7 +253,8 @@ def _user(folder: Path) -> tuple[int, str]:
         return 0, ""
     uid = GROUP + 1 + zlib.crc32(str(folder).encode()) % 100_000_000
     for path in (folder, *folder.iterdir()):
-        os.chown(path, uid, uid)
+        if not path.is_mount():
+            os.chown(path, uid, uid)
     folder.chmod(0o711)
     groups = {GROUP}
     if qemu.accelerator() == "kvm":

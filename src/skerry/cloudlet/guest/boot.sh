@@ -12,3 +12,5 @@ for module in virtio_blk virtio_net virtio_rng vmgenid; do modprobe -q "$module"
 ip link set lo up
 hostname cloudlet
 stty -F /dev/ttyS1 raw -echo
+# What an image starts by itself when it boots.
+[ ! -x /etc/skerry/start ] || /etc/skerry/start >/dev/null 2>&1 &
