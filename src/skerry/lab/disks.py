@@ -30,6 +30,7 @@ IDENTITY = (
     "nvme/hostid",
     "nvme/hostnqn",
 )
+KEPT = "# The lab writes what stands above; what stands below is kept."
 Mounts = list[list[str]]
 
 
@@ -136,18 +137,20 @@ def mounts(folder: Path, *, overlay: bool) -> Mounts:
     ]
 
 
-def files(lab: LabFile, host: str) -> dict[str, str]:
-    """The files in /etc that the lab writes at each start of a host, by path."""
+def files(lab: LabFile, host: str, folder: Path) -> dict[str, str]:
+    """The files in /etc that the lab writes at each start of a host, by path; ``folder`` is what the host kept."""
+    kept = folder / "etc/hosts"
+    before = kept.read_text() if kept.is_file() else ""
     return {
         "/etc/hostname": f"{host}\n",
         "/etc/machine-id": f"{lab.uuid_of(host).hex}\n",
-        "/etc/hosts": hosts_file(lab, host),
+        "/etc/hosts": hosts_file(lab, host, before),
         "/etc/resolv.conf": resolver() if lab.outside else "# This lab has no way outside.\n",
     }
 
 
-def hosts_file(lab: LabFile, host: str) -> str:
-    """Every host of the lab by name. A host without an address knows itself only."""
+def hosts_file(lab: LabFile, host: str, before: str) -> str:
+    """Every host of the lab by name, and what others wrote below. A host without an address knows itself only."""
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
     for part in lab.host:
         address = lab.address_of(part.name) or ("127.0.1.1" if part.name == host else None)
@@ -155,7 +158,7 @@ def hosts_file(lab: LabFile, host: str) -> str:
             lines.append(f"{address} {part.name}")
     if lab.outside:
         lines += list(_known_outside({"localhost", socket.gethostname(), *(part.name for part in lab.host)}))
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, KEPT]) + "\n" + before.partition(f"{KEPT}\n")[2]
 
 
 def _known_outside(without: set[str]) -> Iterator[str]:

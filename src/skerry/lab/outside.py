@@ -10,7 +10,7 @@ import ipaddress
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -80,24 +80,15 @@ def ensure(places: Places, state: State, fabric: int) -> None:
             places.write_state(state)
         network = ipaddress.ip_network(state.network)
         name = interface(places)
-        wires.ip([f"link delete {name}"], check=False)
-        wires.ip([f"link delete {BRIDGE}"], fabric, check=False)
+        wires.ip([f"link delete dev {name}"], check=False)
+        wires.ip([f"link delete dev {BRIDGE}"], fabric, check=False)
         mac = low_mac(f"{state.file.name}/uplink")
         wires.ip(
             [
                 f"link add name {name} address {mac} type veth peer name {UPLINK} netns {fabric}",
                 f"address add {network[1]}/{network.prefixlen} dev {name}",
-                f"link set {name} alias lab:{state.file.name} up",
+                f"link set dev {name} alias lab:{state.file.name} up",
             ]
-        )
-        bridge = low_mac(f"{state.file.name}/outside")
-        wires.ip(
-            [
-                f"link add name {BRIDGE} address {bridge} type bridge mcast_snooping 0",
-                f"link set {UPLINK} master {BRIDGE} up",
-                f"link set {BRIDGE} up",
-            ],
-            fabric,
         )
         rules = f"""
             table ip {table(places)}
@@ -117,26 +108,41 @@ def ensure(places: Places, state: State, fabric: int) -> None:
         if not before.exists():
             write_atomically(before, FORWARDING.read_text())
         FORWARDING.write_text("1\n")
+        # The last thing: 'complete' looks for it.
+        bridge = low_mac(f"{state.file.name}/outside")
+        wires.ip(
+            [
+                f"link add name {BRIDGE} address {bridge} type bridge mcast_snooping 0",
+                f"link set dev {UPLINK} master {BRIDGE} up",
+                f"link set dev {BRIDGE} up",
+            ],
+            fabric,
+        )
 
 
-def connect(places: Places, state: State, hosts: list[str], pids: dict[str, int]) -> None:
+def complete(places: Places, fabric: int) -> bool:
+    """Whether this machine's end and the fabric's are both there."""
+    return BRIDGE in wires.interfaces(fabric) and interface(places) in wires.interfaces(os.getpid())
+
+
+def connect(state: State, hosts: list[str], pids: Mapping[str, int]) -> None:
     """Give hosts their way outside."""
     network = ipaddress.ip_network(str(state.network))
     lab = state.file
     ports = [wires.outside_port(state.numbers[host]) for host in hosts]
-    wires.ip([f"link delete {port}" for port in ports], pids[FABRIC], check=False)
+    wires.ip([f"link delete dev {port}" for port in ports], pids[FABRIC], check=False)
     wires.ip([line for host in hosts for line in wires.outside_pair(lab, host, state.numbers[host], pids)])
     lines = []
     for host, port in zip(hosts, ports, strict=True):
-        lines.append(f"link set {port} master {BRIDGE} alias {host}:{OUTSIDE} up")
-        lines.append(f"link set {port} type bridge_slave isolated on")
+        lines.append(f"link set dev {port} master {BRIDGE} alias {host}:{OUTSIDE} up")
+        lines.append(f"link set dev {port} type bridge_slave isolated on")
     wires.ip(lines, pids[FABRIC])
     for host in hosts:
         address = network[2 + state.numbers[host]]
         wires.ip(
             [
                 f"address add {address}/{network.prefixlen} dev {OUTSIDE}",
-                f"link set {OUTSIDE} up",
+                f"link set dev {OUTSIDE} up",
                 f"route add default via {network[1]}",
             ],
             pids[host],
@@ -145,7 +151,7 @@ def connect(places: Places, state: State, hosts: list[str], pids: dict[str, int]
 
 def remove(places: Places) -> None:
     """Take away what of the lab is in this machine's own network; forwarding is as it was after the last lab."""
-    wires.ip([f"link delete {interface(places)}"], check=False)
+    wires.ip([f"link delete dev {interface(places)}"], check=False)
     if run(["nft", "list", "table", "ip", table(places)], check=False).returncode == 0:
         run(["nft", "delete", "table", "ip", table(places)])
     with _one_at_a_time() as before:

@@ -10,19 +10,20 @@ import fcntl
 import json
 import os
 import shutil
-import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator
 
 from skerry.common.errors import BusyError, NotFoundError, PreflightError
 from skerry.common.files import write_atomically
 from skerry.lab.inside import PATIENCE
 from skerry.lab.model import LabFile, LinkPart
+from skerry.lab.processes import start_of
 
 MARKER = ".skerry-lab"
 VARIABLE = "SKERRY_LAB"
@@ -59,12 +60,41 @@ class Node(BaseModel):
         return self.pid > 0 and start_of(self.pid) == self.started
 
 
+class Shape(BaseModel):
+    """What a cable does to frames, by its file and by faults. Rates and times are those of one direction."""
+
+    cut: bool = False  # no carrier at either end
+    rate: int | None = None  # bits per second
+    delay: float = 0.0  # seconds
+    loss: float = 0.0  # share of frames
+
+
 class Wire(BaseModel):
     """A link as it was made."""
 
     number: int
     link: LinkPart
-    made: bool = False
+    made: Annotated[str, BeforeValidator(lambda old: "ab" if old is True else old or "")] = ""  # a, b or ab
+    shape: Shape | None = None  # what it has been given; None: that is not known
+    line: int = 0  # the process that delays, and when that was started
+    line_started: int = 0
+
+
+class Fault(BaseModel):
+    """Something that was broken on purpose."""
+
+    number: int
+    kind: str  # cut, silent, rate, loss, delay, freeze, kill, power
+    link: str | None = None  # the key of the link
+    host: str | None = None
+    value: float = 0.0  # of rate, loss, delay
+    process: str | None = None  # as it was named
+    frozen: list[tuple[int, int]] = []  # processes and when they were started
+    until: float | None = (
+        None  # on this machine's monotonic clock, which its processes share; None: until it is healed
+    )
+    healer: int = 0  # the process that will heal it, and when that was started
+    healer_started: int = 0
 
 
 class State(BaseModel):
@@ -75,7 +105,8 @@ class State(BaseModel):
     numbers: dict[str, int] = {}  # of hosts, for the way outside
     network: str | None = None  # of the way outside
     overlay: bool = True
-    outside_made: list[str] = Field(default=[], description="hosts whose way outside is complete")
+    connected: list[str] = []  # hosts whose way outside is complete
+    faults: list[Fault] = []
 
 
 @dataclass(frozen=True)
@@ -179,6 +210,8 @@ class Places:
     def strays(self) -> list[int]:
         """Processes of this lab that no record tells of: an earlier run was killed before it could write one."""
         known = {node.pid for node in self.nodes() if node.alive}
+        state = self.read_state()
+        known |= {fault.healer for fault in state.faults} if state else set()
         needle = f"{VARIABLE}={self.mark}".encode()
         found = []
         for entry in Path("/proc").iterdir():
@@ -192,25 +225,3 @@ class Places:
 def labs(root: Path) -> list[str]:
     """The names of the labs that are up, or were begun."""
     return sorted(path.name for path in (root / "run/skerry-lab").glob("*") if path.is_dir())
-
-
-def start_of(pid: int) -> int | None:
-    """When a process was started, in clock ticks; None when it has ended (even if nobody has noticed yet)."""
-    try:
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if words[0] in "ZX" else int(words[19])
-
-
-def kill(pids: Iterable[int]) -> None:
-    """Kill processes and wait until they are gone. Raises PreflightError when one does not go."""
-    started = {pid: start_of(pid) for pid in pids}
-    for pid in started:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + PATIENCE
-    while left := [pid for pid, ticks in started.items() if ticks is not None and start_of(pid) == ticks]:
-        if time.monotonic() > deadline:
-            raise PreflightError(f"The processes {left} cannot be killed.", remedy="Look at them with ps.")
-        time.sleep(0.01)

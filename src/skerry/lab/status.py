@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from skerry.lab.state import FABRIC, NoSuchLabError, Places
+from skerry.lab.state import FABRIC, Fault, NoSuchLabError, Places
+from skerry.lab.wires import SIDES
 
 
 def status(name: str, root: Path | str = "/") -> dict[str, Any]:
@@ -15,7 +17,7 @@ def status(name: str, root: Path | str = "/") -> dict[str, Any]:
     state = places.read_state()
     if state is None:
         if places.run.is_dir():
-            return {"lab": name, "complete": False, "hosts": [], "switches": [], "links": []}
+            return {"lab": name, "complete": False, "hosts": [], "switches": [], "links": [], "faults": []}
         raise NoSuchLabError(name)
     nodes = {node.name: node for node in places.nodes()}
     fabric = nodes.get(FABRIC)
@@ -36,7 +38,7 @@ def status(name: str, root: Path | str = "/") -> dict[str, Any]:
     for switch in state.file.switch:
         node = nodes.get(switch.name) if switch.kind == "ovs" else fabric
         switches.append({"name": switch.name, "kind": switch.kind, "on": bool(node and node.alive)})
-    links = [{"link": key, "made": wire.made} for key, wire in state.wires.items()]
+    links = [{"link": key, "made": wire.made == SIDES} for key, wire in state.wires.items()]
     parts: Iterable[bool] = [
         *(bool(host["on"]) for host in hosts),
         *(bool(switch["on"]) for switch in switches),
@@ -49,7 +51,31 @@ def status(name: str, root: Path | str = "/") -> dict[str, Any]:
         "hosts": hosts,
         "switches": switches,
         "links": links,
+        "faults": [_fault(fault) for fault in state.faults],
     }
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    left = None if fault.until is None else round(max(0.0, fault.until - time.monotonic()), 1)
+    return {
+        "number": fault.number,
+        "kind": fault.kind,
+        "at": fault.link or " ".join(filter(None, (fault.host, fault.process))),
+        "value": _value(fault),
+        "heals_in": left,
+    }
+
+
+def _value(fault: Fault) -> str | None:
+    """As the command line takes it."""
+    match fault.kind:
+        case "rate":
+            return f"{fault.value / 1000:g}kbit"
+        case "loss":
+            return f"{fault.value * 100:g}%"
+        case "delay":
+            return f"{fault.value * 1000:g}ms"
+    return None
 
 
 def render(found: list[dict[str, Any]]) -> str:
@@ -69,5 +95,11 @@ def render(found: list[dict[str, Any]]) -> str:
             lines.append(f"  switch   {switch['name']:16} {switch['kind'] if switch['on'] else 'off'}")
         for link in lab["links"]:
             lines.append(f"  link     {link['link']}{'' if link['made'] else '  (not made)'}")
+        for fault in lab["faults"]:
+            what = " ".join(filter(None, (fault["kind"], fault["at"], fault["value"])))
+            when = (
+                f"heals in {fault['heals_in']} s" if fault["heals_in"] is not None else "until it is healed"
+            )
+            lines.append(f"  fault    {fault['number']}: {what}, {when}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)

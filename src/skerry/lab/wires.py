@@ -8,7 +8,7 @@ there, whatever the ends are. Frames that a bridge must not pass on (STP, pause,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from skerry.common.proc import run
 from skerry.lab.model import OUTSIDE, LabFile, SwitchPart, low_mac
@@ -42,6 +42,12 @@ def place_of(lab: LabFile, end: str) -> str:
     return end if kind_of(lab, end) == "ovs" else FABRIC
 
 
+def sides_at(lab: LabFile, wire: Wire, nodes: Set[str]) -> str:
+    """The sides of a link that are in the network of one of the nodes."""
+    places = zip(SIDES, wire.link.ends, strict=True)
+    return "".join(side for side, end in places if place_of(lab, end) in nodes)
+
+
 def kind_of(lab: LabFile, switch: str) -> str:
     return next(part.kind for part in lab.switch if part.name == switch)
 
@@ -64,37 +70,43 @@ def join(lab: LabFile, wire: Wire, sides: str = SIDES) -> Lines:
     """Make the piece of cable between them, and plug it into bridges; to be run in the fabric."""
     lines = []
     bridge = bridge_of(wire)
-    if sides == SIDES:
+    if not wire.made:
         lines += [
             f"link add name {bridge} address {low_mac(f'{lab.name}/{bridge}')} type bridge"
             f" ageing_time 0 mcast_snooping 0 group_fwd_mask {PASS_ON}",
-            f"link set {bridge} up",
+            f"link set dev {bridge} up",
         ]
-    for side in SIDES:
+    for side in sides:
         end, port = wire.link.ends[SIDES.index(side)], port_of(wire, side)
-        if side in sides:
-            lines.append(f"link set {port} master {bridge} alias {end}")
-            if place_of(lab, end) == FABRIC:
-                lines.append(f"link set {far_of(wire, side)} master {end} up")
-        lines.append(f"link set {port} up")
+        lines.append(f"link set dev {port} master {bridge} alias {end}")
+        if place_of(lab, end) == FABRIC:
+            lines.append(f"link set dev {far_of(wire, side)} master {end} up")
     return lines
 
 
-def finish(lab: LabFile, wire: Wire, node: str) -> Lines:
+def carrier(wire: Wire) -> Lines:
+    """Let both ends see whether there is somebody at the other; to be run in the fabric."""
+    up = wire.made == SIDES and not (wire.shape and wire.shape.cut)
+    return [f"link set dev {port_of(wire, side)} {'up' if up else 'down'}" for side in wire.made]
+
+
+def finish(lab: LabFile, wire: Wire, node: str, sides: str = SIDES) -> Lines:
     """Addresses and state of a link's interfaces; to be run in the network of one of its hosts or switches."""
     lines = []
     for side, end in zip(SIDES, wire.link.ends, strict=True):
-        if place_of(lab, end) == node and node != FABRIC:
+        if place_of(lab, end) == node and node != FABRIC and side in sides:
             far = far_of(wire, side)
-            lines += [f"address add {text} dev {far} nodad" for text in wire.link.addresses.get(end, ())]
-            lines.append(f"link set {far} up")
+            for text in wire.link.addresses.get(end, ()):
+                # Nobody else has it; the check would take a second.
+                lines.append(f"address add {text} dev {far}{' nodad' if ':' in text else ''}")
+            lines.append(f"link set dev {far} up")
     return lines
 
 
-def remove(wire: Wire) -> Lines:
-    """Take a link away, or what there is of it; to be run in the fabric."""
-    ports = [port_of(wire, side) for side in SIDES]
-    return [f"link delete {name}" for name in (*ports, bridge_of(wire))]
+def remove(wire: Wire, sides: str = SIDES) -> Lines:
+    """Take a link away, or one side of it, or what there is; to be run in the fabric."""
+    names = [port_of(wire, side) for side in sides]
+    return [f"link delete dev {name}" for name in (*names, *([bridge_of(wire)] if sides == SIDES else []))]
 
 
 def switch(lab: LabFile, part: SwitchPart) -> Lines:
@@ -102,7 +114,7 @@ def switch(lab: LabFile, part: SwitchPart) -> Lines:
     mac = low_mac(f"{lab.name}/switch/{part.name}")
     return [
         f"link add name {part.name} address {mac} type bridge mcast_snooping 0",
-        f"link set {part.name} up",
+        f"link set dev {part.name} up",
     ]
 
 

@@ -1,0 +1,316 @@
+"""Making a lab: what its file says, out of namespaces and cables. Whoever calls this holds the lab's lock."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from skerry.common.errors import CommandError, PreflightError
+from skerry.common.proc import last_lines
+from skerry.lab import disks, outside, ovs, shaping, wires
+from skerry.lab.model import LabFile
+from skerry.lab.processes import kill, start_of
+from skerry.lab.state import FABRIC, VARIABLE, Node, Places, Shape, State, Wire
+
+SPACES = ("mount", "uts", "ipc", "net", "pid")
+TOOLS = {"ip": "iproute2", "tc": "iproute2", "nsenter": "util-linux", "unshare": "util-linux"}
+
+
+def preflight(file: LabFile) -> None:
+    """Raises PreflightError when the machine lacks what this lab needs."""
+    if os.geteuid() != 0:
+        raise PreflightError("A lab is made of namespaces, and that needs root.", remedy="Run it with sudo.")
+    for tool, package in {**TOOLS, **({"nft": "nftables"} if file.outside else {})}.items():
+        if not shutil.which(tool):
+            raise PreflightError(f"'{tool}' is not installed.", remedy=f"Install {package}.")
+    if any(part.kind == "ovs" for part in file.switch):
+        ovs.preflight()
+
+
+def merge(places: Places, file: LabFile, old: State | None) -> State:
+    """What should be, with the numbers that things already have."""
+    if old is None:
+        state = State(file=file, overlay=disks.can_overlay(places.folder))
+    else:
+        state = State(file=file, overlay=old.overlay, faults=old.faults)
+        if file.outside:
+            state.network, state.connected = old.network, old.connected
+    had = old.wires if old else {}
+    free = _free(wire.number for wire in had.values())
+    for link in file.link:
+        before = had.get(link.key)
+        state.wires[link.key] = (
+            before if before and before.link == link else Wire(number=next(free), link=link)
+        )
+    state.faults = [fault for fault in state.faults if fault.link is None or fault.link in state.wires]
+    numbers = old.numbers if old else {}
+    free = _free(numbers.values())
+    for part in file.host:
+        state.numbers[part.name] = numbers[part.name] if part.name in numbers else next(free)
+    return state
+
+
+def _free(taken: Iterable[int]) -> Iterator[int]:
+    """Numbers that are not taken, from 0."""
+    used = set(taken)
+    number = 0
+    while True:
+        if number not in used:
+            yield number
+        number += 1
+
+
+def take_out(places: Places, old: State, new: State) -> Iterator[str]:
+    """Take away what the new file no longer names, or names otherwise."""
+    nodes = {node.name: node for node in places.nodes()}
+    fabric = nodes[FABRIC].pid if FABRIC in nodes and nodes[FABRIC].alive else 0
+
+    def cut(lines: Iterable[str]) -> None:
+        if fabric:
+            wires.ip(lines, fabric, check=False)
+
+    for key, wire in old.wires.items():
+        if new.wires.get(key) is not wire:
+            shaping.forget(wire)
+            cut(wires.remove(wire))
+            yield f"link {key} taken out"
+    switches = [part for part in old.file.switch if part not in new.file.switch]
+    names = [part.name for part in new.file.host] + [part.name for part in new.file.switch]
+    kept = set(names) - {part.name for part in switches}
+    for name, node in nodes.items():
+        if name != FABRIC and name not in kept:
+            kill([node.pid] if node.alive else [])
+            places.node(name).unlink(missing_ok=True)
+            shutil.rmtree(places.folder / name, ignore_errors=True)
+            yield f"{node.kind} {name} taken out"
+    cut(f"link delete dev {part.name}" for part in switches if part.kind == "bridge")
+    gone = set(old.numbers) - set(new.numbers)
+    cut(f"link delete dev {wires.outside_port(old.numbers[name])}" for name in gone if old.file.outside)
+    if old.file.outside and not new.file.outside:
+        outside.remove(places)
+        ports = [wires.outside_port(number) for number in old.numbers.values()]
+        cut(f"link delete dev {name}" for name in (*ports, outside.BRIDGE))
+        yield "the way outside taken out"
+
+
+class Builder:
+    """Brings a lab to its state."""
+
+    def __init__(self, places: Places, state: State) -> None:
+        self.places, self.state, self.file = places, state, state.file
+        self._frame: list[tuple[str, int, int, int]] = []
+
+    def converge(self, hosts: set[str]) -> list[str]:
+        """Start what does not run of ``hosts`` and of the switches, and make what is missing of cables.
+
+        Returns what was done. Raises PreflightError where namespaces cannot be made, CommandError.
+        """
+        file, state = self.file, self.state
+        running = {node.name: node for node in self.places.nodes() if node.alive}
+        for name in [node.name for node in running.values() if node.kind == "switch"]:
+            if not ovs.works(running[name].pid):
+                kill([running.pop(name).pid])
+        missing = [part.name for part in file.host if part.name in hosts and part.name not in running]
+        switches = [one for one in file.switch if one.kind == "ovs" and one.name not in running]
+        specifications = [] if FABRIC in running else [self._fabric()]
+        specifications += [ovs.specification(one.name) for one in switches]
+        specifications += [self._host(name) for name in missing]
+        started = self._boot(specifications)
+        self._forget(set(started))
+        self.places.write_state(state)
+        for part in file.host:
+            if part.name in running:
+                self._tell(running[part.name])
+        pids = {name: node.pid for name, node in {**running, **started}.items()}
+        done = [f"host {name} started" for name in missing]
+        for switch in switches:
+            ovs.start(switch, pids[switch.name])
+            done.append(f"switch {switch.name} made")
+        done += self._bridges(pids[FABRIC])
+        done += self._outside(pids)
+        done += self._cable(pids)
+        self.places.write_state(state)
+        return done
+
+    def power_off(self, host: str) -> None:
+        """End a host at once; its cables stay where they are, with nobody at this end."""
+        node = self.places.read_node(host)
+        if node and node.alive:
+            kill([node.pid])
+        if node:
+            node.pid = node.started = 0
+            self.places.write_node(node)
+        fabric = self.places.read_node(FABRIC)
+        lines = self._forget({host})
+        self.places.write_state(self.state)
+        if fabric and fabric.alive:
+            if host in self.state.numbers and self.file.outside:
+                lines.append(f"link delete dev {wires.outside_port(self.state.numbers[host])}")
+            wires.ip(lines, fabric.pid, check=False)
+
+    def _forget(self, gone: set[str]) -> list[str]:
+        """Note that some nodes lost their interfaces; returns what the fabric is to be told."""
+        lines = []
+        for wire in self.state.wires.values():
+            lost = FABRIC in gone
+            sides = wires.SIDES if lost else wires.sides_at(self.file, wire, gone)
+            if sides:
+                wire.made = "".join(side for side in wire.made if side not in sides)
+                wire.shape = None
+                shaping.forget(wire)
+                lines += [*wires.remove(wire, sides), *wires.carrier(wire)]
+        self.state.connected = [name for name in self.state.connected if not gone & {name, FABRIC}]
+        return lines
+
+    def _fabric(self) -> dict[str, Any]:
+        return {
+            "name": FABRIC,
+            "kind": "fabric",
+            "hostname": self.file.name,
+            "spaces": SPACES,
+            "mounts": [["tmpfs", "/run", "mode=755"]],
+            "settings": {f"net/ipv6/conf/{which}/disable_ipv6": "1" for which in ("all", "default")},
+        }
+
+    def _host(self, name: str) -> dict[str, Any]:
+        folder = self.places.folder / name
+        self._frame = self._frame or disks.var_frame()
+        disks.make(folder, overlay=self.state.overlay, frame=self._frame)
+        return {
+            "name": name,
+            "kind": "host",
+            "hostname": name,
+            "spaces": (*(["cgroup"] if Path("/proc/self/ns/cgroup").exists() else []), *SPACES),
+            "mounts": disks.mounts(folder, overlay=self.state.overlay),
+            "files": disks.files(self.file, name, folder),
+            # A new network takes this over from the machine, which may be a router.
+            "settings": {"net/ipv4/ip_forward": "0"},
+        }
+
+    def _boot(self, specifications: list[dict[str, Any]]) -> dict[str, Node]:
+        """Start first processes, all at once, and write their records."""
+        if not specifications:
+            return {}
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", str(Path(__file__).with_name("boot.py"))],
+            input=json.dumps({"mark": self.places.mark, "nodes": specifications}),
+            capture_output=True,
+            text=True,
+            cwd="/",
+            env={**os.environ, VARIABLE: self.places.mark},
+            timeout=120,
+        )
+        if done.returncode:
+            raise CommandError("boot.py", f"exit status {done.returncode}", last_lines(done.stderr))
+        said = {answer["name"]: answer for answer in map(json.loads, done.stdout.splitlines())}
+        nodes = {}
+        for specification in specifications:
+            name, is_host = specification["name"], specification["kind"] == "host"
+            if not said[name].get("ready"):
+                continue
+            nodes[name] = Node(
+                name=name,
+                kind=specification["kind"],
+                lab=self.file.name,
+                pid=said[name]["pid"],
+                started=start_of(said[name]["pid"]) or 0,
+                uuid=str(self.file.uuid_of(name)) if is_host else None,
+                folder=str(self.places.folder / name) if is_host else None,
+                namespaces=list(specification["spaces"]),
+                addresses=self._addresses(name) if is_host else {},
+            )
+            self.places.write_node(nodes[name])
+        for name, answer in said.items():
+            if name not in nodes:
+                raise PreflightError(
+                    f"A host of namespaces cannot be made here: {name}: {answer.get('error', 'it ended')}",
+                    remedy="Run it as root and outside of a container, or in one that may make namespaces.",
+                )
+        return nodes
+
+    def _addresses(self, host: str) -> dict[str, list[str]]:
+        return {
+            end.partition(":")[2]: list(addresses)
+            for link in self.file.link
+            for end, addresses in link.addresses.items()
+            if end.partition(":")[0] == host
+        }
+
+    def _tell(self, node: Node) -> None:
+        """Tell a host that runs of hosts that are new, and note its addresses."""
+        path = Path(f"/proc/{node.pid}/root/etc/hosts")
+        before = path.read_text() if path.exists() else ""
+        text = disks.hosts_file(self.file, node.name, before)
+        if text != before:
+            path.write_text(text)
+        if node.addresses != (addresses := self._addresses(node.name)):
+            node.addresses = addresses
+            self.places.write_node(node)
+
+    def _bridges(self, fabric: int) -> list[str]:
+        have = wires.interfaces(fabric)
+        new = [part for part in self.file.switch if part.kind == "bridge" and part.name not in have]
+        wires.ip([line for part in new for line in wires.switch(self.file, part)], fabric)
+        return [f"switch {part.name} made" for part in new]
+
+    def _outside(self, pids: Mapping[str, int]) -> list[str]:
+        if not self.file.outside:
+            return []
+        if not outside.complete(self.places, pids[FABRIC]):
+            self.state.connected = []
+            outside.ensure(self.places, self.state, pids[FABRIC])
+        hosts = [part.name for part in self.file.host if part.name in pids]
+        new = [name for name in hosts if name not in self.state.connected]
+        if new:
+            outside.connect(self.state, new, pids)
+            self.state.connected += new
+        return [f"host {name} connected to the outside" for name in new]
+
+    def _cable(self, pids: Mapping[str, int]) -> list[str]:
+        """Make the sides of links that are not made and whose host or switch is there."""
+        file, fabric = self.file, pids[FABRIC]
+        new = [
+            (wire, sides)
+            for wire in self.state.wires.values()
+            if (sides := "".join(set(wires.sides_at(file, wire, set(pids))) - set(wire.made)))
+        ]
+        if new:
+            wires.ip([line for wire, sides in new for line in wires.remove(wire, sides)], fabric, check=False)
+            wires.ip([line for wire, sides in new for line in wires.create(file, wire, pids, sides)])
+            wires.ip([line for wire, sides in new for line in wires.join(file, wire, sides)], fabric)
+        self._finish(new, pids)
+        for wire, sides in new:
+            # With a side that stays, what was done to it stays too.
+            wire.shape = None if wire.made else Shape()
+            wire.made = "".join(sorted(wire.made + sides))
+        wires.ip([line for wire, _ in new for line in wires.carrier(wire)], fabric)
+        shaping.apply(self.state, fabric, pids)
+        return [f"link {wire.link.key} made" for wire, _ in new]
+
+    def _finish(self, new: list[tuple[Wire, str]], pids: Mapping[str, int]) -> None:
+        """Do what is to be done inside of hosts and switches."""
+        file = self.file
+        with_ovs = any(part.kind == "ovs" for part in file.switch)
+        for name in sorted(set(pids) - {FABRIC}):
+            mine = [
+                (wire, side)
+                for wire, sides in new
+                for side in wires.sides_at(file, wire, {name})
+                if side in sides
+            ]
+            if not mine:
+                continue
+            names = [wires.far_of(wire, side) for wire, side in mine]
+            wires.ip(
+                [line for wire, side in mine for line in wires.finish(file, wire, name, side)], pids[name]
+            )
+            if any(part.name == name for part in file.switch):
+                ovs.plug_in(name, names, pids[name])
+            elif with_ovs:
+                ovs.finish_checksums(pids[name], names)

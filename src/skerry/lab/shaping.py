@@ -1,0 +1,142 @@
+"""What cables do to frames: rate, delay, loss, no carrier. Everything is done in the fabric, on the cable itself.
+
+Rate is a token bucket at both ends. Loss is drawn where frames come in. Delay is a delay line in userspace (delay.py),
+because not every kernel has netem; while it works, it draws the losses too.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from skerry.common.errors import CommandError
+from skerry.common.proc import run
+from skerry.lab import wires
+from skerry.lab.processes import find, kill, start_of
+from skerry.lab.state import Shape, State, Wire
+
+QUEUE = 50  # ms of traffic that may wait for its turn on a slow link
+BURST = 16_000  # bytes at least, else the bucket never holds a segment
+BURST_TIME = 0.002  # seconds of traffic, on fast links
+GRAIN = 1_000_000
+SEGMENTS = 65_535  # the kernel's default
+
+
+def wanted(state: State, wire: Wire) -> Shape:
+    """What a cable should do, by its file and by all faults on it."""
+    link = wire.link
+    shape = Shape(rate=link.rate, delay=link.delay, loss=link.loss)
+    for fault in state.faults:
+        if fault.link != link.key:
+            continue
+        match fault.kind:
+            case "cut":
+                shape.cut = True
+            case "silent":
+                shape.loss = 1.0
+            case "rate":
+                shape.rate = min(shape.rate or int(fault.value), int(fault.value))
+            case "delay":
+                shape.delay += fault.value
+            case "loss":
+                shape.loss = 1 - (1 - shape.loss) * (1 - fault.value)
+    return shape
+
+
+def apply(state: State, fabric: int, pids: Mapping[str, int]) -> None:
+    """Bring every cable to what it should do. Raises CommandError."""
+    for wire in state.wires.values():
+        shape, before = wanted(state, wire), wire.shape
+        if wire.made != wires.SIDES or (shape == before and _line_as_it_should_be(wire)):
+            continue
+        wire.shape = shape
+        wires.ip(wires.carrier(wire), fabric)
+        ports = [wires.port_of(wire, side) for side in wires.SIDES]
+        if before is None or shape.rate != before.rate:
+            for port in ports:
+                _limit(port, shape.rate, fabric)
+        if before is None or shape.loss != before.loss or shape.delay or before.delay:
+            _lose_and_delay(state, wire, ports, fabric, pids)
+
+
+def _lose_and_delay(state: State, wire: Wire, ports: list[str], fabric: int, pids: Mapping[str, int]) -> None:
+    assert wire.shape is not None
+    forget(wire)
+    loss, delay = wire.shape.loss, wire.shape.delay
+    _lose(wire, ports, 0.0 if delay else loss, fabric)
+    _one_frame_at_a_time(state, wire, 0 < loss < 1, pids)
+    if delay:
+        wires.ip([f"link set dev {port} nomaster" for port in ports], fabric)
+        _delay(wire, ports, fabric)
+    else:
+        wires.ip([f"link set dev {port} master {wires.bridge_of(wire)}" for port in ports], fabric)
+
+
+def _line_as_it_should_be(wire: Wire) -> bool:
+    runs = wire.line > 0 and start_of(wire.line) == wire.line_started
+    return runs == (wire.shape is not None and wire.shape.delay > 0)
+
+
+def forget(wire: Wire) -> None:
+    """End the delay line of a cable, if it has one."""
+    if wire.line and start_of(wire.line) == wire.line_started:
+        kill([wire.line])
+    wire.line = wire.line_started = 0
+
+
+def _limit(port: str, rate: int | None, fabric: int) -> None:
+    tc = ["nsenter", "-t", str(fabric), "--net", "tc", "qdisc"]
+    if rate is None:
+        run([*tc, "del", "dev", port, "root"], check=False)
+        return
+    burst = max(BURST, int(rate / 8 * BURST_TIME))
+    words = ["rate", f"{rate}bit", "burst", str(burst), "latency", f"{QUEUE}ms"]
+    run([*tc, "replace", "dev", port, "root", "tbf", *words], timeout=20)
+
+
+def _lose(wire: Wire, ports: list[str], loss: float, fabric: int) -> None:
+    table = f"netdev {wires.bridge_of(wire)}"
+    rules = [f"table {table}", f"delete table {table}"]
+    if loss > 0:
+        what = "drop" if loss >= 1 else f"numgen random mod {GRAIN} < {round(loss * GRAIN)} drop"
+        chains = [
+            f"chain from_{port} {{\ntype filter hook ingress device {port} priority 0;\n{what}\n}}"
+            for port in ports
+        ]
+        rules += [f"table {table} {{", *chains, "}"]
+    run(["nsenter", "-t", str(fabric), "--net", "nft", "-f", "-"], input="\n".join(rules) + "\n", timeout=20)
+
+
+def _one_frame_at_a_time(state: State, wire: Wire, on: bool, pids: Mapping[str, int]) -> None:
+    """Let both ends send frames as they are on a real link: else the loss of one takes up to 64 KiB with it."""
+    for side, end in zip(wires.SIDES, wire.link.ends, strict=True):
+        pid = pids.get(wires.place_of(state.file, end))
+        if pid:
+            far = wires.far_of(wire, side)
+            wires.ip([f"link set dev {far} gso_max_segs {1 if on else SEGMENTS}"], pid, check=False)
+
+
+def _delay(wire: Wire, ports: list[str], fabric: int) -> None:
+    assert wire.shape is not None
+    line = subprocess.Popen(
+        [
+            *("setsid", "--fork", "nsenter", "-t", str(fabric), "--net", "--mount", "--pid", "--wd=/", "--"),
+            *(sys.executable, "-I", "-S", str(Path(__file__).with_name("delay.py"))),
+            *(*ports, str(wire.shape.delay), str(wire.shape.loss)),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd="/",
+    )
+    assert line.stdout is not None
+    line.wait()
+    with line.stdout as said:
+        answer = said.readline().strip()
+    # It says its number as it is in the fabric, with which it ends.
+    if not answer.isdigit() or not (found := list(find(fabric, answer))):
+        raise CommandError("delay.py", "an error", answer or "it said nothing")
+    wire.line, wire.line_started = found[0]
