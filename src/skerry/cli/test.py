@@ -19,7 +19,14 @@ from skerry.cloud.work.packages import Packages
 from skerry.common.errors import NotFoundError, SkerryError
 
 PARTS = ("unit", "functional", "cloud")
-PACKAGES = ("chromium", "chromium-driver", "mmdebstrap", "procps", "util-linux")  # that only tests need
+PACKAGES = (
+    "chromium",
+    "chromium-driver",
+    "mmdebstrap",
+    "openssh-server",
+    "procps",
+    "util-linux",
+)  # that only tests need
 KEEPS = Path("/var/cache/skerry-test")  # guest images and downloads, from run to run
 NO_TESTS = 5  # pytest's exit code for it
 

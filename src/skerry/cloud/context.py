@@ -10,10 +10,11 @@ from typing import Any
 from skerry.cloud import ports
 from skerry.cloud.journal import Journal
 from skerry.cloud.layout import Layout
-from skerry.cloud.model import Cloud, Host, load
-from skerry.cloud.secrets import Secrets
+from skerry.cloud.model import Cloud, Host, Role, load
+from skerry.cloud.secrets import OF_HOSTS, Secrets
 from skerry.cloud.supervise import Supervisor, supervisor_for
 from skerry.cloud.transport import Local, Transport
+from skerry.common.errors import ConfigError
 
 
 @dataclass
@@ -30,17 +31,33 @@ class Context:
         """The cloud under ``root``. Raises ConfigError when its cloud.toml is wrong."""
         layout = Layout.at(root)
         cloud = load(layout.cloud_toml)
-        return cls(
+        found = cls(
             layout=layout,
             cloud=cloud,
             secrets=Secrets(layout.etc / "secrets.json"),
             supervisor=supervisor_for(layout, cloud.supervisor),
             journal=Journal(layout.state / "journal.json"),
         )
+        if "control" not in found.host.roles:
+            found.secrets = Secrets(found.secrets.path, OF_HOSTS)
+        return found
 
-    @property
+    @cached_property
     def host(self) -> Host:
-        return self.cloud.host[0]
+        """The host that this runs on: the one that joining it named, else the control host."""
+        named = self.transport.read(self.layout.joined)
+        if named is None:
+            return self.cloud.control
+        found = next((host for host in self.cloud.host if host.name == named.strip()), None)
+        if found is None:
+            raise ConfigError(
+                self.layout.cloud_toml, f"there is no host '{named.strip()}', as {self.layout.joined} says"
+            )
+        return found
+
+    def does(self, role: Role) -> bool:
+        """Whether this host has the role."""
+        return role in self.host.roles
 
     @property
     def listen(self) -> str:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
-from skerry.cloud import resources
+from skerry.cloud import model, resources
 from skerry.cloud.context import Context
+from skerry.cloud.join import Joined
+from skerry.cloud.leave import Departed
+from skerry.cloud.members import Members
 from skerry.cloud.roles.base import Role
+from skerry.cloud.roles.copies import Copies
+from skerry.cloud.roles.gateway import Link
 from skerry.cloud.roles.glance import Glance
 from skerry.cloud.roles.heat import Heat
 from skerry.cloud.roles.horizon import Horizon
@@ -21,6 +27,7 @@ from skerry.cloud.roles.placement import Placement
 from skerry.cloud.service import Service
 from skerry.cloud.steps import Change, Graph, Step
 from skerry.cloud.work.accounts import Accounts
+from skerry.cloud.work.certificates import Certificates
 from skerry.cloud.work.credentials import Credentials
 from skerry.cloud.work.database import Databases
 from skerry.cloud.work.machine import Bytecode, LibvirtBinding, Machine
@@ -28,11 +35,15 @@ from skerry.cloud.work.packages import Packages
 from skerry.cloud.work.services import Surplus
 from skerry.cloud.work.validate import ValidConfiguration
 
+ALL_ROLES = get_args(model.Role)
 OPENSTACK: tuple[type[OpenStackRole], ...] = (Keystone, Glance, Placement, Nova, Neutron, Horizon)
 
 
 def roles(ctx: Context) -> list[Role]:
     """The roles of this host, those first that others stand on."""
+    if not ctx.does("control"):
+        joined: list[Role] = [Link(ctx), OpenVSwitch(ctx), OVN(ctx)]
+        return [*joined, *hypervisor(ctx), Nova(ctx), Neutron(ctx)] if ctx.does("compute") else joined
     openstack: list[OpenStackRole] = [role(ctx) for role in OPENSTACK]
     if "heat" in ctx.cloud.features:
         openstack.append(Heat(ctx))
@@ -44,9 +55,16 @@ def roles(ctx: Context) -> list[Role]:
         HAProxy(ctx, ports),
         OpenVSwitch(ctx),
         OVN(ctx),
-        Libvirt(ctx),
+        *hypervisor(ctx),
     ]
     return [*below, *openstack]
+
+
+def hypervisor(ctx: Context) -> list[Role]:
+    """What runs guests on this host, and what moves them between hosts."""
+    if not ctx.does("compute"):
+        return []
+    return [Libvirt(ctx), Copies(ctx)] if len(ctx.cloud.computes) > 1 else [Libvirt(ctx)]
 
 
 def services(ctx: Context) -> list[Service]:
@@ -57,10 +75,9 @@ def services(ctx: Context) -> list[Service]:
 
 
 def graph(ctx: Context) -> Graph:
-    """All steps from a bare machine to a first server that answers."""
+    """All steps of this host; on the control host from a bare machine to a first server that answers."""
     parts = roles(ctx)
     folders = {path: owner for role in parts for path, owner in role.folders().items()}
-    databases = {user: names for role in parts for user, names in role.databases.items()}
     steps: list[Step] = [
         Machine(ctx, folders),
         Packages(
@@ -72,13 +89,30 @@ def graph(ctx: Context) -> Graph:
         LibvirtBinding(ctx),
         SupervisorStep(ctx),
         Surplus(ctx, {service.name for role in parts for service in role.services()}),
-        Databases(ctx, databases, needs=("start:mariadb",)),
-        Accounts(ctx),
-        Credentials(ctx),
         ValidConfiguration(
             ctx, {role.name: role.every_file for role in parts if isinstance(role, OpenStackRole)}
         ),
         *(step for role in parts for step in role.steps()),
+    ]
+    if ctx.does("control"):
+        databases = {user: names for role in parts for user, names in role.databases.items()}
+        steps += [Databases(ctx, databases, needs=("start:mariadb",)), *control(ctx)]
+    if set(ctx.host.roles) != set(ALL_ROLES):
+        # What another host has is there before: the control host brings the others up last.
+        here = {step.name for step in steps}
+        for step in steps:
+            step.needs = tuple(need for need in step.needs if need in here)
+    wanted = Graph(steps)
+    for step in wanted.steps.values():
+        step.cost = ctx.journal.took(step.name) or step.cost
+    return wanted
+
+
+def control(ctx: Context) -> list[Step]:
+    """What is done once for the cloud."""
+    steps: list[Step] = [
+        Accounts(ctx),
+        Credentials(ctx),
         resources.Alive(ctx),
         resources.Flavors(ctx),
         resources.TinyImage(ctx),
@@ -88,10 +122,10 @@ def graph(ctx: Context) -> Graph:
     ]
     if ctx.cloud.first_server:
         steps.append(resources.FirstServer(ctx))
-    wanted = Graph(steps)
-    for step in wanted.steps.values():
-        step.cost = ctx.journal.took(step.name) or step.cost
-    return wanted
+    if ctx.cloud.others:
+        steps += [Certificates(ctx), *(Joined(ctx, host) for host in ctx.cloud.others)]
+    steps += [Departed(ctx, host) for host in Members(ctx).departing()]
+    return steps
 
 
 class SupervisorStep(Step):

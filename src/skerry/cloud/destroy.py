@@ -11,7 +11,8 @@ from skerry.cloud.context import Context
 from skerry.cloud.guests import remove_taps
 from skerry.cloud.lock import exclusive
 from skerry.cloud.network import HostSide
-from skerry.cloud.operations import end_proxies, stop_guests, stop_services
+from skerry.cloud.operations import end_proxies, on_others, stop_guests, stop_services
+from skerry.cloud.roles.copies import CLIENT
 from skerry.cloud.service import SERVICE_USER
 from skerry.cloud.work.credentials import Credentials
 from skerry.cloud.work.packages import APT, PREFERENCES, QUIET, SOURCES, Packages
@@ -35,6 +36,8 @@ def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> 
     ctx = Context.at(root)
     preflight_root(ctx)
     with exclusive(ctx.layout, "destroy"):
+        keep = [] if packages else ["--keep-packages"]
+        on_others(ctx, lambda host: ["destroy", "--yes", *(host.keep_packages or keep)], say)
         stop_guests(ctx, seconds=2)
         remove_taps(ctx)
         stop_services(ctx, ctx.supervisor.forget)
@@ -48,6 +51,7 @@ def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> 
             link.unlink()
             if not any(link.parent.iterdir()):
                 link.parent.rmdir()
+        ctx.transport.remove(CLIENT)
         made_user = (ctx.layout.state / "made-user").exists()
         if packages and _is_machines_own(ctx):
             names = _packages(ctx)

@@ -55,6 +55,16 @@ class Layout:
         return self.etc / "cloud.toml"
 
     @property
+    def joined(self) -> Path:
+        """The name of this host, where another one has made it a part of its cloud."""
+        return self.etc / "host"
+
+    @property
+    def tls(self) -> Path:
+        """The cloud's own certificates."""
+        return self.etc / "tls"
+
+    @property
     def clouds_yaml(self) -> Path:
         return self.etc / "clouds.yaml"
 

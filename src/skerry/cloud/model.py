@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import tomllib
 from pathlib import Path
@@ -36,12 +37,49 @@ class Host(Part):
         description="the name under which the services of this host register",
     )
     address: IPvAnyAddress = Field(
-        default=ipaddress.ip_address("127.0.0.1"), description="where other hosts reach it; tunnels end here"
+        default=ipaddress.ip_address("127.0.0.1"), description="where other hosts reach it"
     )
     roles: tuple[Role, ...] = Field(
         default=("control", "network", "compute"), description="what the host does"
     )
-    transport: Literal["local"] = Field(default="local", description="how Skerry acts on it")
+    transport: Literal["local", "lab", "ssh"] = Field(
+        default="local", description="how Skerry acts on it: here, in a lab of this machine, or over SSH"
+    )
+    target: str = Field(default="", description="lab: LAB/HOST; ssh: USER@ADDRESS or USER@ADDRESS:PORT")
+    ssh_key: str = Field(default="", description="ssh: the private key's file; empty: those of ssh itself")
+    tunnel: str = Field(
+        default="", description="ADDRESS/LENGTH where tunnels between hosts end; empty: the host's address"
+    )
+    tunnel_interface: str = Field(
+        default="", description="the interface for tunnels, given to the switch where it works in userspace"
+    )
+    external_interface: str = Field(
+        default="", description="the interface that leads to the external network, given to the switch"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Host:
+        if self.transport != "local" and not self.target:
+            raise ValueError(f"host '{self.name}': transport = '{self.transport}' needs a target")
+        if self.transport == "lab" and not re.fullmatch(r"[\w.-]+/[\w.-]+", self.target):
+            raise ValueError(f"host '{self.name}': target = '{self.target}' is not LAB/HOST")
+        if self.transport == "ssh" and not re.fullmatch(r"[\w.-]+@[\w.:\[\]-]+", self.target):
+            raise ValueError(f"host '{self.name}': target = '{self.target}' is not USER@ADDRESS")
+        if self.tunnel:
+            try:
+                ipaddress.ip_interface(self.tunnel)
+            except ValueError:
+                raise ValueError(
+                    f"host '{self.name}': tunnel = '{self.tunnel}' is not ADDRESS/LENGTH"
+                ) from None
+        if self.tunnel_interface and not self.tunnel:
+            raise ValueError(f"host '{self.name}': tunnel_interface needs tunnel = 'ADDRESS/LENGTH'")
+        return self
+
+    @property
+    def tunnel_address(self) -> str:
+        """Where tunnels end."""
+        return str(ipaddress.ip_interface(self.tunnel).ip) if self.tunnel else str(self.address)
 
 
 class External(Part):
@@ -117,9 +155,36 @@ class Cloud(Part):
         names = [host.name for host in self.host]
         if len(set(names)) != len(names):
             raise ValueError("two hosts have the same name")
-        if not any("control" in host.roles for host in self.host):
-            raise ValueError("no host has the role 'control'")
+        control = [host for host in self.host if "control" in host.roles]
+        if len(control) != 1:
+            which = "no host has" if not control else f"{' and '.join(h.name for h in control)} have"
+            raise ValueError(f"{which} the role 'control'; one host has it")
+        if control[0].transport != "local":
+            raise ValueError(
+                f"host '{control[0].name}' has the role 'control': 'skerry up' runs there, transport = 'local'"
+            )
+        addresses = [host.address for host in self.host]
+        for host in self.host:
+            if len(self.host) > 1 and (host.address.is_loopback or addresses.count(host.address) > 1):
+                raise ValueError(f"host '{host.name}' needs an address of its own that other hosts reach")
+            if host is not control[0] and host.transport == "local":
+                raise ValueError(f"host '{host.name}' is not this machine: its transport is 'lab' or 'ssh'")
         return self
+
+    @property
+    def control(self) -> Host:
+        """The host with the databases, the broker and the APIs."""
+        return next(host for host in self.host if "control" in host.roles)
+
+    @property
+    def computes(self) -> tuple[Host, ...]:
+        """The hosts that run servers."""
+        return tuple(host for host in self.host if "compute" in host.roles)
+
+    @property
+    def others(self) -> tuple[Host, ...]:
+        """The hosts that Skerry acts on from the control host."""
+        return tuple(host for host in self.host if host is not self.control)
 
 
 def load(path: Path) -> Cloud:

@@ -14,7 +14,9 @@ from skerry.cloud import guestports, ports, resources
 from skerry.cloud.context import Context
 from skerry.cloud.converge import graph, roles, services
 from skerry.cloud.guests import Guests, end_metadata_proxies, remove_taps
+from skerry.cloud.join import Joined
 from skerry.cloud.lock import exclusive
+from skerry.cloud.members import Members
 from skerry.cloud.model import documented_toml
 from skerry.cloud.network import HostSide
 from skerry.cloud.preflight import preflight
@@ -72,6 +74,20 @@ class Summary:
         return "\n".join(lines)
 
 
+@dataclass
+class JoinedSummary:
+    """What 'up' has to say on a host that another one has made a part of its cloud."""
+
+    host: str
+    seconds: float
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2)
+
+    def render(self) -> str:
+        return f"Host {self.host} does its part ({self.seconds:.0f} s)."
+
+
 def up(
     root: Path | str,
     watch: Callable[[Event], None],
@@ -80,8 +96,8 @@ def up(
     install: bool = True,
     first_server: bool | None = None,
     begin: Callable[[Graph], None] = lambda graph: None,
-) -> Summary:
-    """Converge the cloud under ``root``; every step tells ``watch`` what it does.
+) -> Summary | JoinedSummary:
+    """Converge the cloud under ``root``, or this host's part of it; every step tells ``watch`` what it does.
 
     Raises PreflightError, BusyError, ConfigError, PackageError, StepError, NotReadyError.
     """
@@ -110,7 +126,8 @@ def up(
 
         run = Run(steps, record)
         run.go()
-        return _summary(ctx, run, time.monotonic() - begun)
+        seconds = time.monotonic() - begun
+        return _summary(ctx, run, seconds) if ctx.does("control") else JoinedSummary(ctx.host.name, seconds)
 
 
 def _add_features(path: Path, features: Sequence[str]) -> None:
@@ -190,6 +207,7 @@ def down(root: Path | str, say: Callable[[str], None]) -> None:
     ctx = Context.at(root)
     with exclusive(ctx.layout, "down"):
         begun = time.monotonic()
+        on_others(ctx, lambda host: ["down"], say)
         guests = stop_guests(ctx)
         if guests:
             say(f"{guests} servers were shut down; 'up' starts them again")
@@ -200,6 +218,13 @@ def down(root: Path | str, say: Callable[[str], None]) -> None:
         HostSide(ctx).undo()
         guestports.remove_rules(ctx)
         say(f"down after {time.monotonic() - begun:.0f} s; data is in {ctx.layout.state}")
+
+
+def on_others(ctx: Context, words: Callable[[Joined], list[str]], say: Callable[[str], None]) -> None:
+    """Run one of Skerry's verbs on all hosts that have joined, at the same time."""
+    hosts = [Joined(ctx, host) for host in Members(ctx).all().values()] if ctx.does("control") else []
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(lambda host: host.tell(words(host), say), hosts))
 
 
 def stop_services(ctx: Context, stop: Callable[[str], None]) -> None:

@@ -8,6 +8,9 @@ MEMCACHED = 21211
 OVSDB = 16640
 OVN_NORTHBOUND = 16641
 OVN_SOUTHBOUND = 16642
+GATEWAY = 16643  # where other hosts reach what listens on the control host's loopback
+COPIES = 16522  # the SSH server by which hosts copy disks
+LIBVIRT = 16514  # where other hosts' libvirt asks for a guest to be taken
 
 KEYSTONE = 5000
 GLANCE = 9292

@@ -65,11 +65,11 @@ class ApiStep(Step):
 
 
 class Alive(ApiStep):
-    """The compute host is mapped into its cell and alive, and so is its network agent."""
+    """Every compute host is mapped into its cell and alive, and so is its network agent."""
 
     name = "compute-alive"
-    title = "the compute host reports to the cloud"
-    needs = (
+    title = "compute hosts report to the cloud"
+    needs: tuple[str, ...] = (
         "start:nova-compute",
         "start:nova-api",
         "start:nova-scheduler",
@@ -79,15 +79,29 @@ class Alive(ApiStep):
     )
     cost = 4.0
 
+    def __init__(self, ctx: Context) -> None:
+        super().__init__(ctx)
+        self.hosts = [host.name for host in ctx.cloud.computes]
+        self.needs = (*self.needs, *(f"host:{host.name}" for host in ctx.cloud.others))
+
+    def _started(self, host: str) -> float:
+        """When nova-compute was started there, seconds since the epoch: it must have reported since."""
+        if host == self.ctx.host.name:
+            return self.ctx.supervisor.process("nova-compute").since
+        return float(self.ctx.journal.done(f"host:{host}") or 0)
+
     def _lack(self) -> str | None:
-        api, host = self.ctx.api, self.ctx.host.name
+        return next((lack for host in self.hosts if (lack := self._lack_of(host))), None)
+
+    def _lack_of(self, host: str) -> str | None:
+        api = self.ctx.api
         services = [
             service for service in api.compute.services(binary="nova-compute") if service.host == host
         ]
         if not services or services[0].state != "up" or not services[0].updated_at:
             return f"nova-compute on {host} has not reported"
         reported = datetime.fromisoformat(services[0].updated_at).replace(tzinfo=UTC).timestamp()
-        if reported < self.ctx.supervisor.process("nova-compute").since:
+        if reported < self._started(host):
             return f"nova-compute on {host} has not reported since it was started"
         if (services[0].disabled_reason or "").startswith("AUTO:"):  # nova's own doing, not an operator's
             return f"nova-compute on {host} has switched itself off ({services[0].disabled_reason})"
@@ -98,22 +112,23 @@ class Alive(ApiStep):
             return f"OVN's agent on {host} is not alive"
         return None
 
-    def _mapped(self) -> bool:
+    def _unmapped(self) -> list[str]:
         try:
             with connect(self.ctx, database="nova_api") as root, root.cursor() as cursor:
-                cursor.execute("select count(*) from host_mappings where host = %s", (self.ctx.host.name,))
-                return bool(cursor.fetchone()[0])
+                cursor.execute("select host from host_mappings")
+                mapped = {row[0] for row in cursor.fetchall()}
+                return [host for host in self.hosts if host not in mapped]
         except pymysql.err.OperationalError as error:
             raise Unknown(f"MariaDB does not answer: {error.args[-1]}") from None
 
     def look(self) -> list[Change]:
-        changes = [] if self._mapped() else [Change(f"map host {self.ctx.host.name} into its cell")]
+        changes = [Change(f"map host {host} into its cell") for host in self._unmapped()]
         lack = self._lack()
         return changes + ([Change(f"wait ({lack})")] if lack else [])
 
     def apply(self, say: Callable[[str], None]) -> None:
-        wait_for("the compute host", self._lack, 90)
-        if not self._mapped():
+        wait_for("the compute hosts", self._lack, 90)
+        if self._unmapped():
             from skerry.cloud.roles.nova import Nova
 
             nova = Nova(self.ctx)

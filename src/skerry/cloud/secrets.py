@@ -23,15 +23,19 @@ NAMES = (
     "heat-domain",
 )
 
+# What a host without the control plane needs, and all that it gets.
+OF_HOSTS = ("rabbitmq", "metadata-proxy", "service-nova", "service-neutron")
+
 
 class Secrets:
     """The secrets of one cloud, by name. A name that is new to the file is generated on first use.
 
-    ``previous`` has the values that a rotation replaced, until all services have the new ones.
+    ``names`` are those that this host may know. ``previous`` has the values that a rotation replaced, until all
+    services have the new ones.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, names: tuple[str, ...] = NAMES) -> None:
+        self.path, self.names = path, names
         self._values: dict[str, Any] = {}
         self.previous: dict[str, str] = {}
         if path.exists():
@@ -43,15 +47,15 @@ class Secrets:
 
     def __getitem__(self, name: str) -> str:
         """Raises NotFoundError for a name that no part of the cloud uses."""
-        if name not in NAMES:
-            raise NotFoundError(f"There is no secret '{name}'; the names are: {', '.join(NAMES)}.")
+        if name not in self.names:
+            raise NotFoundError(f"There is no secret '{name}'; the names are: {', '.join(self.names)}.")
         if name not in self._values:
             self._values[name] = random.token_urlsafe(24)
         return str(self._values[name])
 
     def save(self) -> None:
         """Write the file (0600, atomically) with a value for every name."""
-        for name in NAMES:
+        for name in self.names:
             self[name]
         data = {**self._values, "previous": self.previous} if self.previous else self._values
         write_atomically(self.path, json.dumps(data, indent=1, sort_keys=True) + "\n", mode=0o600)
@@ -76,7 +80,11 @@ class Secrets:
 
     @property
     def saved(self) -> bool:
-        return self.path.exists() and not set(NAMES) - set(json.loads(self.path.read_text()))
+        return self.path.exists() and not set(self.names) - set(json.loads(self.path.read_text()))
+
+    def subset(self, names: Iterable[str]) -> str:
+        """The file's text for a host that may know these names only."""
+        return json.dumps({name: self[name] for name in names}, indent=1, sort_keys=True) + "\n"
 
     def is_private(self) -> bool:
         """Whether nobody but the owner can read the file."""

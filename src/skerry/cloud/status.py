@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from rich.table import Table
 
 from skerry.cloud.context import Context
 from skerry.cloud.converge import roles, services
+from skerry.cloud.join import Joined
+from skerry.cloud.model import Host
 from skerry.cloud.roles.openstack import OpenStackRole
+from skerry.common.errors import SkerryError
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class ServiceStatus:
     """``memory`` is the PSS of the service's processes in bytes (pages that are shared count in part)."""
 
     name: str
+    host: str
     title: str
     state: str
     ready: bool
@@ -43,12 +48,14 @@ class Status:
 
     def render(self) -> str:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in ("service", "what", "state", "up", "memory"):
+        hosts = {service.host for service in self.services}
+        for column in (*(("host",) if len(hosts) > 1 else ()), "service", "what", "state", "up", "memory"):
             table.add_column(column, justify="right" if column in ("up", "memory") else "left")
         for service in self.services:
             state = "ready" if service.ready else f"{service.state}: {service.lack}"
             color = "green" if service.ready else "red"
             table.add_row(
+                *((service.host,) if len(hosts) > 1 else ()),
                 service.name,
                 service.title,
                 f"[{color}]{state}[/]",
@@ -82,6 +89,7 @@ def status(root: Path | str) -> Status:
         rows.append(
             ServiceStatus(
                 name=service.name,
+                host=ctx.host.name,
                 title=service.title,
                 state=process.state if process else "stopped",
                 ready=lack is None,
@@ -91,14 +99,27 @@ def status(root: Path | str) -> Status:
                 memory=memory.get(service.name, 0),
             )
         )
+    if ctx.does("control"):
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            for found in pool.map(lambda host: _elsewhere(ctx, host), ctx.cloud.others):
+                rows += found
     endpoints = {
         name: ctx.url(port)
         for role in roles(ctx)
         if isinstance(role, OpenStackRole)
         for name, port in role.api_ports.items()
+        if ctx.does("control")
     }
     ready = all(row.ready for row in rows)
     return Status(ctx.cloud.name, ready, sum(row.memory for row in rows), rows, endpoints)
+
+
+def _elsewhere(ctx: Context, host: Host) -> list[ServiceStatus]:
+    """The services of another host; a host that does not answer is one that is not ready."""
+    try:
+        return [ServiceStatus(**row) for row in Joined(ctx, host).status()]  # type: ignore[arg-type]
+    except SkerryError as error:
+        return [ServiceStatus("host", host.name, "the host itself", "away", False, str(error), 0, 0.0, 0)]
 
 
 def memory_of(pid: int) -> int:

@@ -10,8 +10,10 @@ from pathlib import Path
 from skerry.cloud import ports
 from skerry.cloud.probes import AmqpProbe, TcpProbe, UnixProbe
 from skerry.cloud.roles.base import Role
+from skerry.cloud.roles.gateway import gateway
 from skerry.cloud.service import SERVICE_USER, File, Service
 from skerry.cloud.steps import Step
+from skerry.cloud.work.certificates import Certificates
 from skerry.cloud.work.once import Once
 
 
@@ -265,11 +267,17 @@ defaults
             parts.append(
                 f"listen {name}\n    bind {self.ctx.listen}:{port}\n    server {name} unix@{socket} maxconn 64\n"
             )
+        if self.ctx.cloud.others:
+            parts.append(gateway(self.ctx))
         return [File(self.ctx.layout.etc / "haproxy/haproxy.cfg", "\n".join(parts))]
 
     def services(self) -> list[Service]:
         config = self.files()
         argv = ("/usr/sbin/haproxy", "-W", "-db", "-f", str(config[0].path))
         probe = TcpProbe(ports.KEYSTONE, host=self.ctx.listen)
-        files = tuple(config)
+        files = (*config, *(Certificates(self.ctx).files() if self.ctx.cloud.others else ()))
         return [Service("haproxy", argv, probe, title=self.title, files=files, after=("packages",), cost=0.2)]
+
+    @property
+    def configure_needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("machine", *(("certificates",) if self.ctx.cloud.others else ()))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+from skerry.cloud import ports
 from skerry.cloud.probes import CommandProbe, UnixProbe
 from skerry.cloud.roles.base import Role
 from skerry.cloud.roles.network import OpenVSwitch, datapath
 from skerry.cloud.service import SERVICE_USER, File, Service
+from skerry.cloud.work.certificates import CA, CERTIFICATE, KEY
 from skerry.cloud.work.hypervisor import Hypervisor
 
 KVM = Path("/dev/kvm")
@@ -39,8 +41,31 @@ class Libvirt(Role):
             (layout.cache / "libvirt", Path("/var/cache/libvirt")),
             (layout.log / "libvirt", Path("/var/log/libvirt")),
             (layout.run / "ovs", Path("/run/openvswitch")),
+            *(((self._pki, Path("/etc/pki")),) if self._moves() else ()),
             *(((self._no_kvm, KVM),) if self._kvm_is_useless() else ()),
         )
+
+    def _moves(self) -> bool:
+        """Whether guests may move between hosts."""
+        return len(self.ctx.cloud.computes) > 1
+
+    @property
+    def _pki(self) -> Path:
+        """Certificates under the names that libvirt and QEMU look for."""
+        return self.ctx.layout.etc / "libvirt/pki"
+
+    def _certificates(self) -> list[File]:
+        read, tls = self.ctx.transport.read, self.ctx.layout.tls
+        authority, certificate, key = (read(tls / name) or "" for name in (CA, CERTIFICATE, KEY))
+        files = [File(self._pki / "CA/cacert.pem", authority)]
+        for end in ("client", "server"):
+            files += [
+                File(self._pki / f"libvirt/{end}cert.pem", certificate),
+                File(self._pki / f"libvirt/private/{end}key.pem", key, secret=True),
+                File(self._pki / f"qemu/{end}-cert.pem", certificate),
+                File(self._pki / f"qemu/{end}-key.pem", key, secret=True),
+            ]
+        return [*files, File(self._pki / "qemu/ca-cert.pem", authority)]
 
     @property
     def _no_kvm(self) -> Path:
@@ -72,8 +97,7 @@ class Libvirt(Role):
             File(
                 etc / "libvirtd.conf",
                 f"""# Written by skerry.
-listen_tls = 0
-listen_tcp = 0
+{self._listening()}listen_tcp = 0
 unix_sock_group = "{SERVICE_USER}"
 unix_sock_ro_perms = "0770"
 unix_sock_rw_perms = "0770"
@@ -97,7 +121,7 @@ cgroup_controllers = []
 dynamic_ownership = 0
 vnc_listen = "127.0.0.1"
 max_core = 0
-""",
+{self._migrating()}""",
             ),
             File(
                 self._programs() / QEMU.name,
@@ -122,7 +146,32 @@ renice -n 10 -p $(ls "/proc/$pid/task") >/dev/null
 """,
                 executable=True,
             ),
+            *(self._certificates() if self._moves() else []),
         ]
+
+    def _listening(self) -> str:
+        if not self._moves():
+            return "listen_tls = 0\n"
+        return f"""listen_tls = 1
+listen_addr = "{self.ctx.host.address}"
+tls_port = "{ports.LIBVIRT}"
+# Whoever has a certificate of this cloud's authority is one of its hosts.
+auth_tls = "none"
+"""
+
+    def _migrating(self) -> str:
+        if not self._moves():
+            return ""
+        return f"""migration_address = "{self.ctx.host.address}"
+migration_host = "{self.ctx.host.address}"
+default_tls_x509_cert_dir = "/etc/pki/qemu"
+default_tls_x509_verify = 1
+vnc_tls = 1
+"""
+
+    @property
+    def configure_needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("machine", *(("certificates",) if self._moves() else ()))
 
     def services(self) -> list[Service]:
         run = self.ctx.layout.run / "libvirt"
@@ -142,13 +191,13 @@ renice -n 10 -p $(ls "/proc/$pid/task") >/dev/null
         )
         daemon = Service(
             "libvirtd",
-            ("/usr/sbin/libvirtd",),
+            ("/usr/sbin/libvirtd", *(("--listen",) if self._moves() else ())),
             CommandProbe(("virsh", "--connect", self.uri, "version"), "libvirt"),
             title=self.title,
             user="root",
             binds=self.binds(),
             env={**OpenVSwitch(self.ctx).environment(), **path},
-            files=(*files[:3], files[5]),
+            files=(*files[:3], *files[5:]),
             after=("packages", "hypervisor", "start:virtlogd", "start:ovsdb", *guards),
             keeps_children=True,
             cost=1.0,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from skerry.cloud import guestports, ports
 from skerry.cloud.context import Context
-from skerry.cloud.network import HostSide
+from skerry.cloud.network import EXTERNAL, HostSide, Wires
 from skerry.cloud.probes import CommandProbe, UnixProbe
 from skerry.cloud.roles.base import Role
 from skerry.cloud.service import SERVICE_USER, Service
@@ -126,12 +126,15 @@ class OVN(Role):
                 )
 
         needs = ("packages", "machine")
-        return [
-            Once(self.ctx, "create:ovn", "create OVN's databases", create, needs=needs, cost=0.2),
-            Listeners(self.ctx),
-            Chassis(self.ctx),
-            HostSide(self.ctx),
-        ]
+        steps: list[Step] = [Chassis(self.ctx), Wires(self.ctx)]
+        if self.ctx.does("control"):
+            steps += [
+                Once(self.ctx, "create:ovn", "create OVN's databases", create, needs=needs, cost=0.2),
+                Listeners(self.ctx),
+            ]
+        if self.ctx.does("network"):
+            steps.append(HostSide(self.ctx))
+        return steps
 
     def services(self) -> list[Service]:
         layout = self.ctx.layout
@@ -189,7 +192,7 @@ class OVN(Role):
             after=("start:ovs-vswitchd", "start:ovn-northd", "ovn-listeners", "chassis"),
             cost=0.3,
         )
-        return [database, northd, controller]
+        return [database, northd, controller] if self.ctx.does("control") else [controller]
 
 
 class Listeners(Step):
@@ -209,7 +212,7 @@ class Listeners(Step):
     def _wanted(self) -> dict[str, str]:
         return {
             "ovn-nbctl": f"ptcp:{ports.OVN_NORTHBOUND}:127.0.0.1",
-            "ovn-sbctl": f"ptcp:{ports.OVN_SOUTHBOUND}:{self.ctx.host.address}",
+            "ovn-sbctl": f"ptcp:{ports.OVN_SOUTHBOUND}:127.0.0.1",
         }
 
     def check(self) -> list[Change]:
@@ -251,17 +254,16 @@ class Chassis(Step):
             "system-id": str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.ctx.host.name}.{self.ctx.cloud.name}")),
             "ovn-bridge-datapath-type": datapath(),
             "ovn-encap-type": "geneve",
-            "ovn-encap-ip": str(self.ctx.host.address),
-            "ovn-remote": f"tcp:{self.ctx.host.address}:{ports.OVN_SOUTHBOUND}",
+            "ovn-encap-ip": self.ctx.host.tunnel_address,
+            "ovn-remote": f"tcp:127.0.0.1:{ports.OVN_SOUTHBOUND}",  # on every host, see roles/gateway.py
             "ovn-remote-probe-interval": "60000",
             "ovn-openflow-probe-interval": "60",
             "ovn-monitor-all": "true",
         }
-        if "network" in self.ctx.host.roles:
-            wanted |= {
-                "ovn-bridge-mappings": f"public:{HostSide.BRIDGE}",
-                "ovn-cms-options": "enable-chassis-as-gw",
-            }
+        if self.ctx.does("network") or self.ctx.host.external_interface:
+            wanted["ovn-bridge-mappings"] = f"public:{EXTERNAL}"
+        if self.ctx.does("network"):
+            wanted["ovn-cms-options"] = "enable-chassis-as-gw"
         return wanted
 
     def check(self) -> list[Change]:

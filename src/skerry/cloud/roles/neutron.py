@@ -44,13 +44,17 @@ class Neutron(OpenStackRole):
         servers = name_servers(self.ctx.cloud)
         return {
             "ovn_nb_connection": f"tcp:127.0.0.1:{ports.OVN_NORTHBOUND}",
-            "ovn_sb_connection": f"tcp:{self.ctx.host.address}:{ports.OVN_SOUTHBOUND}",
+            "ovn_sb_connection": f"tcp:127.0.0.1:{ports.OVN_SOUTHBOUND}",
             "ovsdb_probe_interval": 60000,
             "ovn_metadata_enabled": True,
             "ovn_l3_scheduler": "leastloaded",
-            "enable_distributed_floating_ip": True,
+            "enable_distributed_floating_ip": self.distributed(),
             **({"dns_servers": servers} if servers else {}),
         }
+
+    def distributed(self) -> bool:
+        """Whether each host passes its guests' floating addresses itself: all must reach the external network."""
+        return all(host.external_interface or "network" in host.roles for host in self.ctx.cloud.computes)
 
     def settings(self) -> Sections:
         return {
@@ -110,7 +114,10 @@ class Neutron(OpenStackRole):
         }
 
     def files(self) -> list[File]:
-        return [*super().files(), self.config(self.agent_settings(), self.agent)]
+        agent = self.config(self.agent_settings(), self.agent)
+        if not self.ctx.does("control"):
+            return [self.site_file(), agent]
+        return [*super().files(), agent]
 
     def work(self) -> list[Step]:
         def create(say: object) -> None:
@@ -123,11 +130,27 @@ class Neutron(OpenStackRole):
                 [["upgrade", "heads"]],
             )
 
-        return [self.schema(create, "networks: database", 12)]
+        return [self.schema(create, "networks: database", 12)] if self.ctx.does("control") else []
 
     def services(self) -> list[Service]:
-        main, site, agent = self.files()
-        own = (main, site)
+        *own, site, agent = self.files()
+        agents = [
+            self.daemon(
+                "neutron-ovn-metadata-agent",
+                ListeningProbe(self.run / "metadata_proxy"),
+                self.config_arguments(self.agent),
+                title="metadata for guests (neutron)",
+                capabilities=ELEVATION,
+                files=(agent, site),
+                after=("configure:neutron", "start:ovn-controller", "start:ovsdb", "ovn-listeners"),
+                keeps_children=True,
+            ),
+        ]
+        if not self.ctx.does("compute"):
+            agents = []
+        return [*self._control((*own, site)), *agents] if self.ctx.does("control") else agents
+
+    def _control(self, own: tuple[File, ...]) -> list[Service]:
         ovn = ("start:ovn-ovsdb", "ovn-listeners")
         after = ("create:neutron", "start:rabbitmq", *ovn)
         return [
@@ -153,15 +176,5 @@ class Neutron(OpenStackRole):
                 title="OVN maintenance (neutron)",
                 files=own,
                 after=after,
-            ),
-            self.daemon(
-                "neutron-ovn-metadata-agent",
-                ListeningProbe(self.run / "metadata_proxy"),
-                self.config_arguments(self.agent),
-                title="metadata for guests (neutron)",
-                capabilities=ELEVATION,
-                files=(agent, site),
-                after=("configure:neutron", "start:ovn-controller", "start:ovsdb", "ovn-listeners"),
-                keeps_children=True,
             ),
         ]

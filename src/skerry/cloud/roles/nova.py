@@ -10,6 +10,7 @@ from skerry.cloud.roles.libvirt import Libvirt
 from skerry.cloud.roles.openstack import ELEVATION, OpenStackRole, Sections
 from skerry.cloud.service import SERVICE_USER, File, Service
 from skerry.cloud.steps import Step
+from skerry.cloud.work.certificates import CA, CERTIFICATE, KEY
 from skerry.cloud.work.hypervisor import Hypervisor
 from skerry.cloud.work.manage import apart, manage
 from skerry.cloud.work.novnc import NoVNC
@@ -67,19 +68,18 @@ class Nova(OpenStackRole):
                 "metadata_proxy_shared_secret": self.ctx.secrets["metadata-proxy"],
             },
             "glance": {"region_name": self.ctx.cloud.region},
-            "cache": self.cache(),
+            **({"cache": self.cache()} if self.ctx.does("control") else {}),
             "conductor": {"workers": sizes.workers},
             "scheduler": {"workers": sizes.workers, "discover_hosts_in_cells_interval": 60},
             "vnc": {
                 "enabled": True,
-                "server_listen": "127.0.0.1",
-                "server_proxyclient_address": "127.0.0.1",
+                **self.console(),
                 "novncproxy_base_url": self.ctx.url(ports.NOVNC, "/vnc_auto.html"),
                 "novncproxy_host": self.ctx.listen,
                 "novncproxy_port": ports.NOVNC,
             },
             "serial_console": {
-                "enabled": True,
+                "enabled": not self.moves,  # nothing would encrypt them on their way between hosts
                 "base_url": f"ws://{self.ctx.listen}:{ports.SERIAL}/",
                 "proxyclient_address": "127.0.0.1",
                 "serialproxy_host": self.ctx.listen,
@@ -91,6 +91,7 @@ class Nova(OpenStackRole):
                 **self.cpu(),
                 "connection_uri": Libvirt(self.ctx).uri,
                 "swtpm_enabled": False,
+                **(self.migration() if self.moves else {}),
                 "wait_soft_reboot_seconds": 30,
             },
             "os_vif_ovs": {"ovsdb_connection": f"unix:{self.ctx.layout.run}/ovs/db.sock"},
@@ -100,6 +101,39 @@ class Nova(OpenStackRole):
             **self.messaging(),
         }
 
+    @property
+    def moves(self) -> bool:
+        """Whether servers may move between hosts."""
+        return len(self.ctx.cloud.computes) > 1
+
+    def console(self) -> dict[str, object]:
+        """Where QEMU listens for the console's proxy; between hosts both ends prove who they are (VeNCrypt)."""
+        if not self.moves:
+            return {"server_listen": "127.0.0.1", "server_proxyclient_address": "127.0.0.1"}
+        tls = self.ctx.layout.tls
+        return {
+            "server_listen": self.ctx.host.address,
+            "server_proxyclient_address": self.ctx.host.address,
+            "auth_schemes": ["vencrypt"],
+            "vencrypt_client_key": tls / KEY,
+            "vencrypt_client_cert": tls / CERTIFICATE,
+            "vencrypt_ca_certs": tls / CA,
+        }
+
+    def migration(self) -> dict[str, object]:
+        """Guests move encrypted; a busy one is slowed down, and in the end paused, rather than never to arrive.
+
+        Post-copy needs userfaultfd, which an unprivileged QEMU may not use (vm.unprivileged_userfaultfd).
+        """
+        return {
+            "live_migration_inbound_addr": self.ctx.host.address,
+            "live_migration_scheme": "tls",
+            "live_migration_with_native_tls": True,
+            "live_migration_permit_auto_converge": True,
+            "live_migration_completion_timeout": 120,  # seconds for each GiB
+            "live_migration_timeout_action": "force_complete",
+        }
+
     def cpu(self) -> dict[str, object]:
         """KVM shows guests the host's CPU; TCG a fixed model, so that guests move between hosts."""
         if Hypervisor.decided(self.ctx) == "kvm":
@@ -107,6 +141,8 @@ class Nova(OpenStackRole):
         return {"cpu_mode": "custom", "cpu_models": "Nehalem"}
 
     def files(self) -> list[File]:
+        if not self.ctx.does("control"):
+            return super().files()
         databases: Sections = {
             "database": {**self.database("nova")},
             "api_database": {**self.database("nova_api")},
@@ -140,21 +176,42 @@ class Nova(OpenStackRole):
                 broker = ["--transport-url", "{scheme}://{username}:{password}@{hostname}:{port}//"]
                 self.ctx.transport.run([*cells, "create_cell", *cell, *broker])
 
-        return [
-            Hypervisor(self.ctx),
-            NoVNC(self.ctx),
-            self.schema(create, "servers: databases and cells", 12),
-        ]
+        steps: list[Step] = [Hypervisor(self.ctx)] if self.ctx.does("compute") else []
+        if self.ctx.does("control"):
+            steps += [NoVNC(self.ctx), self.schema(create, "servers: databases and cells", 12)]
+        return steps
 
     def services(self) -> list[Service]:
+        control = self._control() if self.ctx.does("control") else []
+        return [*control, *([self._compute()] if self.ctx.does("compute") else [])]
+
+    def _compute(self) -> Service:
+        return self.daemon(
+            "nova-compute",
+            ConnectedProbe((ports.RABBITMQ,)),
+            self.config_arguments(),
+            title="hypervisor's agent (nova)",
+            capabilities=ELEVATION,
+            files=tuple(self.files())[:2],
+            after=(
+                "hypervisor",
+                "libvirt-binding",
+                "start:nova-conductor",
+                "start:libvirtd",
+                "start:placement",
+                "accounts",
+            ),
+            stop_seconds=30,
+            cost=5,
+        )
+
+    def _control(self) -> list[Service]:
         files = ";".join(
             (
                 str(self.ctx.layout.env / "etc/nova/api-paste.ini"),
                 *(str(path) for path in self.config_files(self.etc, self.with_database)),
             )
         )
-        common = tuple(self.files())
-        broker = ConnectedProbe((ports.RABBITMQ,))
         full = AllOf((ConnectedProbe((ports.RABBITMQ, ports.MARIADB)),))
         return [
             self.api(
@@ -186,24 +243,6 @@ class Nova(OpenStackRole):
                 self.control_arguments(),
                 title="scheduler (nova)",
                 after=("create:nova", "start:rabbitmq", "start:placement", "accounts"),
-            ),
-            self.daemon(
-                "nova-compute",
-                broker,
-                self.config_arguments(),
-                title="hypervisor's agent (nova)",
-                capabilities=ELEVATION,
-                files=common[:2],
-                after=(
-                    "hypervisor",
-                    "libvirt-binding",
-                    "start:nova-conductor",
-                    "start:libvirtd",
-                    "start:placement",
-                    "accounts",
-                ),
-                stop_seconds=30,
-                cost=5,
             ),
             self.daemon(
                 "nova-novncproxy",

@@ -87,8 +87,11 @@ class OpenStackRole(Role):
         )
 
     def files(self) -> list[File]:
-        about = f"Yours: options here win over those in {self.etc}/{ini.OURS}."
-        return [self.config(self.settings()), self.site(ini.SITE, about)]
+        return [self.config(self.settings()), self.site_file()]
+
+    def site_file(self) -> File:
+        """The operator's 50-site.conf."""
+        return self.site(ini.SITE, f"Yours: options here win over those in {self.etc}/{ini.OURS}.")
 
     def steps(self) -> list[Step]:
         """Nothing of this role is created or started with options that a service would refuse."""

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from skerry.cloud.context import Context
+from skerry.cloud.layout import Layout
 from skerry.cloud.service import SERVICE_USER
 from skerry.cloud.steps import Change, Step
+from skerry.cloud.transport import Transport
 
 ROOTS_FOLDERS = ("etc", "state", "log", "run", "cache")
 
@@ -44,13 +46,7 @@ class Machine(Step):
 
     def apply(self, say: Callable[[str], None]) -> None:
         if not _user_exists():
-            self.ctx.transport.run(
-                [
-                    *("useradd", "--system", "--user-group", "--no-create-home"),
-                    *("--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", SERVICE_USER),
-                ]
-            )
-            self.ctx.transport.write(self.ctx.layout.state / "made-user", "")
+            make_user(self.ctx.transport, self.ctx.layout)
             if _group_exists("kvm"):
                 self.ctx.transport.run(["usermod", "--append", "--groups", "kvm", SERVICE_USER])
         for path, owner in self.folders.items():
@@ -60,6 +56,37 @@ class Machine(Step):
                 shutil.chown(path, "root", SERVICE_USER)
         if not self.ctx.secrets.saved:
             self.ctx.secrets.save()
+
+
+def make_user(transport: Transport, layout: Layout) -> None:
+    """Make the service user on a host, and a note that it was made for the cloud and may be taken away with it."""
+    transport.run(
+        [
+            *("useradd", "--system", "--user-group", "--no-create-home"),
+            *("--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", SERVICE_USER),
+        ]
+    )
+    transport.write(layout.state / "made-user", "")
+
+
+class Login(Step):
+    """The service user may be logged in as, by key: hosts copy disks to each other as this user."""
+
+    name = "login"
+    title = "the service user's shell"
+    needs = ("machine",)
+    cost = 0.1
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+
+    def check(self) -> list[Change]:
+        shell = pwd.getpwnam(SERVICE_USER).pw_shell if _user_exists() else ""
+        return [] if shell == "/bin/sh" else [Change(f"shell of {SERVICE_USER}", shell, "/bin/sh")]
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        # '*' is no password either, but unlike '!' it does not lock the account for keys too.
+        self.ctx.transport.run(["usermod", "--shell", "/bin/sh", "--password", "*", SERVICE_USER])
 
 
 def _group_exists(name: str) -> bool:
