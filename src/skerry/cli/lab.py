@@ -29,7 +29,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     for part in (execute, shell):
         part.add_argument("--lab", metavar="NAME", help="which lab (default: the only one)")
         part.add_argument("host", metavar="HOST", help="a host of the lab")
-    execute.add_argument("command", nargs="+", metavar="COMMAND", help="after two dashes (--): what to run")
+    execute.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="COMMAND", help="after two dashes (--): what to run"
+    )
     down = parts.add_parser("down", help="take a lab away: processes, interfaces, folders")
     down.add_argument("name", nargs="?", metavar="NAME", help="which lab (default: the only one)")
     down.add_argument("--keep", action="store_true", help="keep what the hosts have in /etc and /var")
@@ -105,8 +107,10 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _exec(args: argparse.Namespace) -> int:
-    host = Lab.open(args.lab, args.root).host(args.host)
-    argv = host.enter(args.command)
+    command = args.command[1:] if args.command[:1] == ["--"] else args.command
+    if not command:
+        raise UsageError("There is no command to run.", remedy="skerry lab exec HOST -- COMMAND")
+    argv = Lab.open(args.lab, args.root).host(args.host).enter(command)
     os.execvp(argv[0], argv)
 
 

@@ -30,7 +30,7 @@ def main(root: str, name: str, number: int, duration: float) -> None:
         until = born + duration if fault is None or fault.until is None else fault.until
         if fault is None or now >= until:
             break
-        if fault.kind == "kill":
+        if fault.kind == "kill" and fault.until is not None:
             faults.kill_again(places, fault)
         time.sleep(min(KILLS, until - now) if fault.kind == "kill" or fault.until is None else until - now)
     if fault is None:

@@ -43,7 +43,7 @@ def out(lab: Lab, host: str, *argv: str) -> str:
 
 
 def pings(lab: Lab, host: str, address: str) -> bool:
-    argv = ["ping", "-c", "3", "-i", "0.05", "-W", "1", "-q", address]
+    argv = ["ping", "-c", "3", "-i", "0.05", "-W", "0.5", "-q", address]
     return lab.host(host).run(argv, check=False).returncode == 0
 
 
