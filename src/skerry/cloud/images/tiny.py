@@ -100,7 +100,9 @@ def build(out: Path, work: Path, progress: Callable[[str], None]) -> TinyImage:
         progress("writing the root disk")
         rootfs.stage(place / "packages", place / "root")
         _disk(place / "root", place / "disk", uuid.uuid5(uuid.NAMESPACE_DNS, version))
-        (vmlinuz,) = (place / "kernel/boot").glob("vmlinuz-*")
+        (installed,) = (place / "kernel/boot").glob("vmlinuz-*")
+        vmlinuz = place / "vmlinuz"
+        vmlinuz.write_bytes(no_disk(installed.read_bytes()))
         for made, final in (
             (vmlinuz, image.kernel),
             (place / "initrd", image.initrd),
@@ -110,6 +112,17 @@ def build(out: Path, work: Path, progress: Callable[[str], None]) -> TinyImage:
             shutil.copyfile(made, half)
             half.replace(final)
     return image
+
+
+def no_disk(kernel: bytes) -> bytes:
+    """The kernel without the mark of a boot sector at its byte 510, for which loaders do not ask (Linux, x86/boot).
+
+    nova (34.0) takes a file with that mark for a disk with a broken partition table: a server with this kernel could
+    not move to a host that does not have the file yet.
+    """
+    if kernel[510:512] == b"\x55\xaa" and kernel[0x202:0x206] == b"HdrS":
+        return kernel[:510] + b"\0\0" + kernel[512:]
+    return kernel
 
 
 def initramfs(tree: ModuleTree, busybox: bytes) -> bytes:

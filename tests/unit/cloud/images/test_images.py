@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from skerry.cloud.images import cpio, debian, elf
+from skerry.cloud.images import cpio, debian, elf, tiny
 from skerry.cloud.images.modules import ModuleCycleError, ModuleTree, NoModuleError, load_order
 from skerry.common.errors import PackageError
 
@@ -137,3 +137,17 @@ def entries(packed: bytes) -> list[tuple[str, int, bytes]]:
         found.append((name, mode, packed[data : data + size]))
         at = data + size + -size % 4
     return found
+
+
+def test_a_kernel_does_not_pass_for_a_disk() -> None:
+    from oslo_utils.imageutils.format_inspector import GPTInspector
+
+    kernel = bytearray(range(256)) * 8
+    kernel[510:512], kernel[0x202:0x206] = b"\x55\xaa", b"HdrS"
+    for data, disk in ((bytes(kernel), True), (tiny.no_disk(bytes(kernel)), False)):
+        inspector = GPTInspector()
+        inspector.eat_chunk(data)
+        assert inspector.format_match == disk
+    assert len(tiny.no_disk(bytes(kernel))) == len(kernel)
+    boot_sector = bytes(510) + b"\x55\xaa" + bytes(512)
+    assert tiny.no_disk(boot_sector) == boot_sector
