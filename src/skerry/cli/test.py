@@ -22,7 +22,10 @@ PARTS = ("unit", "functional", "cloud")
 PACKAGES = (
     "chromium",
     "chromium-driver",
+    "iproute2",
+    "iputils-ping",
     "mmdebstrap",
+    "nftables",
     "openssh-server",
     "procps",
     "util-linux",

@@ -16,7 +16,7 @@ from skerry.common.proc import last_lines
 from skerry.lab import disks, outside, ovs, shaping, wires
 from skerry.lab.model import LabFile
 from skerry.lab.processes import kill, start_of
-from skerry.lab.state import FABRIC, VARIABLE, Node, Places, Shape, State, Wire
+from skerry.lab.state import FABRIC, MARKER, VARIABLE, Node, Places, Shape, State, Wire
 
 SPACES = ("mount", "uts", "ipc", "net", "pid")
 TOOLS = {"ip": "iproute2", "tc": "iproute2", "nsenter": "util-linux", "unshare": "util-linux"}
@@ -36,7 +36,7 @@ def preflight(file: LabFile) -> None:
 def merge(places: Places, file: LabFile, old: State | None) -> State:
     """What should be, with the numbers that things already have."""
     if old is None:
-        state = State(file=file, overlay=disks.can_overlay(places.folder))
+        state = State(file=file, overlay=disks.lays_over(places.folder / MARKER))
     else:
         state = State(file=file, overlay=old.overlay, faults=old.faults)
         if file.outside:

@@ -34,6 +34,13 @@ KEPT = "# The lab writes what stands above; what stands below is kept."
 Mounts = list[list[str]]
 
 
+def lays_over(note: Path) -> bool:
+    """Whether /etc is laid over this machine's, or copied. Once hosts have been made, that stays as the note says."""
+    if note.read_text() not in ("overlay", "copy"):
+        note.write_text("overlay" if can_overlay(note.parent) else "copy")
+    return note.read_text() == "overlay"
+
+
 def can_overlay(folder: Path) -> bool:
     """Whether overlayfs works with its upper layer in ``folder``."""
     probe = folder / ".probe"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from skerry.common.errors import NotFoundError, PreflightError
-from skerry.lab import testing
+from skerry.lab import disks, testing
 from skerry.lab.lab import Lab, take_down
 from skerry.lab.model import LabFile, parse
 from skerry.lab.state import LabBusyError, Places
@@ -191,6 +191,19 @@ def test_down_keeps_what_it_is_told_to(lab: Lab) -> None:
     lab.down(keep=True)
     assert lab.up()
     assert lab.host("h1").run(["cat", "/etc/kept", "/var/lib/kept"]).stdout == "kept\nkept\n"
+
+
+def test_where_there_is_no_overlayfs(make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disks, "can_overlay", lambda folder: False)
+    with make_lab(text("life")) as lab:
+        host = lab.host("h1")
+        host.run(["sh", "-c", "echo mine > /etc/mine; rm /etc/passwd"])
+        assert "overlay" not in host.run(["cat", "/proc/mounts"]).stdout.replace("overlay / ", "")
+        assert Path("/etc/passwd").exists() and not Path("/etc/mine").exists()
+        host.power_off()
+        host.power_on()
+        assert host.run(["cat", "/etc/mine", "/etc/hostname"]).stdout == "mine\nh1\n"
+        assert lab.host("h2").run(["test", "-e", "/etc/mine"], check=False).returncode == 1
 
 
 def test_down_takes_what_runs_and_is_broken(lab: Lab) -> None:
