@@ -9,6 +9,7 @@ import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from skerry.cloud.context import Context
 from skerry.cloud.layout import Layout
@@ -21,6 +22,7 @@ from skerry.cloud.steps import Change, Step, Unknown
 from skerry.cloud.work.certificates import SECRET, Certificates
 from skerry.cloud.work.machine import make_user
 from skerry.common.errors import CommandError, ConfigError, PreflightError, SkerryError, StepError
+from skerry.common.proc import last_lines
 
 SITES = ("nova/50-site.conf", "neutron/50-site.conf")  # the operator's own, which are the same on all hosts
 TREE = ("skerry", "LICENSE", "pyproject.toml", "locks", "src")
@@ -178,15 +180,21 @@ class Joined(Step):
 
     # -- the other verbs ---------------------------------------------------------------------------------
 
-    def status(self) -> list[dict[str, object]]:
+    def status(self) -> list[dict[str, Any]]:
         """The services of the host as its own ``status`` tells them. Raises SkerryError."""
-        shown = self.there.run([self.command, "status", "--json"], timeout=60, check=False)
+        return list(self._told(["status", "--json"])["services"])
+
+    def doctor(self, fix: bool) -> list[dict[str, Any]]:
+        """What its own ``doctor`` finds. Raises SkerryError."""
+        return list(self._told(["doctor", "--json", *(["--fix"] if fix else [])])["findings"])
+
+    def _told(self, words: list[str]) -> Any:
+        shown = self.there.run([self.command, *words], timeout=120, check=False)
         try:
-            return list(json.loads(shown.stdout)["services"])
+            return json.loads(shown.stdout)
         except ValueError:
-            raise CommandError(
-                "skerry status", f"exit status {shown.returncode}", shown.stderr[-300:]
-            ) from None
+            what = f"skerry {' '.join(words)}"
+            raise CommandError(what, f"exit status {shown.returncode}", last_lines(shown.stderr)) from None
 
     def tell(self, words: list[str], say: Callable[[str], None]) -> None:
         """Run one of Skerry's verbs there; what fails is said, and not raised."""

@@ -26,6 +26,8 @@ from skerry.cloud.work.hypervisor import Hypervisor
 from skerry.common.errors import PackageError
 from skerry.common.files import write_atomically
 
+VIRTUAL = {"qemu": "QEMU's own translation (TCG)", "kvm": "KVM"}
+
 
 @dataclass
 class Summary:
@@ -147,8 +149,8 @@ def _summary(ctx: Context, run: Run, seconds: float) -> Summary:
         password_in=str(ctx.secrets.path),
         clouds_yaml=str(ctx.layout.clouds_yaml),
         cloud=ctx.cloud.name,
-        hypervisor={"qemu": "QEMU's own translation (TCG)", "kvm": "KVM"}[Hypervisor.decided(ctx)],
-        hypervisor_reason=Hypervisor.reason(ctx),
+        hypervisor=VIRTUAL[Hypervisor.decided(ctx)] if ctx.does("compute") else "each compute host's own",
+        hypervisor_reason=Hypervisor.reason(ctx) if ctx.does("compute") else "'skerry doctor' tells",
         server=address,
         ssh=" ".join(resources.ssh_command(ctx, address)) if address else None,
     )

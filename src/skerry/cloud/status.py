@@ -117,7 +117,7 @@ def status(root: Path | str) -> Status:
 def _elsewhere(ctx: Context, host: Host) -> list[ServiceStatus]:
     """The services of another host; a host that does not answer is one that is not ready."""
     try:
-        return [ServiceStatus(**row) for row in Joined(ctx, host).status()]  # type: ignore[arg-type]
+        return [ServiceStatus(**row) for row in Joined(ctx, host).status()]
     except SkerryError as error:
         return [ServiceStatus("host", host.name, "the host itself", "away", False, str(error), 0, 0.0, 0)]
 

@@ -109,6 +109,7 @@ class MetadataProxies(Check):
     """Each network with servers on this host has one proxy for their metadata, and just one."""
 
     name = "metadata-proxies"
+    of = ("neutron-ovn-metadata-agent",)
     message = "Guests ask 169.254.169.254 for their keys; without a proxy for their network nobody answers."
     needs = ("keystone", "neutron-api")
     seconds = 30.0

@@ -79,13 +79,15 @@ class Patient:
 class Check(ABC):
     """One question about the cloud. ``message`` is what a finding of it means, ``remedy`` what to do.
 
-    ``needs`` are services without which it cannot look; ``seconds`` is how long it may take.
+    ``needs`` are services without which it cannot look, ``of`` those that it is about: a host that has not all of
+    both is not asked. ``seconds`` is how long it may take.
     """
 
     name: str
     message: str
     remedy: str = ""
     needs: tuple[str, ...] = ()
+    of: tuple[str, ...] = ()
     when_down: bool = False  # whether it also looks when the cloud is down
     seconds: float = 20.0
 

@@ -25,11 +25,13 @@ from skerry.cloud.doctor.machine import Clock, DiskSpace, LeftOvers, Memory, Por
 from skerry.cloud.doctor.network import ForwardingAllowed, HostNetwork
 from skerry.cloud.doctor.servers import ServersInError
 from skerry.cloud.doctor.services import ServicesSteady, ServicesUp, ServicesUpToDate
+from skerry.cloud.join import Joined
 from skerry.cloud.layout import Layout
 from skerry.cloud.lock import exclusive
+from skerry.cloud.model import Host
 from skerry.cloud.service import Service
 from skerry.cloud.supervise import Process
-from skerry.common.errors import BusyError, NotFoundError, PreflightError
+from skerry.common.errors import BusyError, NotFoundError, PreflightError, SkerryError
 
 CHECKS: tuple[Check, ...] = (
     ServicesUp(),
@@ -149,8 +151,28 @@ def examine(root: Path | str, *, fix: bool = False, checks: Sequence[Check] = CH
         findings, looks = _look(ctx, checks)
     elif busy is not None:
         findings.append(busy)
+    if ctx.does("control"):
+        with ThreadPoolExecutor(8, thread_name_prefix="host") as pool:
+            for found in pool.map(lambda host: _elsewhere(ctx, host, fix), ctx.cloud.others):
+                findings += found
     findings.sort(key=lambda finding: ORDER[finding.severity])
     return Report(findings, looks, time.monotonic() - begun, done)
+
+
+def _elsewhere(ctx: Context, host: Host, fix: bool) -> list[Finding]:
+    """What the doctor of another host finds there."""
+    try:
+        told = Joined(ctx, host).doctor(fix)
+    except SkerryError as error:
+        remedy = "See that it runs, and that it can be reached; then 'skerry up'."
+        return [Finding("error", f"host {host.name} does not answer: {error}", remedy=remedy, check="host")]
+    names = ("severity", "means", "remedy", "check")
+    return [
+        Finding(
+            what=f"{host.name}: {row['what']}", evidence=tuple(row["evidence"]), **{n: row[n] for n in names}
+        )
+        for row in told
+    ]
 
 
 def _apart(findings: Sequence[Finding]) -> list[Finding]:
@@ -184,6 +206,7 @@ def _settle(ctx: Context, seconds: float = 60.0) -> None:
 def _look(ctx: Context, checks: Sequence[Check]) -> tuple[list[Finding], list[Look]]:
     vitals = take_vitals(ctx)
     patient = Patient(ctx, vitals, ctx.supervisor.running())
+    checks = [check for check in checks if vitals.keys() >= {*check.needs, *check.of}]
     with ThreadPoolExecutor(8, thread_name_prefix="check") as pool:
         results = list(pool.map(lambda check: _bounded(check, patient), checks))
     findings = [finding for found, _ in results for finding in found]

@@ -34,6 +34,7 @@ class HypervisorAnswers(Check):
     """libvirt answers, through its API and not just its socket."""
 
     name = "hypervisor-answers"
+    of = ("libvirtd",)
     message = "Without libvirt nova can neither start nor stop a server; those that run go on."
     remedy = "Restart libvirtd; running guests are not touched."
 

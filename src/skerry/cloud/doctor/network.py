@@ -22,6 +22,8 @@ class HostNetwork(Check):
     seconds = 40.0
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
+        if not patient.ctx.does("network"):
+            return
         side = HostSide(patient.ctx)
         try:
             changes = side.check()
@@ -44,7 +46,7 @@ class ForwardingAllowed(Check):
     message = "Another firewall (Docker's, for one) drops what is forwarded, and with it the guests' traffic."
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
-        if not patient.ctx.cloud.external.nat:
+        if not patient.ctx.cloud.external.nat or not patient.ctx.does("network"):
             return
         cidr, run = str(patient.ctx.cloud.external.cidr), patient.ctx.transport.run
         remedy = (

@@ -68,7 +68,8 @@ Match localuser {SERVICE_USER}
         return [
             Service(
                 "copies",
-                ("/usr/sbin/sshd", "-D", "-e", "-f", str(server.path)),
+                # sshd writes its title over its environment, by which we know our processes: the shell stays its parent.
+                ("/bin/sh", "-c", f"/usr/sbin/sshd -D -e -f {server.path}; exit $?"),
                 TcpProbe(ports.COPIES, host=str(self.ctx.host.address), greeting=True),
                 title=self.title,
                 user="root",
