@@ -61,8 +61,7 @@ class Agent:
 
     def renew(self, name: str) -> None:
         """Give this copy of a guest a clock that is right, randomness, a host name and a machine id of its own."""
-        seed = base64.b64encode(secrets.token_bytes(64)).decode()
-        self.ask("renew", f"{time.time():.3f}", seed, name, uuid.uuid4().hex)
+        self.ask("renew", f"{time.time():.3f}", secrets.token_hex(64), name, uuid.uuid4().hex)
 
     def network(self, mac: str, address: str, gateway: str) -> None:
         """Wait for the card and give it its address (with prefix length). Raises GuestError."""

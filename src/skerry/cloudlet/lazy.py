@@ -7,6 +7,7 @@ waits, and has their segments fetched before all others. What was read, in what 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -18,6 +19,7 @@ from skerry.cloudlet.pages import PAGE, Numbers, Pages
 from skerry.cloudlet.rebuild import Rebuild
 
 _ABSENT = -1
+_BEGIN = 30.0  # seconds
 
 
 class LazyPages:
@@ -35,6 +37,7 @@ class LazyPages:
         self._lock = threading.Lock()
         self._waiting: dict[int, list[Callable[[], None]]] = {}
         self.misses = 0
+        self._last, self._begun = 0.0, time.monotonic()
         self.touched: tuple[list[int], list[int]] = ([], [])
         self.images = (
             _Image(rebuild.base.memory, rebuild.base.machine.memory_pages),
@@ -69,9 +72,15 @@ class LazyPages:
     def complete(self) -> bool:
         return bool(self._there.all())
 
+    def busy(self) -> bool:
+        """Whether the guest begins, and has just touched something new or waits for it."""
+        now = time.monotonic()
+        return now - self._begun < _BEGIN and (now - self._last < 0.05 or bool(self._waiting))
+
     def _read(self, which: int, offset: int, size: int, reply: Reply) -> None:
         image = self.images[which]
         first, end = offset // PAGE, -(-(offset + size) // PAGE)
+        self._last = time.monotonic()
         self.touched[which].extend(range(first, end))
         literal = image.literal[first:end]
         needed = literal[literal != _ABSENT]

@@ -34,6 +34,7 @@ _FILES = {
     "::shutdown:/bin/busybox umount -a -r\n",
     "etc/fstab": "/dev/vda / ext4 defaults,discard 0 1\n",
     "etc/hostname": "cloudlet\n",
+    "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
     "etc/machine-id": "",
     "etc/initramfs-tools/conf.d/skerry": "MODULES=list\nCOMPRESS=zstd\n",
     "etc/initramfs-tools/modules": "virtio_pci\nvirtio_blk\next4\n",

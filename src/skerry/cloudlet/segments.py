@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import zstandard
 
-from skerry.cloudlet.index import SEGMENT_PAGES, Segments
+from skerry.cloudlet.index import Segments
 from skerry.cloudlet.pages import PAGE, Pages
 
 WARM_PAGES = 128  # in a segment of the working set: small, since something waits for it
-COLD_PAGES = SEGMENT_PAGES
+COLD_PAGES = 256  # in one of the rest: larger ones are smaller in sum, but who misses a page waits for all of its segment
 LEVEL = 9
 WINDOW_LOG = 24  # 16 MiB: a whole segment
 
@@ -46,8 +46,8 @@ def decompress(data: bytes | memoryview, size: int) -> bytes:
 
 def cut(warm: int, total: int) -> list[tuple[int, int]]:
     """Where to cut ``total`` literals whose first ``warm`` are the working set: (first, end) of each segment."""
-    cuts = [(at, min(at + WARM_PAGES, warm)) for at in range(0, warm, WARM_PAGES)]
-    return cuts + [(at, min(at + COLD_PAGES, total)) for at in range(warm, total, COLD_PAGES)]
+    parts = ((0, warm, WARM_PAGES), (warm, total, COLD_PAGES))
+    return [(at, min(at + step, end)) for first, end, step in parts for at in range(first, end, step)]
 
 
 def pack(

@@ -210,8 +210,10 @@ def connect(session: Session, vm: Vm, network: Network) -> None:
     try:
         if network.ports or network.outbound:
             vm.add_nic(session.mac, session.address, session.ports, network.outbound)
-            agent.network(session.mac, f"{session.address}/24", GATEWAY)
+        # Before anyone can reach it; meanwhile its kernel finds the card.
         agent.renew(session.name)
+        if network.ports or network.outbound:
+            agent.network(session.mac, f"{session.address}/24", GATEWAY)
     finally:
         agent.close()
 

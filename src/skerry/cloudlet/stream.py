@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skerry.cloudlet.errors import BadStreamError
 from skerry.cloudlet.machine import RAM_BLOCK
@@ -96,6 +97,10 @@ class Parser:
         self._data = bytearray()
         self._at = 0
         self._socket: socket.socket | None = None
+
+    def held(self) -> NDArray[np.bool_]:
+        """Which pages may be anything but zero."""
+        return np.frombuffer(self._seen, np.bool_)
 
     def read(self, sock: socket.socket) -> State:
         """Read to the stream's end."""

@@ -167,7 +167,7 @@ def _early(
     wanted: list[Transfer] = []
     lazy = LazyPages(rebuild, lambda number: wanted[0].want(number))
     mounted.mkdir()
-    transfer = Transfer(rebuild.overlay, rebuild.index, lazy.arrived, trouble.append)
+    transfer = Transfer(rebuild.overlay, rebuild.index, lazy.arrived, trouble.append, lazy.busy)
     wanted.append(transfer)
     transfer.start()
     size = base.disk_pages * 4096

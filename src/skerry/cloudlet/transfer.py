@@ -10,8 +10,10 @@ from collections.abc import Callable
 from skerry.cloudlet.index import Index
 from skerry.cloudlet.pages import Pages
 from skerry.cloudlet.reader import Overlay
+from skerry.cloudlet.segments import WARM_PAGES
 
-_RUN = 1 << 18  # bytes that are asked for at once
+_RUN = 1 << 17  # bytes that are asked for at once
+_BREATH = 0.005  # seconds
 _WORKERS = 2  # while one waits for an answer, the other receives
 
 
@@ -27,9 +29,11 @@ class Transfer:
         index: Index,
         deliver: Callable[[int, Pages], None],
         failed: Callable[[Exception], None],
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
+        """``busy`` says that the rest of the segments should wait, because someone needs the link and the processors."""
         self._overlay, self._index = overlay, index
-        self._deliver, self._failed = deliver, failed
+        self._deliver, self._failed, self._busy = deliver, failed, busy
         self._offsets = index.segments.offsets()
         self._open = [True] * len(index.segments)  # not asked for yet
         self._next = 0
@@ -76,9 +80,15 @@ class Transfer:
                 end += 1
             return first, end
 
+    def _is_cold(self) -> bool:
+        at = min(self._next, len(self._open) - 1)
+        return int(self._index.segments.pages[at]) > WARM_PAGES
+
     def _work(self) -> None:
         try:
             while not self._stopped:
+                while self._busy() and not self._urgent and self._is_cold() and not self._stopped:
+                    time.sleep(_BREATH)
                 first, end = self._take()
                 if first == end:
                     return

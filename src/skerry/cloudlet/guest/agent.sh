@@ -12,10 +12,14 @@ run() { # ID BASE64: run a shell script, answer with its status and the end of w
   answer "done $1 $status $(tail -c 3000 /run/output | base64 -w 0)"
 }
 
-renew() { # ID SECONDS SEED NAME MACHINE: clock, randomness, name and machine id of this copy
-  date -u -s "@$2" >/dev/null
-  printf %s "$3" | base64 -d >/dev/urandom
-  hostname "$4"
+renew() { # ID SECONDS SEED NAME MACHINE: clock, randomness, name and machine id of this copy; SEED is hexadecimal
+  # One process for two things, because starting one is what takes time: clock_settime, and a seed for /dev/urandom.
+  # A seed alone counts from the next reseeding on, minutes later: until then copies would draw the same numbers.
+  # So the kernel is told to reseed (RNDRESEEDCRNG). Where it knows vmgenid it has done so by itself.
+  perl -e 'my ($time, $seed) = @ARGV; my $whole = int $time;
+    syscall(227, 0, pack("qq", $whole, int(($time - $whole) * 1e9)));
+    open(R, ">", "/dev/urandom"); syswrite(R, pack("H*", $seed)); ioctl(R, 0x5207, 0)' "$2" "$3"
+  echo "$4" >/proc/sys/kernel/hostname
   printf '%s\n' "$5" >/etc/machine-id
   answer "done $1 0"
   for key in /etc/ssh/ssh_host_*_key; do
@@ -32,7 +36,7 @@ network() { # ID MAC ADDRESS/PREFIX GATEWAY: give the card with this MAC its add
       read -r mac <"$card/address" || continue
       [ "$mac" = "$2" ] || continue
       card=${card##*/}
-      ip link set "$card" up && ip address add "$3" dev "$card" && ip route replace default via "$4" dev "$card"
+      printf '%s\n' "link set $card up" "address add $3 dev $card" "route replace default via $4 dev $card" | ip -batch -
       answer "done $1 $?"
       return
     done
