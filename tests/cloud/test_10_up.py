@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from skerry.lab.host import ADDRESS, WORLD
 
 if TYPE_CHECKING:
-    from conftest import Cloud
+    from kit import Cloud
 
 
 def test_a_killed_up_goes_on(whole: Cloud) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import websocket
 
 if TYPE_CHECKING:
-    from conftest import Cloud, Servers, Within
+    from kit import Cloud, Servers, Within
 
 
 def test_second_server_is_reached_on_the_private_network(cloud: Cloud, servers: Servers) -> None:

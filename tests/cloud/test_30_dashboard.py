@@ -17,7 +17,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 if TYPE_CHECKING:
-    from conftest import Cloud, Servers, Within
+    from kit import Cloud, Servers, Within
 
 PATIENCE = 60  # seconds for a page
 DRIVER_PORT = 19515

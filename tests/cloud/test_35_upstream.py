@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Cloud
+    from kit import Cloud
 
 STACK = """
 heat_template_version: 2021-04-16

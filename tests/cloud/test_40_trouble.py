@@ -12,7 +12,7 @@ import pytest
 from skerry.cloud.roles.network import datapath
 
 if TYPE_CHECKING:
-    from conftest import Cloud, Servers
+    from kit import Cloud, Servers
 
 READY_AGAIN = 20  # seconds, by the promise of 'up'
 SERVICES = (

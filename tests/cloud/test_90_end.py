@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conftest import Cloud
+    from kit import Cloud
 
 
 def test_destroy_wants_the_word(cloud: Cloud) -> None:

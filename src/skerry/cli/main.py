@@ -26,6 +26,7 @@ VERBS = (
     "image",
     "lab",
     "cloudlet",
+    "migration",
     "completion",
     "test",
     "bench",

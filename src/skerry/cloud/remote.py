@@ -169,7 +169,8 @@ class Ssh(Remote):
         shown = f"{self.host.name}: {shlex.join(argv)}"[:160]
         command = self._command(argv, env)
         try:
-            work = self._connection.run(command, input=input or "", timeout=timeout, errors="replace")
+            fed: dict[str, Any] = {"input": input} if input else {"stdin": asyncssh.DEVNULL}
+            work = self._connection.run(command, **fed, timeout=timeout, errors="replace")
             done = self._wait(work)
         except TimeoutError:
             raise CommandError(shown, f"no result after {timeout:.0f} s", "") from None

@@ -15,9 +15,10 @@ from rich.table import Table
 from skerry.cloud.context import Context
 from skerry.cloud.converge import roles, services
 from skerry.cloud.join import Joined
+from skerry.cloud.members import Members
 from skerry.cloud.model import Host
 from skerry.cloud.roles.openstack import OpenStackRole
-from skerry.common.errors import SkerryError
+from skerry.common.errors import NotFoundError, SkerryError
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ def status(root: Path | str) -> Status:
 def _elsewhere(ctx: Context, host: Host) -> list[ServiceStatus]:
     """The services of another host; a host that does not answer is one that is not ready."""
     try:
+        if host.name not in Members(ctx).all():
+            raise NotFoundError("it has not joined yet: 'skerry up' sees to it")
         return [ServiceStatus(**row) for row in Joined(ctx, host).status()]
     except SkerryError as error:
         return [ServiceStatus("host", host.name, "the host itself", "away", False, str(error), 0, 0.0, 0)]

@@ -1,0 +1,294 @@
+"""A cloud across three hosts of a lab: one for control and network, two that run servers, reached by a real SSH server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import openstack
+import pytest
+from kit import CHECKOUT, Cloud, Servers
+
+if TYPE_CHECKING:
+    from kit import Within
+
+pytestmark = pytest.mark.timeout(600, func_only=True)
+HOSTS = {"one": 11, "two": 12, "three": 13}
+COMPUTES = ("two", "three")
+KEY = "/etc/ssh/id_test"
+SSHD = (
+    "AuthorizedKeysFile=/etc/ssh/test_keys",
+    "PermitRootLogin=prohibit-password",
+    "UsePAM=no",
+    "PidFile=none",
+)
+LAB = 'name = "isle-test"\n' + "".join(
+    [
+        *(f'[[switch]]\nname = "{name}"\n' for name in ("manage", "external", "tunnels")),
+        *(
+            f'[[host]]\nname = "{host}"\n'
+            f'[[link]]\nends = ["{host}:eth0", "manage"]\naddresses = ["10.77.0.{number}/24"]\n'
+            f'[[link]]\nends = ["{host}:eth1", "external"]\n[[link]]\nends = ["{host}:eth2", "tunnels"]\n'
+            for host, number in HOSTS.items()
+        ),
+    ]
+)
+
+
+def cloud_toml(*hosts: str) -> str:
+    text = ""
+    for host in ("one", *hosts):
+        number = HOSTS[host]
+        roles = '["compute"]' if host in COMPUTES else '["control", "network"]'
+        text += f'[[host]]\nname = "{host}"\naddress = "10.77.0.{number}"\nroles = {roles}\n'
+        text += f'tunnel = "10.77.2.{number}/24"\ntunnel_interface = "eth2"\nexternal_interface = "eth1"\n'
+        if host in COMPUTES:
+            text += f'transport = "ssh"\ntarget = "root@10.77.0.{number}"\nssh_key = "{KEY}"\n'
+    return text
+
+
+class Spread(Cloud):
+    """The cloud, as seen from its control host."""
+
+    lab: Any
+    keys: Path  # where this machine's own tools find what lies in the control host's /etc
+
+    @property
+    def root(self) -> Path:
+        return Path("/")
+
+    @property
+    def argv(self) -> list[str]:
+        return [str(CHECKOUT / "skerry")]
+
+    def describe(self, *hosts: str) -> None:
+        self.host.run(
+            ["sh", "-c", f"mkdir -p /etc/skerry; cat >/etc/skerry/cloud.toml <<E\n{cloud_toml(*hosts)}E"]
+        )
+
+    @property
+    def api(self) -> Any:
+        path = self.keys / "clouds.yaml"
+        path.write_text(self.host.run(["cat", "/etc/skerry/clouds.yaml"]).stdout)
+        config = openstack.config.OpenStackConfig(config_files=[str(path)], vendor_files=[], secure_files=[])
+        return openstack.connection.Connection(
+            config=config.get_one(cloud="skerry"), compute_api_version="2.90"
+        )
+
+    def key(self) -> Path:
+        path = self.keys / "id"
+        if not path.exists():
+            path.touch(0o600)
+            path.write_text(self.host.run(["cat", "/etc/skerry/id_ed25519"]).stdout)
+        return path
+
+    def place(self, server: Any) -> str:
+        return str(self.api.compute.get_server(server.id).compute_host)
+
+    def let_in(self, host: str) -> None:
+        """An SSH server on the host that lets the control host in, and is known there."""
+        here, number = self.lab.hosts[host], HOSTS[host]
+        options = " ".join(f"-o {option}" for option in SSHD)
+        public = self.host.run(["cat", f"{KEY}.pub"]).stdout.strip()
+        script = "mkdir -p /run/sshd; f=/etc/ssh/ssh_host_ed25519_key\n"
+        script += '[ -e $f ] || ssh-keygen -q -t ed25519 -N "" -f $f\n'
+        script += (
+            f"echo '{public}' >/etc/ssh/test_keys; /usr/sbin/sshd -h $f {options} >/dev/null 2>&1; cat $f.pub"
+        )
+        known = here.run(["sh", "-c", script]).stdout.strip()
+        self.host.run(["sh", "-c", f"echo '10.77.0.{number} {known}' >>/etc/ssh/ssh_known_hosts"])
+
+
+@pytest.fixture(scope="module")
+def spread(
+    make_lab: Callable[..., Any], within: Within, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Spread]:
+    cache = Path(os.environ.get("SKERRY_TEST_CACHE", "/nonexistent"))
+    if not (cache / "images/tiny/built.json").exists() or not list(cache.glob("novnc_*.deb")):
+        pytest.skip("a lab has no way to a mirror: './skerry test' fetches what a cloud needs")
+    with make_lab(LAB) as lab:
+        cloud = Spread(lab.hosts["one"], within)
+        cloud.lab, cloud.keys = lab, tmp_path_factory.mktemp("keys")
+        for host in lab.hosts.values():
+            host.run(["sh", "-c", f"mkdir -p /var/cache/skerry; cp -a {cache}/. /var/cache/skerry"])
+        cloud.host.run(["sh", "-c", f'ssh-keygen -q -t ed25519 -N "" -f {KEY}'])
+        for name in COMPUTES:
+            cloud.let_in(name)
+        cloud.describe(*COMPUTES)
+        try:
+            print(cloud.up())
+        except Exception as error:
+            pytest.fail(f"'skerry up': {error}\n{cloud.run('doctor', check=False).stdout}")
+        yield cloud
+
+
+@pytest.fixture
+def cloud(spread: Spread) -> Iterator[Spread]:
+    with spread.host.network():
+        yield spread
+
+
+def on(host: str) -> dict[str, str]:
+    return {"availability_zone": f"nova:{host}"}
+
+
+def boot_id(cloud: Spread, address: str) -> str:
+    return cloud.ssh(address, "cat /proc/sys/kernel/random/boot_id")
+
+
+def test_every_host_does_its_part(cloud: Spread) -> None:
+    services = cloud.api.compute.services(binary="nova-compute")
+    assert {service.host: service.state for service in services} == {"two": "up", "three": "up"}
+    status = json.loads(cloud.run("status", "--json").stdout)
+    assert status["ready"]
+    for host in COMPUTES:
+        names = {row["name"] for row in status["services"] if row["host"] == host}
+        assert "nova-compute" in names and "mariadb" not in names
+
+
+def test_nothing_is_left_to_do(cloud: Spread) -> None:
+    assert cloud.run("plan").stdout.strip() == "Nothing would change."
+
+
+def test_a_host_has_no_more_secrets_than_it_needs(cloud: Spread) -> None:
+    all_of_them = json.loads(cloud.host.run(["cat", "/etc/skerry/secrets.json"]).stdout)
+    forbidden = [all_of_them[name] for name in ("admin", "db-nova", "db-keystone", "service-glance")]
+    for host in COMPUTES:
+        for secret in forbidden:
+            found = cloud.lab.hosts[host].run(
+                ["grep", "-rlF", secret, "/etc", "/var/lib/skerry"], check=False
+            )
+            assert found.stdout == ""
+
+
+def test_nobody_gets_to_the_control_plane_without_a_certificate(cloud: Spread) -> None:
+    script = (
+        "import ssl, socket; c = ssl.create_default_context(cafile='/etc/skerry/tls/ca.pem');"
+        "s = c.wrap_socket(socket.create_connection(('10.77.0.11', 16643), 5), server_hostname='rabbitmq.one');"
+        "s.sendall(b'AMQP\\x00\\x00\\x09\\x01'); print(s.recv(8))"
+    )
+    tried = cloud.lab.hosts["two"].run(["python3", "-c", script], check=False)
+    assert tried.returncode and re.search("certificate required|reset|EOF", tried.stderr, re.IGNORECASE)
+    mine = script.replace("c = ssl", "c = ssl", 1).replace(
+        "s = c.wrap", "c.load_cert_chain('/etc/skerry/tls/both.pem'); s = c.wrap"
+    )
+    assert cloud.lab.hosts["two"].run(["python3", "-c", mine]).stdout.startswith("b'\\x01")
+
+
+def test_servers_on_different_hosts_reach_each_other(cloud: Spread, servers: Servers) -> None:
+    two, three = servers("on-two", **on("two")), servers("on-three", **on("three"))
+    address = str(servers.float(two).floating_ip_address)
+    cloud.named(address, "on-two")
+    cloud.within(
+        60,
+        "the server on the other host answers",
+        lambda: cloud.try_ssh(address, f"ping -c 1 -W 2 {cloud.address(three)}").returncode == 0,
+    )
+
+
+def test_a_running_server_moves_and_comes_back(cloud: Spread, servers: Servers) -> None:
+    server = servers("walker", **on("two"))
+    address = str(servers.float(server).floating_ip_address)
+    cloud.named(address, "walker")
+    before = boot_id(cloud, address)
+    for goal in ("three", "two"):
+        cloud.api.compute.live_migrate_server(server, host=goal, block_migration="auto")
+        cloud.within(120, f"it runs on {goal}", lambda goal=goal: cloud.place(server) == goal)
+        cloud.wait_status(server, "ACTIVE")
+        assert boot_id(cloud, address) == before, "it was not booted again"
+
+
+def test_a_server_is_resized_onto_another_host(cloud: Spread, servers: Servers) -> None:
+    server = servers("grows", **on("three"))
+    address = str(servers.float(server).floating_ip_address)
+    cloud.ssh(address, "echo kept | sudo tee /var/mark && sync")
+    compute = cloud.api.compute
+    compute.migrate_server(server)
+    server = cloud.wait_status(server, "VERIFY_RESIZE")
+    compute.confirm_server_resize(server)
+    server = cloud.wait_status(server, "ACTIVE")
+    assert cloud.place(server) == "two"
+    assert cloud.ssh(address, "cat /var/mark") == "kept"
+    compute.resize_server(server, compute.find_flavor("m1.tiny").id)
+    server = cloud.wait_status(server, "VERIFY_RESIZE")
+    compute.confirm_server_resize(server)
+    cloud.wait_status(server, "ACTIVE")
+    assert int(cloud.ssh(address, "awk '/MemTotal/ {print $2}' /proc/meminfo")) > 200_000
+
+
+def test_what_cannot_move_stays(cloud: Spread, servers: Servers) -> None:
+    server = servers("stays", **on("two"))
+    with pytest.raises(openstack.exceptions.SDKException, match="nowhere"):
+        cloud.api.compute.live_migrate_server(server, host="nowhere", block_migration="auto")
+    assert cloud.wait_status(server, "ACTIVE") and cloud.place(server) == "two"
+
+
+def test_a_dead_host_is_told_evacuated_and_comes_back(cloud: Spread, servers: Servers) -> None:
+    server = servers("survivor", **on("three"))
+    address = str(servers.float(server).floating_ip_address)
+    cloud.named(address, "survivor")
+    cloud.lab.hosts["three"].power_off()
+    told = cloud.run("doctor", check=False, timeout=180)
+    assert told.returncode == 9 and "host three does not answer" in told.stdout
+    compute = cloud.api.compute
+    (service,) = [s for s in compute.services(binary="nova-compute") if s.host == "three"]
+    compute.update_service_forced_down(service, forced=True)
+    compute.evacuate_server(server)
+    cloud.within(120, "it runs on two", lambda: cloud.place(server) == "two")
+    cloud.wait_status(server, "ACTIVE")
+    cloud.named(address, "survivor")
+    cloud.lab.hosts["three"].power_on()
+    cloud.let_in("three")
+    compute.update_service_forced_down(service, forced=False)
+    cloud.run("up", timeout=300)
+    cloud.all_ready(60)
+    assert not cloud.lab.hosts["three"].run(["pgrep", "-x", "qemu-system-x86"], check=False).stdout
+
+
+def test_a_host_that_is_named_no_more_is_drained(cloud: Spread, servers: Servers) -> None:
+    server = servers("evicted", **on("three"))
+    address = str(servers.float(server).floating_ip_address)
+    cloud.named(address, "evicted")
+    before = boot_id(cloud, address)
+    cloud.describe("two")
+    planned = cloud.run("plan").stdout
+    assert "move server evicted away from three" in planned
+    cloud.run("up", timeout=600)
+    assert cloud.place(server) == "two" and boot_id(cloud, address) == before
+    assert [s.host for s in cloud.api.compute.services(binary="nova-compute")] == ["two"]
+    left = cloud.lab.hosts["three"].run(
+        ["sh", "-c", "ls -d /etc/skerry /var/lib/skerry /run/skerry; id skerry"], check=False
+    )
+    assert left.stdout == ""
+    assert cloud.run("plan").stdout.strip() == "Nothing would change."
+
+
+def test_wrong_hosts_change_nothing(cloud: Spread) -> None:
+    path = "/etc/skerry/cloud.toml"
+    good = cloud.host.run(["cat", path]).stdout
+    for old, new, told in (
+        ('name = "two"', 'name = "tow"', "host 'tow' calls itself 'two'"),
+        ("root@10.77.0.12", "root@10.77.0.99", "Host two cannot be reached by SSH"),
+        (
+            'external_interface = "eth1"\ntransport',
+            'external_interface = "eth9"\ntransport',
+            "no interface eth9",
+        ),
+    ):
+        assert old in good
+        tomllib.loads(good.replace(old, new))
+        cloud.host.run(["sh", "-c", f"cat >{path} <<E\n{good.replace(old, new)}E"])
+        done = cloud.run("up", check=False, timeout=180)
+        cloud.host.run(["sh", "-c", f"cat >{path} <<E\n{good}E"])
+        assert done.returncode not in (0, 1) and told in done.stderr
+        cloud.host.run(["true"])
+    cloud.run("up", timeout=180)
+    with suppress(AssertionError):
+        cloud.all_ready(30)
+    assert json.loads(cloud.run("status", "--json").stdout)["ready"]
