@@ -118,7 +118,12 @@ def _overlay_arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument("below", metavar="BASE|OVERLAY", help="what to change, by name or id")
     create.add_argument("name", help="of the new overlay")
     create.add_argument(
-        "--run", type=Path, required=True, metavar="FILE", help="a shell script, run in the guest as root"
+        "--run",
+        dest="script",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="a shell script, run in the guest as root",
     )
     seen = "what the guest sees as /dev/vdb meanwhile, for instance a tar archive"
     create.add_argument("--files", type=Path, metavar="FILE", help=seen)
@@ -284,7 +289,7 @@ def _overlay(store: Any, args: argparse.Namespace) -> Any:
         network = Network(outbound=True) if args.outbound else None
         warm = args.warm.read_text() if args.warm else ""
         made = overlays.create(
-            store, args.below, args.name, args.run.read_text(), files=args.files, warm=warm, network=network,
+            store, args.below, args.name, args.script.read_text(), files=args.files, warm=warm, network=network,
             level=args.level, say=say,
         )  # fmt: skip
         return _about_created(made)

@@ -271,6 +271,23 @@ def said(store: Store, *words: str) -> object:
     return json.loads(done.stdout) if done.stdout else None
 
 
+def test_the_command_makes_overlays(store: Store, base: Base, tmp_path: Path) -> None:
+    (tmp_path / "script").write_text("tar xf /dev/vdb -C /root")
+    (tmp_path / "content").write_text("content")
+    run(["tar", "-C", str(tmp_path), "-cf", str(tmp_path / "files"), "content"])
+    words = ["--run", str(tmp_path / "script"), "--files", str(tmp_path / "files"), "--json"]
+    made = said(store, "overlay", "create", "deb", "made", *words)
+    assert isinstance(made, dict) and made["name"] == "made" and made["bytes"] < 20 << 20
+    said(store, "synthesize", "made", "--name", "cli")
+    (tmp_path / "script").write_text("cat /root/content")
+    done = subprocess.run(
+        skerry(store, "run", "cli", str(tmp_path / "script")), capture_output=True, text=True
+    )
+    assert done.stdout == "content"
+    said(store, "stop", "cli")
+    said(store, "overlay", "remove", "made")
+
+
 def test_the_command_from_overlay_to_stop(store: Store, app: overlays.Created, tmp_path: Path) -> None:
     said(store, "overlay", "export", "app", str(tmp_path / "file"))
     session = said(
@@ -294,12 +311,13 @@ def test_a_verb_that_is_killed_leaves_a_store_that_is_whole(
 ) -> None:
     bases, kept = [b.id for b in store.bases()], [o.manifest.id for o in store.overlays()]
     script = store.root.parent / "script"
-    script.write_text("echo x >/root/x")
+    script.write_text("echo x >/root/x; sleep 1")
     process = subprocess.Popen(
         skerry(store, "overlay", "create", "deb", "killed", "--run", str(script)),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     time.sleep(after)
+    assert process.poll() is None, "it was over before it was killed"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     again = Store(store.root)
