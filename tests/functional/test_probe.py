@@ -1,0 +1,67 @@
+"""The migration probe on a real network that is cut, delayed and lossy on purpose."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from skerry.lab.host import GATEWAY, Host
+from skerry.migration.analysis import Figures, figures
+from skerry.migration.probe import Probe
+
+
+@pytest.fixture(scope="module")
+def host(machine: Callable[[str], Any]) -> Iterator[Host]:
+    with machine("probe") as host:
+        yield host
+
+
+def probed(host: Host, during: Callable[[], None]) -> Figures:
+    with host.network(), Probe(GATEWAY, 0.01) as probe:
+        time.sleep(0.7)
+        begun = time.monotonic()
+        during()
+        ended = time.monotonic()
+        time.sleep(0.7)
+    return figures(probe.trace, begun, ended)
+
+
+def test_a_quiet_network_has_no_downtime(host: Host) -> None:
+    found = probed(host, lambda: time.sleep(0.5))
+    assert found.lost == 0 and found.sent >= 150
+    assert found.network_downtime < 150, "on a busy machine, too"
+
+
+def test_a_cut_is_as_long_as_it_was(host: Host) -> None:
+    def cut() -> None:
+        for state, seconds in (("down", 0.4), ("up", 0.0)):
+            subprocess.run(["ip", "link", "set", "eth0", state], check=True)
+            time.sleep(seconds)
+
+    found = probed(host, cut)
+    assert 380 <= found.network_downtime <= 1500  # a link takes a moment to work again
+    assert found.lost >= 30
+
+
+def test_a_delay_shows_in_the_round_trip_alone(host: Host) -> None:
+    def netem(*words: str) -> bool:
+        return (
+            host.run(
+                ["tc", "qdisc", *words, "dev", "eth0", "root", "netem", "delay", "50ms"], check=False
+            ).returncode
+            == 0
+        )
+
+    if not netem("add"):
+        pytest.skip("this kernel has no netem")
+    try:
+        found = probed(host, lambda: time.sleep(0.3))
+    finally:
+        netem("del")
+    assert found.lost == 0
+    assert found.during.p50 is not None and 49 <= found.during.p50 <= 90
+    assert found.network_downtime < 150
