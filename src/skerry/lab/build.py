@@ -19,7 +19,13 @@ from skerry.lab.processes import kill, start_of
 from skerry.lab.state import FABRIC, MARKER, VARIABLE, Node, Places, Shape, State, Wire
 
 SPACES = ("mount", "uts", "ipc", "net", "pid")
-TOOLS = {"ip": "iproute2", "tc": "iproute2", "nsenter": "util-linux", "unshare": "util-linux"}
+TOOLS = {
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+}
 
 
 def preflight(file: LabFile) -> None:
@@ -40,7 +46,9 @@ def merge(places: Places, file: LabFile, old: State | None) -> State:
     else:
         state = State(file=file, overlay=old.overlay, faults=old.faults)
         if file.outside:
-            state.network, state.connected = old.network, old.connected
+            names = {part.name for part in file.host}
+            state.network = old.network
+            state.connected = [name for name in old.connected if name in names]
     had = old.wires if old else {}
     free = _free(wire.number for wire in had.values())
     for link in file.link:
@@ -114,7 +122,7 @@ class Builder:
         file, state = self.file, self.state
         running = {node.name: node for node in self.places.nodes() if node.alive}
         for name in [node.name for node in running.values() if node.kind == "switch"]:
-            if not ovs.works(running[name].pid):
+            if not ovs.works(name, running[name].pid):
                 kill([running.pop(name).pid])
         missing = [part.name for part in file.host if part.name in hosts and part.name not in running]
         switches = [one for one in file.switch if one.kind == "ovs" and one.name not in running]
@@ -132,7 +140,9 @@ class Builder:
         for switch in switches:
             ovs.start(switch, pids[switch.name])
             done.append(f"switch {switch.name} made")
-        done += self._bridges(pids[FABRIC])
+        have = wires.interfaces(pids[FABRIC])
+        self._check(have)
+        done += self._bridges(pids[FABRIC], have)
         done += self._outside(pids)
         done += self._cable(pids)
         self.places.write_state(state)
@@ -253,10 +263,23 @@ class Builder:
             node.addresses = addresses
             self.places.write_node(node)
 
-    def _bridges(self, fabric: int) -> list[str]:
-        have = wires.interfaces(fabric)
+    def _check(self, have: set[str]) -> None:
+        """Believe the notes only as far as the interfaces are there; a killed run, or somebody, may have taken one."""
+        for wire in self.state.wires.values():
+            there = "".join(side for side in wire.made if wires.port_of(wire, side) in have)
+            if there != wire.made:
+                wire.made, wire.shape = there, None
+        self.state.connected = [
+            name for name in self.state.connected if wires.outside_port(self.state.numbers[name]) in have
+        ]
+
+    def _bridges(self, fabric: int, have: set[str]) -> list[str]:
         new = [part for part in self.file.switch if part.kind == "bridge" and part.name not in have]
         wires.ip([line for part in new for line in wires.switch(self.file, part)], fabric)
+        # A run may have been killed between the two.
+        wires.ip(
+            [f"link set dev {part.name} up" for part in self.file.switch if part.kind == "bridge"], fabric
+        )
         return [f"switch {part.name} made" for part in new]
 
     def _outside(self, pids: Mapping[str, int]) -> list[str]:
@@ -278,7 +301,11 @@ class Builder:
         new = [
             (wire, sides)
             for wire in self.state.wires.values()
-            if (sides := "".join(set(wires.sides_at(file, wire, set(pids))) - set(wire.made)))
+            if (
+                sides := "".join(
+                    side for side in wires.sides_at(file, wire, set(pids)) if side not in wire.made
+                )
+            )
         ]
         if new:
             wires.ip([line for wire, sides in new for line in wires.remove(wire, sides)], fabric, check=False)

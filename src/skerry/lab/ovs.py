@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from skerry.common.errors import PreflightError
+from skerry.common.errors import CommandError, PreflightError
 from skerry.common.proc import run
 from skerry.lab.model import SwitchPart, low_mac
 from skerry.lab.processes import find
@@ -65,9 +65,15 @@ def start(part: SwitchPart, pid: int) -> None:
         inside(argv, pid)
 
 
-def works(pid: int) -> bool:
-    """Whether both daemons are there: a run may have been killed before it had started them."""
-    return all(any(find(pid, name)) for name in ("ovsdb-server", "ovs-vswitchd"))
+def works(name: str, pid: int) -> bool:
+    """Whether the daemons and the bridge are there: a run may have been killed before it had made them."""
+    if not all(any(find(pid, program)) for program in ("ovsdb-server", "ovs-vswitchd")):
+        return False
+    try:
+        inside(["ovs-vsctl", "--timeout=5", "br-exists", name], pid)
+    except CommandError:
+        return False
+    return True
 
 
 def plug_in(switch: str, ports: list[str], pid: int) -> None:

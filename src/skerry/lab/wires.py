@@ -112,10 +112,7 @@ def remove(wire: Wire, sides: str = SIDES) -> Lines:
 def switch(lab: LabFile, part: SwitchPart) -> Lines:
     """Make a bridge that is a switch; to be run in the fabric."""
     mac = low_mac(f"{lab.name}/switch/{part.name}")
-    return [
-        f"link add name {part.name} address {mac} type bridge mcast_snooping 0",
-        f"link set dev {part.name} up",
-    ]
+    return [f"link add name {part.name} address {mac} type bridge mcast_snooping 0"]
 
 
 def outside_port(number: int) -> str:
@@ -136,7 +133,9 @@ def ip(lines: Iterable[str], pid: int | None = None, *, check: bool = True) -> N
     if text:
         enter = ["nsenter", "-t", str(pid), "--net"] if pid else []
         forced = [] if check else ["-force"]
-        run([*enter, "ip", *forced, "-batch", "-"], input=text + "\n", timeout=60, check=check)
+        # When this program is killed, what it had begun must not go on beside what the next one does.
+        end_with_us = ["setpriv", "--pdeathsig", "KILL"]
+        run([*end_with_us, *enter, "ip", *forced, "-batch", "-"], input=text + "\n", timeout=60, check=check)
 
 
 def interfaces(pid: int) -> set[str]:

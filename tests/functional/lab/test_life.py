@@ -16,13 +16,14 @@ from pathlib import Path
 import pytest
 
 from skerry.common.errors import NotFoundError, PreflightError
-from skerry.lab import disks, testing
+from skerry.lab import disks, outside, testing
 from skerry.lab.lab import Lab, take_down
 from skerry.lab.model import LabFile, parse
 from skerry.lab.state import LabBusyError, Places
 from skerry.lab.testing import MakeLab, lab_root
 
 pytestmark = pytest.mark.timeout(90)
+NAMES = ("life", "other", "torn", "foreign", "poor")
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
@@ -49,6 +50,7 @@ def machine() -> dict[str, object]:
         return sorted(subprocess.run(argv, capture_output=True, text=True).stdout.splitlines())
 
     links = json.loads(subprocess.run(["ip", "-json", "link"], capture_output=True).stdout)
+    mine = [outside.interface(Places(name, lab_root().resolve())) for name in NAMES]
     marks = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -57,19 +59,25 @@ def machine() -> dict[str, object]:
         except OSError:
             continue
     return {
-        "links": sorted(link["ifname"] for link in links if link["ifname"].startswith(("sklab", "w_", "s_"))),
-        "tables": [line for line in words("nft", "list", "tables") if "sklab" in line],
+        "links": [link["ifname"] for link in links if link["ifname"].startswith((*mine, "w_", "s_", "o_"))],
+        "tables": [line for line in words("nft", "list", "tables") if line.endswith(tuple(mine))],
         "mounts": [line for line in words("cat", "/proc/self/mounts") if str(lab_root()) in line],
         "processes": marks,
         "folders": [path for path in lab_root().glob("*/*/*")]
         + [path for path in lab_root().glob("*/lib/*/*")],
-        "forwarding": FORWARDING.read_text(),
+        "forwarding": FORWARDING.read_text() if not other_labs(links, mine) else "",
     }
 
 
+def other_labs(links: list[dict[str, str]], mine: list[str]) -> list[str]:
+    names = [link["ifname"] for link in links if link["ifname"].startswith(outside.PREFIX)]
+    return [name for name in names if name not in mine]
+
+
 @pytest.fixture(autouse=True)
-def no_trace(make_lab: MakeLab) -> Iterator[None]:
-    """Every test leaves the machine as it was."""
+def no_trace(make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test leaves the machine as it was, and has a root without labs of other tests."""
+    monkeypatch.setenv("SKERRY_TEST_ROOT", str(lab_root().parent / "life"))
     before = machine()
     yield
     assert machine() == before
@@ -124,6 +132,13 @@ def test_a_changed_link_is_made_anew(lab: Lab) -> None:
 def test_a_host_that_died_is_started_again(lab: Lab) -> None:
     os.kill(lab.host("h1").pid, signal.SIGKILL)
     assert "host h1 started" in lab.up()
+    assert pings(lab, "h1", "h2")
+
+
+def test_an_interface_that_was_taken_is_made_again(lab: Lab) -> None:
+    lab.host("h1").run(["ip", "link", "delete", "dev", "eth0"])
+    lab.host("h2").run(["ip", "link", "delete", "dev", "outside"])
+    assert sorted(lab.up()) == ["host h2 connected to the outside", "link h1:eth0 - tor made"]
     assert pings(lab, "h1", "h2")
 
 
