@@ -17,7 +17,7 @@ from skerry.lab.build import Builder
 from skerry.lab.inside import Inside
 from skerry.lab.model import LabFile
 from skerry.lab.processes import kill
-from skerry.lab.state import Fault, NoSuchLabError, Places, State, labs
+from skerry.lab.state import Fault, LabBusyError, NoSuchLabError, Places, State, labs
 
 Say = Callable[[str], None]
 
@@ -90,6 +90,8 @@ class Lab:
     def __enter__(self) -> Lab:
         try:
             self.up()
+        except LabBusyError:
+            raise  # it is somebody else's
         except BaseException:
             self.down()
             raise

@@ -15,9 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel
 
 from skerry.common.errors import BusyError, NotFoundError, PreflightError
 from skerry.common.files import write_atomically
@@ -74,7 +73,7 @@ class Wire(BaseModel):
 
     number: int
     link: LinkPart
-    made: Annotated[str, BeforeValidator(lambda old: "ab" if old is True else old or "")] = ""  # a, b or ab
+    made: str = ""  # which sides are: a, b or ab
     shape: Shape | None = None  # what it has been given; None: that is not known
     line: int = 0  # the process that delays, and when that was started
     line_started: int = 0
