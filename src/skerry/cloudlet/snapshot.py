@@ -84,6 +84,7 @@ def take(vm: Vm, memory_pages: int, *, go_on: bool, disk: str = "disk.qcow2") ->
         qmp("migrate-continue", state="pre-switchover")
         _wait(vm, "completed", result)
         if go_on and running:
+            _finalized(vm)
             qmp("cont")
             pause = seconds(qmp.wait("RESUME", 10)) - stopped
         else:
@@ -111,6 +112,15 @@ def _wait(vm: Vm, status: str, result: list[State | Exception], timeout: float =
                 raise result[0]
             raise QemuError("migrate", now.get("error-desc", f"it is '{now.get('status')}'"))
         time.sleep(0.002)
+
+
+def _finalized(vm: Vm) -> None:
+    """A migration that is completed is not yet over: QEMU lets the guest go on only in its next state."""
+    end = time.monotonic() + 10
+    while vm.qmp("query-status")["status"] != "postmigrate":
+        if time.monotonic() > end:
+            raise QemuError("migrate", "it is completed, but does not come to its end")
+        time.sleep(0.001)
 
 
 def _prepare_disk(vm: Vm, current: Path) -> None:
