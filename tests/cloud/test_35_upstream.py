@@ -1,4 +1,4 @@
-"""Upstream's own judgement: tempest's smoke tests, and a stack of heat's."""
+"""Upstream's own judgement: tempest's smoke tests, a stack of heat's, objects of swift's."""
 
 from __future__ import annotations
 
@@ -52,3 +52,30 @@ def test_heat_comes_makes_a_stack_and_goes(cloud: Cloud) -> None:
     cloud.run("up", timeout=300)
     assert not [name for name in cloud.status() if "heat" in name]
     assert "heat" not in cloud.run("openstack", "catalog", "list", "-f", "value", "-c", "Name").stdout
+
+
+@pytest.mark.timeout(600)
+def test_swift_comes_keeps_objects_and_goes(cloud: Cloud) -> None:
+    settings = cloud.root / "etc/skerry/cloud.toml"
+    before = settings.read_text()
+    cloud.run("up", "--with", "swift", timeout=300)
+    data = cloud.host.folder / "object"
+    data.write_bytes(bytes(range(256)) * 4096)
+    cloud.run("openstack", "container", "create", "shelf")
+    cloud.run("openstack", "object", "create", "--name", "thing", "shelf", str(data))
+    back = cloud.host.folder / "back"
+    cloud.run("openstack", "object", "save", "--file", str(back), "shelf", "thing")
+    assert back.read_bytes() == data.read_bytes()
+    cloud.host.run(["kill", "-9", str(cloud.status()["swift-object-server"]["pid"])])
+    cloud.all_ready(20)
+    assert "thing" in cloud.run("openstack", "object", "list", "shelf", "-f", "value").stdout
+    settings.write_text(before)
+    cloud.run("up", timeout=300)
+    assert not [name for name in cloud.status() if "swift" in name]
+    cloud.run("up", "--with", "swift", timeout=300)
+    back.unlink()
+    cloud.run("openstack", "object", "save", "--file", str(back), "shelf", "thing")
+    assert back.read_bytes() == data.read_bytes(), "what was kept is there again"
+    cloud.run("openstack", "container", "delete", "--recursive", "shelf")
+    settings.write_text(before)
+    cloud.run("up", timeout=300)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(600, func_only=True)
 HOSTS = {"one": 11, "two": 12, "three": 13}
 COMPUTES = ("two", "three")
+TREE = "/var/lib/checkout"
 KEY = "/etc/ssh/id_test"
 SSHD = (
     "AuthorizedKeysFile=/etc/ssh/test_keys",
@@ -65,7 +67,7 @@ class Spread(Cloud):
 
     @property
     def argv(self) -> list[str]:
-        return [str(CHECKOUT / "skerry")]
+        return [f"{TREE}/skerry"]
 
     def describe(self, *hosts: str) -> None:
         self.host.run(
@@ -115,6 +117,12 @@ def spread(
     with make_lab(LAB) as lab:
         cloud = Spread(lab.hosts["one"], within)
         cloud.lab, cloud.keys = lab, tmp_path_factory.mktemp("keys")
+        # The hosts have a /tmp of their own, and the checkout may lie there.
+        tree = lab.hosts["one"].folder / TREE.removeprefix("/")
+        shutil.copytree(CHECKOUT / "src", tree / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(CHECKOUT / "locks", tree / "locks")
+        for name in ("skerry", "pyproject.toml", "LICENSE"):
+            shutil.copy(CHECKOUT / name, tree / name)
         for host in lab.hosts.values():
             host.run(["sh", "-c", f"mkdir -p /var/cache/skerry; cp -a {cache}/. /var/cache/skerry"])
         cloud.host.run(["sh", "-c", f'ssh-keygen -q -t ed25519 -N "" -f {KEY}'])

@@ -14,7 +14,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         dest="features",
         action="append",
         default=[],
-        choices=["heat"],
+        choices=["heat", "swift"],
         help="a further service, from now on",
     )
     parser.add_argument(

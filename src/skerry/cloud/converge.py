@@ -24,6 +24,7 @@ from skerry.cloud.roles.neutron import Neutron
 from skerry.cloud.roles.nova import Nova
 from skerry.cloud.roles.openstack import OpenStackRole
 from skerry.cloud.roles.placement import Placement
+from skerry.cloud.roles.swift import Swift
 from skerry.cloud.service import Service
 from skerry.cloud.steps import Change, Graph, Step
 from skerry.cloud.work.accounts import Accounts
@@ -57,7 +58,8 @@ def roles(ctx: Context) -> list[Role]:
         OVN(ctx),
         *hypervisor(ctx),
     ]
-    return [*below, *openstack]
+    objects = [Swift(ctx)] if "swift" in ctx.cloud.features else []
+    return [*below, *openstack, *objects]
 
 
 def hypervisor(ctx: Context) -> list[Role]:

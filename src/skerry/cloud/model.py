@@ -125,7 +125,9 @@ class Cloud(Part):
         default=ipaddress.ip_address("127.0.0.1"),
         description="where the APIs listen; only loopback until TLS is configured",
     )
-    features: tuple[Literal["heat"], ...] = Field(default=(), description="further services ('up --with')")
+    features: tuple[Literal["heat", "swift"], ...] = Field(
+        default=(), description="further services ('up --with')"
+    )
     hypervisor: Literal["auto", "kvm", "qemu"] = Field(
         default="auto",
         description="auto: KVM when a probe guest boots with it, else QEMU's own translation (TCG)",

@@ -23,7 +23,7 @@ from skerry.cloud.lock import exclusive
 from skerry.cloud.operations import up
 from skerry.cloud.roles.infrastructure import RabbitMQ
 from skerry.cloud.roles.keystone import Keystone
-from skerry.cloud.secrets import NAMES
+from skerry.cloud.secrets import FIXED, NAMES
 from skerry.cloud.service import SERVICE_USER
 from skerry.cloud.steps import Event, Graph
 from skerry.cloud.work.accounts import WITHOUT_ACCOUNT, Accounts
@@ -32,7 +32,7 @@ from skerry.cloud.work.manage import manage
 from skerry.common.errors import NotFoundError, PreflightError, StepError
 
 FERNET = "fernet"  # keystone's token keys: a folder of their own, rotated by keystone-manage
-EVERY = (*NAMES, FERNET)
+EVERY = (*(name for name in NAMES if name not in FIXED), FERNET)
 
 
 @dataclass(frozen=True)

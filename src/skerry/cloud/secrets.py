@@ -21,7 +21,9 @@ NAMES = (
     *(f"db-{name}" for name in ("keystone", "glance", "placement", "nova", "neutron", "cinder", "heat")),
     *(f"service-{name}" for name in ("glance", "placement", "nova", "neutron", "cinder", "heat", "swift")),
     "heat-domain",
+    "swift-hash",
 )
+FIXED = ("swift-hash",)  # where objects lie is computed from it: with another one they are not found any more
 
 # What a host without the control plane needs, and all that it gets.
 OF_HOSTS = ("rabbitmq", "metadata-proxy", "service-nova", "service-neutron")

@@ -114,8 +114,9 @@ def configuration(ctx: Context, folder: Path) -> str:
                 "neutron": True,
                 "horizon": True,
                 "cinder": False,
-                "swift": False,
+                "swift": "swift" in ctx.cloud.features,
             },
+            "object-storage": {"operator_role": "member", "reseller_admin_role": "admin"},
             "dashboard": {"dashboard_url": ctx.url(ports.HORIZON, "/")},
         }
     )

@@ -17,8 +17,10 @@ ENDPOINTS: Mapping[str, tuple[str, int, str]] = {
     "neutron": ("network", ports.NEUTRON, ""),
     "heat": ("orchestration", ports.HEAT, "/v1/%(tenant_id)s"),
     "heat-cfn": ("cloudformation", ports.HEAT_CFN, "/v1"),
+    "swift": ("object-store", ports.SWIFT, "/v1/AUTH_%(tenant_id)s"),
 }
 WITHOUT_ACCOUNT = {"heat-cfn"}
+FEATURES = {"heat": "heat", "heat-cfn": "heat", "swift": "swift"}  # those that come with a feature only
 INTERFACES = ("public", "internal", "admin")
 
 
@@ -33,8 +35,9 @@ class Accounts(Step):
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        heat = {"heat", "heat-cfn"} if "heat" in ctx.cloud.features else set()
-        self.names = [name for name in ENDPOINTS if not name.startswith("heat") or name in heat]
+        self.names = [
+            name for name in ENDPOINTS if name not in FEATURES or FEATURES[name] in ctx.cloud.features
+        ]
 
     def check(self) -> list[Change]:
         from keystoneauth1.exceptions import ClientException
