@@ -63,7 +63,8 @@ class Mount:
             raise PreflightError(f"Cannot use FUSE: /dev/fuse: {error.strerror}.") from None
         options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other,max_read={_MOST}"
         libc = ctypes.CDLL(None, use_errno=True)
-        flags = 2 | 4 | 8 | 1  # nosuid, nodev, noexec, read-only
+        # No set-user-id, no devices, no programs. Not read-only: QEMU 7.2 opens private memory for writing. Writes fail.
+        flags = 2 | 4 | 8
         where = os.fsencode(self.folder)
         if libc.mount(b"skerry-cloudlet", where, b"fuse.skerry", ctypes.c_ulong(flags), options.encode()):
             os.close(device)
@@ -77,7 +78,7 @@ class Mount:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             done = subprocess.run(
-                [program, "-o", f"ro,nosuid,nodev,max_read={_MOST}", "--", str(self.folder)],
+                [program, "-o", f"nosuid,nodev,max_read={_MOST}", "--", str(self.folder)],
                 env={**os.environ, "_FUSE_COMMFD": str(theirs.fileno())},
                 pass_fds=[theirs.fileno()],
                 capture_output=True,

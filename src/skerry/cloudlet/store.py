@@ -51,10 +51,12 @@ class Store:
     def work(self) -> Iterator[Path]:
         """A folder for one verb's work; what is left in it at the end is removed."""
         self.sweep()
-        folder = Path(tempfile.mkdtemp(dir=self.root / "work"))
-        lock = os.open(folder, os.O_RDONLY)
-        try:
+        # While a folder is made and locked, nobody sweeps.
+        with _held(self.root / "work", fcntl.LOCK_SH):
+            folder = Path(tempfile.mkdtemp(dir=self.root / "work"))
+            lock = os.open(folder, os.O_RDONLY)
             fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
             folder.chmod(0o711)
             yield folder
         finally:
@@ -63,20 +65,13 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what killed verbs left behind."""
-        for folder in (self.root / "work").iterdir():
-            try:
-                lock = os.open(folder, os.O_RDONLY)
-            except FileNotFoundError:
-                continue
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Between its making and its locking a folder is empty: then rmdir says the truth.
-                if folder.is_dir() and any(folder.iterdir()):
-                    shutil.rmtree(folder, ignore_errors=True)
-            except BlockingIOError:
-                pass
-            finally:
-                os.close(lock)
+        with _held(self.root / "work", fcntl.LOCK_EX):
+            for folder in (self.root / "work").iterdir():
+                try:
+                    with _held(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                        shutil.rmtree(folder, ignore_errors=True)
+                except (BlockingIOError, FileNotFoundError):
+                    pass  # someone is at work in it, or is done with it
 
     def keep(self, built: Path, kind: str, id: str) -> Path:
         """Move what was built to its place for good. What is there already (the same content) stays."""
@@ -174,6 +169,17 @@ class Store:
             except BlockingIOError:
                 raise BusyError(f"'{name}'", "unknown", "a while") from None
             yield
+
+
+@contextmanager
+def _held(folder: Path, how: int) -> Iterator[None]:
+    """Hold the kernel's lock on a folder. Raises BlockingIOError when it is to be had at once and is not."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, how)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _flush(path: Path) -> None:

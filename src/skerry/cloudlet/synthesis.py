@@ -7,6 +7,7 @@ are touched; the rest follows in the order of the recorded working set.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import shutil
@@ -187,7 +188,8 @@ def _early(
                 paused=paused,
                 lazy=True,
             )
-        with ours:
+        # Where QEMU has ended already, waiting for it says why.
+        with ours, contextlib.suppress(BrokenPipeError, ConnectionResetError):
             ours.sendall(state.head + state.tail)
         running = Running(session, vm, transfer=transfer, lazy=lazy, mount=mount, trouble=trouble)
         watch = threading.Thread(target=_watch, args=(running,), daemon=True)

@@ -278,7 +278,7 @@ def test_the_command_makes_overlays(store: Store, base: Base, tmp_path: Path) ->
     words = ["--run", str(tmp_path / "script"), "--files", str(tmp_path / "files"), "--json"]
     made = said(store, "overlay", "create", "deb", "made", *words)
     assert isinstance(made, dict) and made["name"] == "made" and made["bytes"] < 20 << 20
-    said(store, "synthesize", "made", "--name", "cli")
+    said(store, "synthesize", "made", "--name", "cli", "--json")
     (tmp_path / "script").write_text("cat /root/content")
     done = subprocess.run(
         skerry(store, "run", "cli", str(tmp_path / "script")), capture_output=True, text=True
