@@ -183,9 +183,7 @@ def test_nobody_gets_to_the_control_plane_without_a_certificate(cloud: Spread) -
     )
     tried = cloud.lab.hosts["two"].run(["python3", "-c", script], check=False)
     assert tried.returncode and re.search("certificate required|reset|EOF", tried.stderr, re.IGNORECASE)
-    mine = script.replace("c = ssl", "c = ssl", 1).replace(
-        "s = c.wrap", "c.load_cert_chain('/etc/skerry/tls/both.pem'); s = c.wrap"
-    )
+    mine = script.replace("s = c.wrap", "c.load_cert_chain('/etc/skerry/tls/both.pem'); s = c.wrap")
     assert cloud.lab.hosts["two"].run(["python3", "-c", mine]).stdout.startswith("b'\\x01")
 
 
@@ -295,7 +293,6 @@ def test_wrong_hosts_change_nothing(cloud: Spread) -> None:
         done = cloud.run("up", check=False, timeout=180)
         cloud.host.run(["sh", "-c", f"cat >{path} <<E\n{good}E"])
         assert done.returncode not in (0, 1) and told in done.stderr
-        cloud.host.run(["true"])
     cloud.run("up", timeout=180)
     with suppress(AssertionError):
         cloud.all_ready(30)

@@ -29,3 +29,15 @@ NOVNC = 6080
 SERIAL = 6083
 
 NAMES = {value: name for name, value in list(globals().items()) if name.isupper() and isinstance(value, int)}
+
+# What other hosts reach of the control host, by the name that they ask for.
+SHARED = {
+    "keystone": KEYSTONE,
+    "glance-api": GLANCE,
+    "placement": PLACEMENT,
+    "nova-api": NOVA,
+    "nova-metadata": NOVA_METADATA,
+    "neutron-api": NEUTRON,
+    "rabbitmq": RABBITMQ,
+    "ovn-southbound": OVN_SOUTHBOUND,
+}

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from skerry.cloud import converge
+from skerry.cloud import converge, ports
 from skerry.cloud.context import Context
 from skerry.cloud.join import Joined
 from skerry.cloud.model import Host, load
-from skerry.cloud.roles.gateway import SHARED
 from skerry.cloud.secrets import NAMES, OF_HOSTS
 from skerry.cloud.work.certificates import Certificates, authority, issue
 from skerry.common.errors import ConfigError
@@ -98,7 +97,7 @@ def test_what_is_on_loopback_there_is_what_the_gateway_lets_in(tmp_path: Path) -
         role for role in converge.roles(at(tmp_path / "2", "two")) if role.name == "link"
     ).every_file()[0]
     assert front.count("bind 198.51.100.11:") == 1 and "verify required" in front
-    for name, port in SHARED.items():
+    for name, port in ports.SHARED.items():
         assert f"server {name} 127.0.0.1:{port}" in front
         assert f"listen {name}\n    bind 127.0.0.1:{port}" in back.content
     assert "bind 0.0.0.0" not in front + back.content
@@ -119,7 +118,7 @@ def test_certificates_are_the_hosts_own_and_stay(tmp_path: Path) -> None:
     assert [name for name in before if before[name] != after[name]] == ["known_hosts"]
     certificate = x509.load_pem_x509_certificate(before["host.pem"].encode())
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.DNSName) == ["two", "*.two"]
+    assert names.get_values_for_type(x509.DNSName) == ["two", *(f"{name}.two" for name in ports.SHARED)]
 
 
 def test_a_certificate_is_taken_by_its_own_authority_only(tmp_path: Path) -> None:

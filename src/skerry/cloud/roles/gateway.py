@@ -14,16 +14,6 @@ from skerry.cloud.roles.base import Role
 from skerry.cloud.service import File, Service
 from skerry.cloud.work.certificates import BOTH, CA, Certificates
 
-SHARED = {
-    "keystone": ports.KEYSTONE,
-    "glance-api": ports.GLANCE,
-    "placement": ports.PLACEMENT,
-    "nova-api": ports.NOVA,
-    "nova-metadata": ports.NOVA_METADATA,
-    "neutron-api": ports.NEUTRON,
-    "rabbitmq": ports.RABBITMQ,
-    "ovn-southbound": ports.OVN_SOUTHBOUND,
-}
 # A connection without traffic is ended after this: longer than any heartbeat of broker and OVN (60 s).
 DEFAULTS = """
     timeout connect 10s
@@ -43,7 +33,7 @@ def gateway(ctx: Context) -> str:
         f"    bind {ctx.host.address}:{ports.GATEWAY} ssl crt {tls / BOTH} ca-file {tls / CA} verify required",
         "    use_backend gateway-%[ssl_fc_sni,field(1,.)]",
     ]
-    for name, port in SHARED.items():
+    for name, port in ports.SHARED.items():
         lines += [f"backend gateway-{name}", f"    server {name} 127.0.0.1:{port}"]
     return "\n".join(lines) + "\n"
 
@@ -61,7 +51,7 @@ class Link(Role):
             "# Written by skerry.\nglobal\n    maxconn 2000\n    nbthread 1\n    log stdout format raw daemon notice\n",
             f"defaults\n    mode tcp\n    log global{DEFAULTS}",
         ]
-        for name, port in SHARED.items():
+        for name, port in ports.SHARED.items():
             there = (
                 f"{control.address}:{ports.GATEWAY} ssl crt {tls / BOTH} ca-file {tls / CA} verify required"
             )

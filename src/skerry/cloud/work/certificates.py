@@ -159,9 +159,11 @@ def issue(authority_key: str, authority_certificate: str, name: str, address: st
 
 
 def _names(name: str, address: str) -> x509.SubjectAlternativeName:
-    """The host, and each of its services: SERVICE.HOST."""
-    mine = [x509.DNSName(name), x509.DNSName(f"*.{name}"), x509.IPAddress(ipaddress.ip_address(address))]
-    return x509.SubjectAlternativeName(mine)
+    """The host, and each service that others may ask for: SERVICE.HOST. No ``*.HOST``: OpenSSL wants two dots in those."""
+    mine = [x509.DNSName(f"{service}.{name}") for service in ports.SHARED]
+    return x509.SubjectAlternativeName(
+        [x509.DNSName(name), *mine, x509.IPAddress(ipaddress.ip_address(address))]
+    )
 
 
 def _builder(
