@@ -90,27 +90,45 @@ class Alive(ApiStep):
             return self.ctx.supervisor.process("nova-compute").since
         return float(self.ctx.journal.done(f"host:{host}") or 0)
 
+    def _service(self, host: str) -> Any:
+        found = self.ctx.api.compute.services(binary="nova-compute")
+        return next((service for service in found if service.host == host), None)
+
     def _lack(self) -> str | None:
         return next((lack for host in self.hosts if (lack := self._lack_of(host))), None)
 
     def _lack_of(self, host: str) -> str | None:
-        api = self.ctx.api
-        services = [
-            service for service in api.compute.services(binary="nova-compute") if service.host == host
-        ]
-        if not services or services[0].state != "up" or not services[0].updated_at:
+        api, service = self.ctx.api, self._service(host)
+        if service is None or not service.updated_at:
             return f"nova-compute on {host} has not reported"
-        reported = datetime.fromisoformat(services[0].updated_at).replace(tzinfo=UTC).timestamp()
+        reported = datetime.fromisoformat(service.updated_at).replace(tzinfo=UTC).timestamp()
         if reported < self._started(host):
             return f"nova-compute on {host} has not reported since it was started"
-        if (services[0].disabled_reason or "").startswith("AUTO:"):  # nova's own doing, not an operator's
-            return f"nova-compute on {host} has switched itself off ({services[0].disabled_reason})"
+        if service.is_forced_down:
+            return f"{host} is marked as dead"
+        if service.state != "up":
+            return f"nova-compute on {host} has not reported since {service.updated_at}"
+        if (service.disabled_reason or "").startswith("AUTO:"):  # nova's own doing, not an operator's
+            return f"nova-compute on {host} has switched itself off ({service.disabled_reason})"
         if not any(True for _ in api.placement.resource_providers(name=host)):
             return f"the inventory of {host} is not in placement"
         agents = [a for a in api.network.agents() if a.host == host and "Controller" in a.agent_type]
         if not agents or not agents[0].is_alive:
             return f"OVN's agent on {host} is not alive"
         return None
+
+    def _lack_when_back(self) -> str | None:
+        """The same, and a host that was marked as dead is so no more: its part of the cloud has been started."""
+        from openstack.exceptions import BadRequestException
+
+        for host in self.hosts:
+            service = self._service(host)
+            if service is not None and service.is_forced_down:
+                try:
+                    self.ctx.api.compute.update_service_forced_down(service, forced=False)
+                except BadRequestException as busy:  # it still removes what was evacuated from it
+                    return f"{host} is marked as dead: {busy.message}"
+        return self._lack()
 
     def _unmapped(self) -> list[str]:
         try:
@@ -127,7 +145,7 @@ class Alive(ApiStep):
         return changes + ([Change(f"wait ({lack})")] if lack else [])
 
     def apply(self, say: Callable[[str], None]) -> None:
-        wait_for("the compute hosts", self._lack, 90)
+        wait_for("the compute hosts", self._lack_when_back, 90)
         if self._unmapped():
             from skerry.cloud.roles.nova import Nova
 

@@ -25,7 +25,14 @@ class ComputeAlive(Check):
     def findings(self, patient: Patient) -> Iterable[Finding]:
         for agent in patient.ctx.api.compute.services():
             where = f"{agent.binary} on {agent.host}"
-            if agent.state != "up":
+            if agent.is_forced_down:
+                yield Finding(
+                    "error",
+                    f"{where} is marked as dead: it gets no servers",
+                    (),
+                    "When the host is back, 'skerry up' starts its part of the cloud and takes the mark away.",
+                )
+            elif agent.state != "up":
                 yield Finding(
                     "error",
                     f"{where} has not reported since {agent.updated_at}",
