@@ -1,93 +1,168 @@
-"""move a running server between hosts and measure what its users see of it"""
+"""move running servers between hosts and measure what their users see of it"""
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import statistics
 import sys
+import time
 from pathlib import Path
 
 from skerry.cloud.context import Context
-from skerry.cloud.join import Joined
-from skerry.cloud.roles.libvirt import Libvirt
-from skerry.common.errors import PreflightError, StepError
-from skerry.migration.measure import Round, rounds
-from skerry.migration.nova import Server
+from skerry.cloud.moving import Hosts
+from skerry.common.errors import ConfigError, StepError, UsageError
+from skerry.migration.book import Book, write_csv
+from skerry.migration.plan import MODES, Part, Plan, in_words, load
+
+ALONE = ("csv", "json")  # options of a run of one server
+TOGETHER = ("plan", "flavors", "dirty", "rates", "modes", "quick", "seed")  # those of an evaluation
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
-    run = verbs.add_parser("run", help="move a server back and forth, and measure each migration")
-    run.add_argument("server", metavar="SERVER", help="a running server with a floating address")
-    run.add_argument("--times", type=int, default=10, help="how many migrations (default: 10)")
+    run = verbs.add_parser(
+        "run",
+        help="measure migrations: of one server, or a whole evaluation",
+        description="With SERVER, moves it back and forth. Without, boots servers of its own flavors, loads them, moves"
+        " them in all ways that the plan names, in random order, and writes a report. An evaluation that was broken"
+        " off goes on with the same --out.",
+    )
+    run.add_argument("server", metavar="SERVER", nargs="?", help="a running server with a floating address")
+    run.add_argument(
+        "--times", type=int, metavar="N", help="migrations of each kind (default: 10, or the plan's)"
+    )
     run.add_argument(
         "--interval", type=float, default=10.0, metavar="MS", help="between probes (default: 10 ms)"
     )
-    run.add_argument("--csv", type=Path, metavar="FILE", help="write the raw figures of each migration")
-    run.add_argument("--json", action="store_true", help="print all figures as JSON")
+    run.add_argument(
+        "--hosts", type=names, metavar="A,B", help="between which hosts (default: all that are up)"
+    )
+    run.add_argument("--out", type=Path, metavar="FOLDER", help="where raw data, captures and report go")
+    run.add_argument("--no-captures", action="store_true", help="do not capture frames with tcpdump")
+    run.add_argument("--csv", type=Path, metavar="FILE", help="of SERVER: write the raw figures")
+    run.add_argument("--json", action="store_true", help="of SERVER: print all figures as JSON")
+    run.add_argument("--plan", type=Path, metavar="FILE", help="a plan (TOML) in place of the built-in one")
+    run.add_argument("--flavors", type=names, metavar="A,B", help="only these, in every combination with:")
+    run.add_argument("--dirty", type=numbers, metavar="N,N", help="MiB/s that the guest writes (default: 0)")
+    run.add_argument(
+        "--rates", type=numbers, metavar="N,N", help="MiB/s for a migration, 0: no limit (default: 0)"
+    )
+    run.add_argument("--modes", type=names, metavar="A,B", help=f"of {', '.join(MODES)} (default: pre-copy)")
+    run.add_argument("--quick", action="store_true", help="two flavors, two loads, twice each: some minutes")
+    run.add_argument(
+        "--seed", type=int, metavar="N", help="of the random order (default: drawn, and printed)"
+    )
+    report = verbs.add_parser("report", help="make the report of an evaluation anew from its raw data")
+    report.add_argument("folder", type=Path, metavar="FOLDER", help="the --out of an evaluation")
+
+
+def names(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
+def numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
 
 
 def run(args: argparse.Namespace) -> int:
-    ctx = Context.at(args.root)
-    if len(ctx.cloud.computes) < 2:
-        raise PreflightError(
-            "There is no second host to move a server to.",
-            remedy="Add one: docs/how-to/hosts.md.",
+    if args.what == "report":
+        return report(Book(args.folder))
+    wrong = [
+        name for name in (TOGETHER if args.server else ALONE) if getattr(args, name) not in (None, False)
+    ]
+    if wrong:
+        what = "with SERVER" if args.server else "without SERVER"
+        raise UsageError(
+            f"--{wrong[0]} has no meaning {what}.", remedy="'skerry migration run --help' tells."
         )
-    hosts = {host.name: Joined(ctx, host) for host in ctx.cloud.others}
-
-    def look(host: str, domain: str) -> str:
-        argv = ["virsh", "--connect", Libvirt(ctx).uri, "domjobinfo", "--completed", domain]
-        there = hosts[host].there if host in hosts else ctx.transport
-        return there.run(argv, check=False, timeout=30).stdout
-
+    if args.interval < 1 or (args.times is not None and args.times < 1):
+        raise UsageError("--interval is at least 1 ms and --times at least 1.")
+    plan = (
+        None if args.server else plan_of(args)
+    )  # what is wrong with it is told before anything else is asked
+    ctx = Context.at(args.root)
+    site = Hosts(ctx)
     ctx.api.compute.default_microversion = "2.90"
-    server = Server(ctx.api, args.server, look)
+    return one(args, ctx, site) if plan is None else many(args, ctx, site, plan)
+
+
+def plan_of(args: argparse.Namespace) -> Plan:
+    """The plan that the options ask for. Raises ConfigError."""
+    plan = load(args.plan)
+    chosen = {
+        name: getattr(args, name) for name in ("flavors", "dirty", "rates", "modes") if getattr(args, name)
+    }
+    if args.quick:
+        chosen = {"flavors": ["nano", "tiny"], "dirty": [0, 10], "times": 2} | chosen
+    if args.times is not None and not chosen:
+        parts = tuple(part.model_copy(update={"times": args.times}) for part in plan.part)
+        return plan.model_copy(update={"part": parts})
+    if not chosen:
+        return plan
+    if args.times is not None:
+        chosen["times"] = args.times
+    try:
+        part = Part.model_validate({"flavors": list(plan.flavors), **chosen})
+        return Plan.model_validate({**plan.model_dump(), "part": [part]})
+    except ValueError as error:
+        raise ConfigError("the options of 'migration run'", in_words(error)) from None
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def many(args: argparse.Namespace, ctx: Context, site: Hosts, plan: Plan) -> int:
+    from skerry.migration.experiment import Experiment
+
+    book = Book(args.out or Path(f"migration-{time.strftime('%Y%m%d-%H%M')}"))
+    experiment = Experiment(
+        ctx.api,
+        site,
+        plan,
+        book,
+        say,
+        seed=args.seed,
+        hosts=args.hosts,
+        captures=not args.no_captures,
+        interval=args.interval / 1000,
+    )
+    say(f"raw data go to {book.folder}; after Ctrl-C the same command with --out {book.folder} goes on")
+    try:
+        experiment.run()
+    finally:
+        book.tables()
+    return report(book)
+
+
+def report(book: Book) -> int:
+    from skerry.migration.report import write
+
+    print(write(book))
+    return 0
+
+
+def one(args: argparse.Namespace, ctx: Context, site: Hosts) -> int:
+    from skerry.migration.one import rounds, summary
+
     made = list(
         rounds(
-            server,
-            server.address,
-            args.times,
-            lambda text: print(text, file=sys.stderr),
-            args.interval / 1000,
+            ctx.api,
+            site,
+            args.server,
+            args.times or 10,
+            say,
+            interval=args.interval / 1000,
+            hosts=args.hosts,
+            folder=args.out,
+            captures=args.out is not None and not args.no_captures,
         )
     )
     if args.csv:
-        write_csv(args.csv, made)
-    print(json.dumps([one.row() for one in made], indent=1) if args.json else summary(made))
+        write_csv(args.csv, [done.row() for done in made])
+    print(json.dumps([done.row() for done in made], indent=1) if args.json else summary(made))
     failed = made[-1].outcome.failure if made else None
     if failed:
         remedy = "The server is where it was. 'skerry doctor', and nova-compute's log on its host, say why."
         raise StepError("migration", failed, remedy=remedy)
     return 0
-
-
-def write_csv(path: Path, made: list[Round]) -> None:
-    rows = [one.row() for one in made]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def summary(made: list[Round]) -> str:
-    """Medians over the migrations that count, and how many do not."""
-    good = [one for one in made if one.figures and one.figures.trustworthy and not one.outcome.failure]
-    if not good:
-        return "No migration to tell of."
-    figures = [one.figures for one in good if one.figures]
-    lines = [
-        f"{len(good)} migrations; {len(made) - len(good)} not counted (failed, or the prober was late).",
-        f"  total time         {statistics.median(one.outcome.seconds for one in good):8.2f} s    median",
-        f"  network downtime   {statistics.median(f.network_downtime for f in figures):8.0f} ms   median"
-        f", worst {max(f.network_downtime for f in figures):.0f} ms",
-        f"  lost probes        {statistics.median(f.lost for f in figures):8.1f}      median",
-        f"  by loss and delay  {statistics.median(f.by_loss for f in figures):8.1f} ms   (a wrong method, for comparison)",
-    ]
-    qemu = [one.counters["downtime"] for one in good if "downtime" in one.counters]
-    if qemu:
-        lines.insert(3, f"  QEMU's downtime    {statistics.median(qemu):8.0f} ms   median")
-    return "\n".join(lines)

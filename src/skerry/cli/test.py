@@ -28,6 +28,7 @@ PACKAGES = (
     "nftables",
     "openssh-server",
     "procps",
+    "tcpdump",
     "util-linux",
 )  # that only tests need
 KEEPS = Path("/var/cache/skerry-test")  # guest images and downloads, from run to run

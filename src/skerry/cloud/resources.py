@@ -94,7 +94,8 @@ class Alive(ApiStep):
         found = self.ctx.api.compute.services(binary="nova-compute")
         return next((service for service in found if service.host == host), None)
 
-    def _lack(self) -> str | None:
+    def lack(self) -> str | None:
+        """What some compute host has not reported yet, None when all have."""
         return next((lack for host in self.hosts if (lack := self._lack_of(host))), None)
 
     def _lack_of(self, host: str) -> str | None:
@@ -128,7 +129,7 @@ class Alive(ApiStep):
                     self.ctx.api.compute.update_service_forced_down(service, forced=False)
                 except BadRequestException as busy:  # it still removes what was evacuated from it
                     return f"{host} is marked as dead: {busy.message}"
-        return self._lack()
+        return self.lack()
 
     def _unmapped(self) -> list[str]:
         try:
@@ -141,7 +142,7 @@ class Alive(ApiStep):
 
     def look(self) -> list[Change]:
         changes = [Change(f"map host {host} into its cell") for host in self._unmapped()]
-        lack = self._lack()
+        lack = self.lack()
         return changes + ([Change(f"wait ({lack})")] if lack else [])
 
     def apply(self, say: Callable[[str], None]) -> None:

@@ -36,7 +36,8 @@ class Service:
     ``files`` are those whose change means a restart. ``binds`` are (source, target) folders that the process
     sees in place of the machine's own, in a mount namespace of its own. ``keeps_children`` says that the
     processes it leaves behind when it dies (guests, proxies) must live on. ``capabilities`` are what an
-    unprivileged user keeps, by their names in capabilities(7) without CAP_.
+    unprivileged user keeps, by their names in capabilities(7) without CAP_. ``devices`` are (path, user): devices that
+    this user may open, in the mount namespace of ``binds`` alone.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Service:
     after: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     binds: tuple[tuple[Path, Path], ...] = ()
+    devices: tuple[tuple[Path, str], ...] = ()
     keeps_children: bool = False
     stop_seconds: int = 20
     ready_seconds: int = 90
@@ -63,6 +65,7 @@ class Service:
             "user": self.user,
             "env": dict(self.env),
             "binds": [[str(source), str(target)] for source, target in self.binds],
+            "devices": [[str(path), user] for path, user in self.devices],
             "keeps_children": self.keeps_children,
             "nofile": self.nofile,
             "capabilities": self.capabilities,

@@ -24,6 +24,16 @@ class Delay:
 
 
 @dataclass(frozen=True)
+class ByLoss:
+    """The thesis' method on a trace: probes of one a second, their mean round trip and the product, in milliseconds."""
+
+    sent: int
+    lost: int
+    rtt: float
+    downtime: float
+
+
+@dataclass(frozen=True)
 class Figures:
     """What one migration did to the network. Times in milliseconds."""
 
@@ -36,7 +46,10 @@ class Figures:
     during: Delay
     after: Delay
     lateness: float  # the longest time by which a request left later than planned
-    by_loss: float  # the thesis' method on this trace, see by_loss_and_delay
+    by_loss: ByLoss
+    spacing: (
+        float | None
+    )  # median time between two replies during the migration, which Table 4 takes for downtime
 
     @property
     def trustworthy(self) -> bool:
@@ -76,11 +89,14 @@ def figures(trace: Trace, begun: float, ended: float) -> Figures:
         after=_delay([rtt for sent, rtt in rtts if sent > ended]),
         lateness=lateness * 1000,
         by_loss=by_loss_and_delay(trace),
+        spacing=_median_ms(
+            [later - earlier for earlier, later in itertools.pairwise(replies) if begun <= earlier <= ended]
+        ),
     )
 
 
-def by_loss_and_delay(trace: Trace, every: float = 1.0) -> float:
-    """The thesis' downtime, in milliseconds: probes lost (of one a second) times the average round trip.
+def by_loss_and_delay(trace: Trace, every: float = 1.0) -> ByLoss:
+    """The thesis' downtime: probes lost (of one a second) times the average round trip.
 
     A lost probe says that nothing answered for up to its interval, not for a round trip; kept to show what it gives on
     the same data.
@@ -92,9 +108,9 @@ def by_loss_and_delay(trace: Trace, every: float = 1.0) -> float:
             chosen.append(None if back is None else (back - sent) * 1000)
             due += every
     known = [rtt for rtt in chosen if rtt is not None]
-    if not known:
-        return 0.0
-    return (len(chosen) - len(known)) * statistics.fmean(known)
+    lost = len(chosen) - len(known)
+    mean = statistics.fmean(known) if known else 0.0
+    return ByLoss(len(chosen), lost, mean, lost * mean)
 
 
 def jitter(rtts: list[float]) -> float:
@@ -116,3 +132,7 @@ def _delay(rtts: list[float]) -> Delay:
     if not rtts:
         return Delay(None, None, None)
     return Delay(quantile(rtts, 0.5), quantile(rtts, 0.99), max(rtts))
+
+
+def _median_ms(seconds: list[float]) -> float | None:
+    return statistics.median(seconds) * 1000 if seconds else None

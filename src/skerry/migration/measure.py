@@ -1,105 +1,162 @@
-"""One migration, or many in a row, with the probe running from before to after."""
+"""One migration, with the probe running from before to after, and all that is seen of it."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 
 from skerry.migration.analysis import Figures, figures
-from skerry.migration.probe import Probe
+from skerry.migration.capture import Captures
+from skerry.migration.nova import Outcome, Server
+from skerry.migration.plan import Mode
+from skerry.migration.probe import Probe, Trace
+from skerry.migration.qemu import Sampler, job_figures
+from skerry.migration.site import Site
 
 AROUND = 2.0  # seconds of probing before and after: what 'before' and 'after' are taken from
-
-
-class Moving(Protocol):
-    """A server that can be moved; see ``skerry.migration.nova`` for the one of a cloud."""
-
-    def move(self) -> Outcome:
-        """Move it to another host and wait until that has ended, well or not."""
-
-    def counters(self) -> dict[str, float]:
-        """The hypervisor's own figures of the last migration, empty when it tells none."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a migration went: hosts, and the reason when it failed. Times in seconds of the monotonic clock."""
-
-    source: str
-    destination: str
-    begun: float
-    ended: float
-    failure: str | None = None
-
-    @property
-    def seconds(self) -> float:
-        """From the request to the server being there and nothing left to do."""
-        return self.ended - self.begun
+LATEST_SWITCH = 5.0  # seconds after which post-copy begins though QEMU has told of no second iteration
 
 
 @dataclass(frozen=True)
 class Round:
-    """One migration and its figures; None where it failed or nothing answered."""
+    """One migration and its figures; None where nothing answered."""
 
     outcome: Outcome
     figures: Figures | None
+    udp: Figures | None
     counters: dict[str, float]
+    at: str  # when it began, ISO 8601, UTC
+    guest: dict[str, object] = field(default_factory=dict)
 
     def row(self) -> dict[str, object]:
         """Flat, for CSV and JSON. Times in milliseconds, but ``seconds``."""
         flat: dict[str, object] = {
+            "at": self.at,
             "source": self.outcome.source,
             "destination": self.outcome.destination,
             "seconds": round(self.outcome.seconds, 3),
             "failure": self.outcome.failure or "",
         }
         if self.figures is not None:
-            for name, value in self.figures.to_dict().items():
-                inner = value if isinstance(value, dict) else {"": value}
-                flat |= {f"{name}_{key}".rstrip("_"): _rounded(part) for key, part in inner.items()}
-        return flat | {f"qemu_{name}": value for name, value in self.counters.items()}
+            flat |= _flat(self.figures)
+        if self.udp is not None:
+            flat |= {f"udp_{name}": value for name, value in _flat(self.udp).items()}
+        flat |= {f"qemu_{name}": value for name, value in self.counters.items()}
+        moved, total = self.counters.get("moved"), self.counters.get("total")
+        if moved and total:
+            flat["throughput"] = round(moved / total * 1000, 3)  # MiB/s, while it lasted
+        return flat | self.guest
+
+    def told(self) -> str:
+        """One line for people."""
+        way = f"{self.outcome.source} -> {self.outcome.destination or '?'}"
+        if self.outcome.failure:
+            return f"{way} failed: {self.outcome.failure}"
+        if self.figures is None:
+            return f"{way} {self.outcome.seconds:.2f} s; nothing answered the probes"
+        late = (
+            ""
+            if self.figures.trustworthy
+            else f"; not counted: the prober was {self.figures.lateness:.0f} ms late"
+        )
+        return (
+            f"{way} {self.outcome.seconds:.2f} s, network downtime {self.figures.network_downtime:.0f} ms,"
+            f" {self.figures.lost} of {self.figures.sent} lost{late}"
+        )
 
 
-def rounds(
-    moving: Moving, address: str, times: int, say: Callable[[str], None], interval: float = 0.01
-) -> Iterator[Round]:
-    """Move a server ``times`` times, probing ``address`` each ``interval`` seconds.
+@dataclass(frozen=True)
+class Look:
+    """How closely a migration is looked at. ``folder`` gets its traces, and captures where they are wanted."""
 
-    Ends after the first migration that fails: its server is where it was. Raises PreflightError (no raw sockets).
+    site: Site
+    interval: float = 0.01
+    folder: Path | None = None
+    captures: bool = False
+
+
+def observe(
+    look: Look, server: Server, key: str, host: str, *, mode: Mode | None = None, limit: float = 900
+) -> Round:
+    """Move ``server`` to ``host`` once, and see what happens. ``key`` names its files; ``mode`` None is as nova is set.
+
+    Raises PreflightError (no raw sockets, no floating address), SkerryError (a host does not answer).
     """
-    for number in range(1, times + 1):
-        with Probe(address, interval) as probe:
-            time.sleep(AROUND)
-            outcome = moving.move()
-            time.sleep(AROUND)
-        try:
-            found = figures(probe.trace, outcome.begun, outcome.ended)
-        except ValueError:
-            found = None
-        done = Round(outcome, found, {} if outcome.failure else moving.counters())
-        say(_told(number, times, done))
-        yield done
-        if outcome.failure:
-            return
+    address, most = server.address, limit + 120
+    begun_at = datetime.now(UTC)
+    with ExitStack() as stack:
+        if look.captures and look.folder is not None:
+            stack.enter_context(Captures(look.site, look.folder, key, server.addresses, most))
+        sampler = stack.enter_context(Sampler(look.site, server.host, server.domain, most))
+        probe = stack.enter_context(Probe(address, look.interval))
+        time.sleep(AROUND)
+        clocks = time.time() - time.monotonic()
+        asked = time.monotonic()
+
+        def switch() -> bool:
+            return mode == "post-copy" and (
+                sampler.iterations > 1 or time.monotonic() - asked > LATEST_SWITCH
+            )
+
+        outcome = server.move(host, switch=switch, limit=limit)
+        time.sleep(AROUND)
+    samples = [{**one, "at": one["at"] - clocks} for one in sampler.found]
+    done = Round(
+        outcome,
+        _figures(probe.trace, outcome),
+        _figures(probe.udp, outcome),
+        {} if outcome.failure else counters(look.site, server, samples),
+        begun_at.isoformat(timespec="seconds"),
+    )
+    if look.folder is not None:
+        _keep(look.folder / f"{key}.json", probe, outcome, samples)
+    return done
 
 
-def _told(number: int, times: int, done: Round) -> str:
-    way = f"{number} of {times}: {done.outcome.source} -> {done.outcome.destination}"
-    if done.outcome.failure:
-        return f"{way} failed: {done.outcome.failure}"
-    if done.figures is None:
-        return f"{way} {done.outcome.seconds:.2f} s; nothing answered the probes"
-    late = (
-        ""
-        if done.figures.trustworthy
-        else f"; not counted: the prober was {done.figures.lateness:.0f} ms late"
-    )
-    return (
-        f"{way} {done.outcome.seconds:.2f} s, network downtime {done.figures.network_downtime:.0f} ms,"
-        f" {done.figures.lost} of {done.figures.sent} lost{late}"
-    )
+def counters(site: Site, server: Server, samples: list[dict[str, float]]) -> dict[str, float]:
+    """QEMU's own figures of a migration that is over, with the highest throttle that was seen on the way."""
+    argv = [*site.virsh, "domjobinfo", "--completed", server.domain]
+    found = job_figures(site.run(server.host, argv, check=False).stdout)
+    throttles = [one["throttle"] for one in samples if "throttle" in one]
+    return found | ({"throttle": max(throttles)} if throttles else {})
+
+
+def _figures(trace: Trace, outcome: Outcome) -> Figures | None:
+    try:
+        return figures(trace, outcome.begun, outcome.ended)
+    except ValueError:
+        return None
+
+
+def _keep(path: Path, probe: Probe, outcome: Outcome, samples: list[dict[str, float]]) -> None:
+    """Write what the plots need: times in seconds since the request for the migration."""
+
+    def relative(trace: Trace) -> list[tuple[float, float | None]]:
+        return [
+            (round(sent - outcome.begun, 5), None if back is None else round(back - outcome.begun, 5))
+            for sent, back in zip(trace.sent, trace.received, strict=True)
+        ]
+
+    moved = [{**one, "at": round(one["at"] - outcome.begun, 3)} for one in samples]
+    kept = {
+        "seconds": outcome.seconds,
+        "icmp": relative(probe.trace),
+        "udp": relative(probe.udp),
+        "qemu": moved,
+    }
+    path.write_text(json.dumps(kept) + "\n")
+
+
+def _flat(found: Figures) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in found.to_dict().items():
+        inner = value if isinstance(value, dict) else {"": value}
+        flat |= {f"{name}_{key}".rstrip("_"): _rounded(part) for key, part in inner.items()}
+    return flat
 
 
 def _rounded(value: object) -> object:

@@ -1,104 +1,179 @@
-"""A server of a cloud, moved through nova's API."""
+"""Servers of a cloud, moved through nova's API."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from skerry.common.errors import NotFoundError, PreflightError
-from skerry.migration.measure import Outcome
 
 PATIENCE = 900.0  # seconds for one migration
 ENDED = ("completed", "failed", "error", "cancelled")
+EVERY = 0.1  # seconds between two looks; each costs the API some tens of milliseconds of processor
+LATEST = "2.90"  # the microversion of all that is asked here
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a migration went: hosts, and the reason when it failed. Times in seconds of the monotonic clock."""
+
+    source: str
+    destination: str
+    begun: float
+    ended: float
+    failure: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """From the request to the server being there and nothing left to do."""
+        return self.ended - self.begun
+
+
+def hosts_up(api: Any, wanted: Sequence[str] | None = None) -> list[str]:
+    """The hosts between which servers can move: those ``wanted``, or all whose nova-compute is up and enabled.
+
+    Raises NotFoundError (an unknown host) and PreflightError (one that is down or disabled, or no second host).
+    """
+    services = {service.host: service for service in api.compute.services(binary="nova-compute")}
+    for name in wanted or ():
+        if name not in services:
+            raise NotFoundError(
+                f"There is no compute host '{name}'.", remedy=f"There are: {', '.join(sorted(services))}"
+            )
+        state, status = services[name].state, services[name].status
+        if state != "up" or status != "enabled":
+            raise PreflightError(
+                f"Host {name} is {state if state != 'up' else status}: no server can move to it.",
+                remedy="'skerry doctor' says what is wrong there; 'skerry openstack compute service set --enable' takes"
+                " a disabled host in again.",
+            )
+    up = wanted or [name for name, one in services.items() if (one.state, one.status) == ("up", "enabled")]
+    if len(set(up)) < 2:
+        raise PreflightError(
+            f"There is no second host to move a server to: of {', '.join(sorted(services)) or 'no host'},"
+            f" {', '.join(sorted(up)) or 'none'} can be used.",
+            remedy="Add one (docs/how-to/hosts.md), or see with 'skerry doctor' why the others are down.",
+        )
+    return sorted(set(up))
 
 
 class Server:
-    """A server with a floating address; ``api`` is an openstacksdk connection as administrator (compute 2.90).
+    """A running server with a floating address; ``api`` is an openstacksdk connection as administrator.
 
-    ``look`` gets a host and a domain's name and returns what ``virsh domjobinfo --completed`` tells there.
-
-    Raises NotFoundError (no such server), PreflightError (it is not ACTIVE, or has no address to probe).
+    Raises NotFoundError (no such server), PreflightError (it is not ACTIVE).
     """
 
-    def __init__(self, api: Any, name: str, look: Callable[[str, str], str] | None = None) -> None:
-        self.api, self._look = api, look
+    def __init__(self, api: Any, name: str) -> None:
+        self.api = api
         found = api.compute.find_server(name, all_projects=True)
         if found is None:
             raise NotFoundError(
                 f"There is no server '{name}'.", remedy="'skerry openstack server list' shows them."
             )
-        self.id, self.name = found.id, name
-        if self._now().status != "ACTIVE":
+        self.id, self.name = str(found.id), name
+        now = self.now()
+        if now.status != "ACTIVE":
             raise PreflightError(
-                f"Server {name} is {self._now().status}.", remedy="Start it: only a running one moves."
+                f"Server {name} is {now.status}.", remedy="Start it: only a running one moves."
             )
+        self.domain = str(now.instance_name)
+
+    def now(self) -> Any:
+        return self.api.compute.get_server(self.id)
+
+    @property
+    def host(self) -> str:
+        return str(self.now().compute_host)
 
     @property
     def address(self) -> str:
-        """Where it answers from here."""
-        for addresses in (self._now().addresses or {}).values():
-            for entry in addresses:
-                if entry.get("OS-EXT-IPS:type") == "floating":
-                    return str(entry["addr"])
+        """Where it answers from here. Raises PreflightError when there is none."""
+        for entry in self._addresses():
+            if entry.get("OS-EXT-IPS:type") == "floating":
+                return str(entry["addr"])
         raise PreflightError(
             f"Server {self.name} has no floating address to probe.",
             remedy=f"'skerry openstack floating ip create public', then 'server add floating ip {self.name} ADDRESS'.",
         )
 
-    def _now(self) -> Any:
-        return self.api.compute.get_server(self.id)
+    @property
+    def addresses(self) -> list[str]:
+        """All its addresses of version 4."""
+        return [str(entry["addr"]) for entry in self._addresses() if entry.get("version") == 4]
 
-    def move(self) -> Outcome:
-        """Live migration to a host of nova's choice."""
-        source = str(self._now().compute_host)
+    def _addresses(self) -> list[Any]:
+        return [entry for entries in (self.now().addresses or {}).values() for entry in entries]
+
+    def move(
+        self,
+        host: str | None = None,
+        *,
+        switch: Callable[[], bool] = lambda: False,
+        limit: float = PATIENCE,
+    ) -> Outcome:
+        """Live migration to ``host`` (None: nova's choice).
+
+        When ``switch`` says so, nova is asked to complete it by force, which is post-copy where that is permitted.
+        After ``limit`` seconds it is given up, and the server stays where it was.
+        """
+        source = self.host
         before = {record.id for record in self._records()}
         begun = time.monotonic()
         try:
-            self.api.compute.live_migrate_server(self.id, host=None, block_migration="auto")
+            self.api.compute.live_migrate_server(self.id, host=host, block_migration="auto")
         except (
             Exception
         ) as refused:  # the library's own classes; asked for by name they would be imported for nothing
-            return Outcome(source, "", begun, time.monotonic(), str(refused))
-        record = None
-        while time.monotonic() - begun < PATIENCE:
-            new = [record for record in self._records() if record.id not in before]
-            record = new[0] if new else None
-            server = self._now()
-            if record is not None and record.status in ENDED and server.task_state is None:
+            return Outcome(source, host or "", begun, time.monotonic(), _sentence(refused))
+        record, switched, aborted = None, False, False
+        while (waited := time.monotonic() - begun) < limit + PATIENCE:
+            record = next((one for one in self._records() if one.id not in before), None)
+            if record is not None and record.status in ENDED and self.now().task_state is None:
                 break
-            time.sleep(0.05)
-        ended, place = time.monotonic(), str(self._now().compute_host)
+            if record is not None and record.status == "running":
+                if not switched and switch():
+                    switched = True
+                    self._tell(record, force=True)
+                if not aborted and waited > limit:
+                    aborted = True
+                    self._tell(record, force=False)
+            if record is None and waited > limit and self.now().task_state is None:
+                break
+            time.sleep(EVERY)
+        ended, place = time.monotonic(), self.host
         if place != source:
             return Outcome(source, place, begun, ended)
-        why = f"nova says '{record.status}'" if record is not None else "nova chose no host"
-        return Outcome(source, str(getattr(record, "dest_compute", "") or ""), begun, ended, why)
+        why = f"given up after {limit:.0f} s: it did not converge" if aborted else self._reason()
+        if not why:
+            why = f"nova says '{record.status}'" if record is not None else "nova chose no host"
+        return Outcome(source, host or str(getattr(record, "dest_compute", "") or ""), begun, ended, why)
 
     def _records(self) -> list[Any]:
         return list(self.api.compute.migrations(instance_uuid=self.id, migration_type="live-migration"))
 
-    def counters(self) -> dict[str, float]:
-        """QEMU's total time and downtime in milliseconds, what was moved in MiB, and the number of iterations."""
-        if self._look is None:
-            return {}
-        server = self._now()
-        return job_figures(self._look(str(server.compute_host), str(server.instance_name)))
+    def _tell(self, record: Any, *, force: bool) -> None:
+        """Complete a running migration by force, or abort it; it may have ended in the meantime."""
+        path = f"/servers/{self.id}/migrations/{record.id}"
+        if force:
+            self.api.compute.post(f"{path}/action", json={"force_complete": None}, microversion=LATEST)
+        else:
+            self.api.compute.delete(path, microversion=LATEST)
+
+    def _reason(self) -> str | None:
+        """Why the last live migration failed, from nova's own record of the action."""
+        path = f"/servers/{self.id}/os-instance-actions"
+        actions = self.api.compute.get(path, microversion=LATEST).json().get("instanceActions", [])
+        for action in actions:
+            if action.get("action") != "live-migration":
+                continue
+            told = self.api.compute.get(f"{path}/{action['request_id']}", microversion=LATEST).json()
+            events = told.get("instanceAction", {}).get("events", [])
+            said = [event["details"] for event in events if event.get("details")]
+            return " ".join(str(said[0]).split()) if said else action.get("message")
+        return None
 
 
-def job_figures(told: str) -> dict[str, float]:
-    """The figures that matter of what ``virsh domjobinfo`` prints."""
-    wanted = {
-        "Time elapsed": "total",
-        "Total downtime": "downtime",
-        "Data processed": "moved",
-        "Iteration": "iterations",
-    }
-    scale = {"ms": 1.0, "B": 2.0**-20, "KiB": 2.0**-10, "MiB": 1.0, "GiB": 1024.0, "": 1.0}
-    found: dict[str, float] = {}
-    for line in told.splitlines():
-        name, _, rest = line.partition(":")
-        words = rest.split()
-        if name.strip() in wanted and words:
-            unit = words[1] if len(words) > 1 else ""
-            found[wanted[name.strip()]] = round(float(words[0]) * scale.get(unit, 1.0), 3)
-    return found
+def _sentence(error: Exception) -> str:
+    return " ".join(str(getattr(error, "details", None) or error).split())

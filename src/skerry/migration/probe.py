@@ -1,4 +1,4 @@
-"""A probe that asks a server for an echo at a fixed beat, and writes down when, how late, and what came back.
+"""A probe that asks a server for answers at a fixed beat, and writes down when, how late, and what came back.
 
 Sending never waits for anything: a probe that stalls (on ARP, on a full socket) would see no downtime. How late each
 request left is part of the result, so that runs in which the prober itself was held up can be told and thrown away.
@@ -13,11 +13,18 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from skerry.common.errors import PreflightError
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0  # RFC 792
+UDP_PORT = 33434  # the first of traceroute's: nothing listens there
+IP_RECVERR = 11  # ip(7)
+FATAL = {errno.EBADF, errno.EFAULT, errno.EINVAL, errno.EPERM, errno.EACCES, errno.EMSGSIZE}
+LINGER = 1.0  # seconds in which late replies are still taken
+PRIORITY = 10  # of the real-time class SCHED_RR: the prober wakes for less than 1 % of the time
 
 
 @dataclass
@@ -32,22 +39,36 @@ class Trace:
     sent: list[float] = field(default_factory=list)
     received: list[float | None] = field(default_factory=list)
 
+    def answer(self, number: int, now: float) -> None:
+        """A reply to request ``number``; only the first one counts."""
+        if number < len(self.received) and self.received[number] is None:
+            self.received[number] = now
+
 
 class Probe:
-    """Echo requests (ICMP) to ``address`` each ``interval`` seconds, as a context manager.
+    """Requests to ``address`` each ``interval`` seconds by ICMP and by UDP, as a context manager.
+
+    ICMP asks for an echo. UDP goes to a port on which nothing listens, as traceroute's does: the guest's own kernel
+    answers 'port unreachable', so that the guest needs no program for it. Both carry number and time of sending.
+    ``trace`` and ``udp`` are what was seen; ``udp`` has no reply where a firewall lets UDP not in.
 
     Raises PreflightError when raw sockets are not allowed.
     """
 
     def __init__(self, address: str, interval: float = 0.01) -> None:
-        self.address, self.trace = address, Trace(interval)
+        self.address, self.trace, self.udp = address, Trace(interval), Trace(interval)
         self._mark = os.getpid() & 0xFFFF
         self._over = threading.Event()
         try:
-            self._socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+            self._icmp = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
         except PermissionError:
             raise PreflightError("Probing by ICMP needs a raw socket.", remedy="Run this as root.") from None
-        self._socket.setblocking(False)
+        self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._datagrams.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        self._datagrams.connect((address, UDP_PORT))
+        self._sockets = (self._icmp, self._datagrams)
+        for one in self._sockets:
+            one.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="probe", daemon=True)
 
     def __enter__(self) -> Probe:
@@ -57,55 +78,78 @@ class Probe:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-        self._socket.close()
+        for one in self._sockets:
+            one.close()
 
     def _run(self) -> None:
-        trace, begun = self.trace, time.monotonic()
+        with suppress(OSError):  # without the right to it the probe is late more often, and says so
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(PRIORITY))
+        begun = time.monotonic()
         while not self._over.is_set():
-            planned = begun + len(trace.planned) * trace.interval
-            while (left := planned - time.monotonic()) > 0:
-                if select.select([self._socket], [], [], left)[0]:
-                    self._take()
+            planned = begun + len(self.trace.planned) * self.trace.interval
+            self._take_until(planned)
             self._send(planned)
-            self._take()
-        deadline = time.monotonic() + 1.0  # replies that are still on their way
-        while time.monotonic() < deadline:
-            if select.select([self._socket], [], [], 0.05)[0]:
-                self._take()
+        self._take_until(time.monotonic() + LINGER)
+
+    def _take_until(self, deadline: float) -> None:
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select(self._sockets, [], [], left)[0]:
+                self._take_echoes()
+                self._take_errors()
 
     def _send(self, planned: float) -> None:
-        number = len(self.trace.sent)
-        # The whole number is in the payload: that of the header has 16 bits only.
-        body = struct.pack("!Q", number)
-        head = struct.pack("!BBHHH", ECHO_REQUEST, 0, 0, self._mark, number & 0xFFFF)
-        packet = head[:2] + struct.pack("!H", checksum(head + body)) + head[4:] + body
-        self.trace.planned.append(planned)
-        self.trace.sent.append(time.monotonic())
-        self.trace.received.append(None)
-        try:
-            self._socket.sendto(packet, (self.address, 0))
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.ENOBUFS, errno.EHOSTUNREACH, errno.ENETUNREACH):
-                raise
+        def echo(body: bytes, number: int) -> None:
+            # The whole number is in the payload: that of the header has 16 bits only.
+            head = struct.pack("!BBHHH", ECHO_REQUEST, 0, 0, self._mark, number & 0xFFFF)
+            packet = head[:2] + struct.pack("!H", checksum(head + body)) + head[4:] + body
+            self._icmp.sendto(packet, (self.address, 0))
 
-    def _take(self) -> None:
+        def datagram(body: bytes, number: int) -> None:
+            self._datagrams.send(body)
+
+        ways: tuple[tuple[Trace, Callable[[bytes, int], None]], ...] = (
+            (self.trace, echo),
+            (self.udp, datagram),
+        )
+        for trace, send in ways:
+            number, now = len(trace.sent), time.monotonic()
+            trace.planned.append(planned)
+            trace.sent.append(now)
+            trace.received.append(None)
+            for _ in range(
+                2
+            ):  # the answer to an earlier datagram is an error, which the next call reports in its place
+                try:
+                    send(struct.pack("!Qd", number, now), number)
+                    break
+                except OSError as error:
+                    if error.errno in FATAL:
+                        raise
+
+    def _take_echoes(self) -> None:
         while True:
             try:
-                packet = self._socket.recv(2048)
+                packet = self._icmp.recv(2048)
             except BlockingIOError:
                 return
             now = time.monotonic()
             start = (packet[0] & 0x0F) * 4
-            if len(packet) < start + 16 or packet[start] != ECHO_REPLY:
+            if len(packet) < start + 24 or packet[start] != ECHO_REPLY:
                 continue
             (mark,) = struct.unpack_from("!H", packet, start + 4)
             (number,) = struct.unpack_from("!Q", packet, start + 8)
-            if (
-                mark == self._mark
-                and number < len(self.trace.received)
-                and self.trace.received[number] is None
-            ):
-                self.trace.received[number] = now
+            if mark == self._mark:
+                self.trace.answer(number, now)
+
+    def _take_errors(self) -> None:
+        while True:
+            try:
+                # ip(7): what comes back with an error is the payload of the datagram that caused it.
+                body, _, _, _ = self._datagrams.recvmsg(64, 512, socket.MSG_ERRQUEUE)
+            except OSError:  # most often that there is none left
+                return
+            if len(body) >= 8:
+                self.udp.answer(struct.unpack_from("!Q", body)[0], time.monotonic())
 
 
 def checksum(data: bytes) -> int:

@@ -50,7 +50,7 @@ def test_a_prober_that_was_held_up_is_not_trusted() -> None:
 def test_the_thesis_method_multiplies_loss_by_delay() -> None:
     # Table 3, "Nano": 4 of 50 probes (8 %), 2.4 ms on the average, "downtime" 9.6 ms; nothing answered for 5 s.
     nano = trace([0.0024] * 20 + [None] * 4 + [0.0024] * 26, interval=1.0)
-    assert by_loss_and_delay(nano) == pytest.approx(9.6)
+    assert by_loss_and_delay(nano).downtime == pytest.approx(9.6)
     assert figures(nano, 18.0, 26.0).network_downtime == pytest.approx(5000)
 
 

@@ -1,28 +1,153 @@
-"""What nova and libvirt tell of a migration."""
+"""How nova is asked to move a server, and what is made of its answers."""
 
 from __future__ import annotations
 
-from skerry.migration.nova import job_figures
+from types import SimpleNamespace
+from typing import Any
 
-# virsh domjobinfo --completed, libvirt 11.3, after the migration of an idle guest.
-TOLD = """\
-Job type:         Completed
-Operation:        Incoming migration
-Time elapsed:     1182         ms
-Data processed:   55.309 MiB
-Data remaining:   0.000 B
-Data total:       145.008 MiB
-Memory processed: 55.309 MiB
-Normal data:      55.160 MiB
-Total downtime:   24           ms
-Setup time:       5            ms
-Iteration:        3
-"""
+import pytest
+
+from skerry.common.errors import NotFoundError, PreflightError
+from skerry.migration.capacity import crowded, demand_room
+from skerry.migration.nova import Server, hosts_up
 
 
-def test_the_hypervisors_figures() -> None:
-    assert job_figures(TOLD) == {"total": 1182, "moved": 55.309, "downtime": 24, "iterations": 3}
+class Answer(SimpleNamespace):
+    def json(self) -> Any:
+        return self.data
 
 
-def test_nothing_told_is_nothing_found() -> None:
-    assert job_figures("Job type:         None\n") == {}
+class Compute:
+    """Nova with one server on host two, whose migration is ``running`` until it is told something."""
+
+    def __init__(self, says: str = "running") -> None:
+        self.says, self.place, self.asked, self.told = says, "two", False, []  # type: ignore[var-annotated]
+        self.reason = "No valid host was found."
+
+    def find_server(self, name: str, all_projects: bool) -> Any:
+        return SimpleNamespace(id="1") if name == "known" else None
+
+    def get_server(self, _: str) -> Any:
+        return SimpleNamespace(status="ACTIVE", compute_host=self.place, task_state=None, instance_name="i-1")
+
+    def live_migrate_server(self, _: str, host: str | None, block_migration: str) -> None:
+        self.asked = True
+
+    def migrations(self, **_: object) -> list[Any]:
+        return [SimpleNamespace(id=7, status=self.says, dest_compute="three")] if self.asked else []
+
+    def post(self, path: str, json: Any, microversion: str) -> None:
+        self.told.append((path, json))
+        self.says, self.place = "completed", "three"
+
+    def delete(self, path: str, microversion: str) -> None:
+        self.told.append((path, None))
+        self.says = "cancelled"
+
+    def get(self, path: str, microversion: str) -> Answer:
+        if path.endswith("/os-instance-actions"):
+            return Answer(
+                data={
+                    "instanceActions": [{"action": "live-migration", "request_id": "r", "message": "Error"}]
+                }
+            )
+        return Answer(data={"instanceAction": {"events": [{"details": self.reason}]}})
+
+
+def server(compute: Compute) -> Server:
+    return Server(SimpleNamespace(compute=compute), "known")
+
+
+def test_post_copy_is_a_migration_that_is_completed_by_force() -> None:
+    compute = Compute()
+    done = server(compute).move("three", switch=lambda: True)
+    assert compute.told == [("/servers/1/migrations/7/action", {"force_complete": None})]
+    assert (done.source, done.destination, done.failure) == ("two", "three", None)
+
+
+def test_what_does_not_converge_is_given_up_and_says_so() -> None:
+    compute = Compute()
+    done = server(compute).move("three", limit=0.01)
+    assert compute.told == [("/servers/1/migrations/7", None)]
+    assert done.failure is not None and "did not converge" in done.failure
+
+
+def test_a_refusal_keeps_novas_reason() -> None:
+    assert server(Compute("error")).move("three").failure == "No valid host was found."
+
+
+def test_no_server_is_told() -> None:
+    with pytest.raises(NotFoundError, match="no server 'nobody'"):
+        Server(SimpleNamespace(compute=Compute()), "nobody")
+
+
+def services(**states: tuple[str, str]) -> Any:
+    found = [SimpleNamespace(host=host, state=one[0], status=one[1]) for host, one in states.items()]
+    return SimpleNamespace(compute=SimpleNamespace(services=lambda binary: found))
+
+
+GOOD = ("up", "enabled")
+
+
+def test_hosts_that_can_be_used() -> None:
+    assert hosts_up(services(two=GOOD, three=GOOD, four=("down", "enabled"))) == ["three", "two"]
+    assert hosts_up(services(two=GOOD, three=GOOD, four=GOOD), ["two", "four"]) == ["four", "two"]
+
+
+@pytest.mark.parametrize(
+    ("states", "wanted", "kind", "told"),
+    [
+        ({"two": GOOD, "three": GOOD}, ["two", "tree"], NotFoundError, "no compute host 'tree'"),
+        ({"two": GOOD, "three": ("down", "enabled")}, ["two", "three"], PreflightError, "Host three is down"),
+        (
+            {"two": GOOD, "three": ("up", "disabled")},
+            ["two", "three"],
+            PreflightError,
+            "Host three is disabled",
+        ),
+        ({"two": GOOD, "three": ("down", "enabled")}, None, PreflightError, "no second host"),
+        ({"two": GOOD, "three": GOOD}, ["two", "two"], PreflightError, "no second host"),
+    ],
+)
+def test_hosts_that_cannot_be_used_are_named(
+    states: Any, wanted: Any, kind: type[Exception], told: str
+) -> None:
+    with pytest.raises(kind, match=told):
+        hosts_up(services(**states), wanted)
+
+
+class Placement:
+    """Two hosts with 4096 MiB each, of which 1024 are taken."""
+
+    def __init__(self) -> None:
+        self.claims: dict[str, int] = {}
+
+    def resource_providers(self, name: str) -> list[Any]:
+        return [SimpleNamespace(id=name)]
+
+    def get(self, path: str, microversion: str) -> Answer:
+        if path.endswith("inventories"):
+            stock = {"total": 4608, "reserved": 512, "allocation_ratio": 1.0}
+            return Answer(data={"inventories": {"MEMORY_MB": stock}})
+        return Answer(data={"usages": {"MEMORY_MB": 1024 + sum(self.claims.values())}})
+
+    def put(self, path: str, json: Any, microversion: str) -> Answer:
+        (claim,) = json["allocations"].values()
+        self.claims[path] = claim["resources"]["MEMORY_MB"]
+        return Answer(status_code=204)
+
+    def delete(self, path: str, microversion: str) -> None:
+        del self.claims[path]
+
+
+def test_a_server_without_room_is_told_before_it_is_touched() -> None:
+    placement = Placement()
+    api = SimpleNamespace(placement=placement, current_project_id="p", current_user_id="u")
+    demand_room(api, "known", 3072, "two", ["two", "three"])
+    with pytest.raises(PreflightError, match="it needs 3073 MiB of memory, and three has 3072 MiB left"):
+        demand_room(api, "known", 3073, "two", ["two", "three"])
+    with crowded(api, ["three"], 64):
+        assert list(placement.claims.values()) == [3008]
+        with pytest.raises(PreflightError, match="three has 64 MiB left"):
+            demand_room(api, "known", 128, "two", ["two", "three"])
+    assert placement.claims == {}

@@ -15,6 +15,7 @@ from skerry.cloud.work.hypervisor import Hypervisor
 
 KVM = Path("/dev/kvm")
 QEMU = Path("/usr/bin/qemu-system-x86_64")
+FAULTS = Path("/dev/userfaultfd")  # whoever may open it may handle its own page faults; post-copy takes that
 
 
 class Libvirt(Role):
@@ -199,6 +200,7 @@ vnc_tls = 1
             env={**OpenVSwitch(self.ctx).environment(), **path},
             files=(*files[:3], *files[5:]),
             after=("packages", "hypervisor", "start:virtlogd", "start:ovsdb", *guards),
+            devices=((FAULTS, SERVICE_USER),) if self._moves() else (),
             keeps_children=True,
             cost=1.0,
         )

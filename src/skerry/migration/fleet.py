@@ -1,0 +1,147 @@
+"""Servers of the plan's flavors: made when a run first needs them, and taken away in the end with all that is theirs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from skerry.common.errors import NotFoundError, SkerryError, StepError
+from skerry.common.proc import run
+from skerry.migration.nova import Server
+from skerry.migration.plan import PREFIX, Flavor
+from skerry.migration.probe import UDP_PORT
+from skerry.migration.site import Site
+
+GROUP = f"{PREFIX}probes"
+IMAGE, NETWORK, OUTSIDE, KEYPAIR = "tiny", "private", "public", "skerry"
+BOOTS, ANSWERS, GONE = 300.0, 180.0, 120.0  # seconds
+
+
+class Fleet:
+    """The servers of an evaluation, as a context manager. What a killed run left of its own is taken away first."""
+
+    def __init__(self, api: Any, site: Site, flavors: dict[str, Flavor], say: Callable[[str], None]) -> None:
+        self._api, self._site, self._flavors, self._say = api, site, flavors, say
+        self._servers: dict[str, Server] = {}
+        self._failed: dict[str, SkerryError] = {}
+
+    def __enter__(self) -> Fleet:
+        self.take_away()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(SkerryError):
+            self.take_away()
+
+    def get(self, flavor: str) -> Server:
+        """The running server of a flavor; one that a migration has broken is replaced.
+
+        Raises NotFoundError, StepError: nova could not boot it, which is not tried a second time.
+        """
+        if flavor in self._failed:
+            raise self._failed[flavor]
+        if flavor in self._servers and self._servers[flavor].now().status != "ACTIVE":
+            broken = self._servers.pop(flavor)
+            self._api.compute.delete_server(broken.id, force=True)
+            self._api.compute.wait_for_delete(broken.now(), wait=GONE)
+        if flavor not in self._servers:
+            self._say(f"boots a server of flavor {flavor}")
+            try:
+                self._servers[flavor] = self._boot(flavor)
+            except SkerryError as error:
+                self._failed[flavor] = error
+                raise
+        return self._servers[flavor]
+
+    def shell(self, server: Server) -> Callable[[str], str]:
+        """Runs a script as root on a server and returns what it prints; raises StepError."""
+        argv = [*self._site.login(server.address), "sudo", "sh", "-s"]
+
+        def work(script: str) -> str:
+            try:
+                return run(argv, input=script + "\n", timeout=120).stdout
+            except SkerryError as error:
+                raise StepError("guest", f"{server.name}: {error}") from None
+
+        return work
+
+    def _boot(self, flavor: str) -> Server:
+        compute, network = self._api.compute, self._api.network
+        name, size = PREFIX + flavor, self._flavors[flavor]
+        made = compute.find_flavor(name) or compute.create_flavor(
+            name=name, ram=size.memory, vcpus=size.vcpus, disk=size.disk
+        )
+        server = compute.create_server(
+            name=name,
+            image_id=self._known(self._api.image.find_image(IMAGE), f"image '{IMAGE}'").id,
+            flavor_id=made.id,
+            networks=[{"uuid": self._known(network.find_network(NETWORK), f"network '{NETWORK}'").id}],
+            key_name=KEYPAIR,
+            security_groups=[{"name": self._group()}],
+        )
+        deadline = time.monotonic() + BOOTS
+        while (now := compute.get_server(server.id)).status != "ACTIVE":
+            if now.status == "ERROR" or time.monotonic() > deadline:
+                why = (now.fault or {}).get("message") or f"it is {now.status} after {BOOTS:.0f} s"
+                raise StepError("boot", f"the server of flavor {flavor}: {why}")
+            time.sleep(1)
+        port = next(iter(network.ports(device_id=server.id)))
+        outside = self._known(network.find_network(OUTSIDE), f"network '{OUTSIDE}'")
+        network.create_ip(floating_network_id=outside.id, port_id=port.id, description=GROUP)
+        found = Server(self._api, name)
+        self._until_it_answers(found)
+        return found
+
+    def _until_it_answers(self, server: Server) -> None:
+        deadline = time.monotonic() + ANSWERS
+        while True:
+            try:
+                # The kernel sends one 'port unreachable' in a second to each address, and the UDP probe wants all.
+                self.shell(server)("echo 0 >/proc/sys/net/ipv4/icmp_ratelimit")
+                return
+            except SkerryError as error:  # nova learns of its address a little later
+                if time.monotonic() > deadline:
+                    raise StepError("boot", f"{server.name} does not answer over SSH: {error}") from None
+            time.sleep(1)
+
+    def _known(self, found: Any, what: str) -> Any:
+        if found is None:
+            raise NotFoundError(f"The cloud has no {what}.", remedy="'skerry up' makes it.")
+        return found
+
+    def _group(self) -> str:
+        network, project = self._api.network, self._api.current_project_id
+        if network.find_security_group(GROUP, project_id=project) is None:
+            group = network.create_security_group(name=GROUP, description="probes of 'skerry migration run'")
+            for protocol, port in (("icmp", None), ("tcp", 22), ("udp", UDP_PORT)):
+                network.create_security_group_rule(
+                    security_group_id=group.id,
+                    direction="ingress",
+                    protocol=protocol,
+                    port_range_min=port,
+                    port_range_max=port,
+                )
+        return GROUP
+
+    def take_away(self) -> None:
+        """Remove servers, addresses, flavors and the security group of an evaluation, whichever run made them."""
+        compute, network = self._api.compute, self._api.network
+        self._servers.clear()
+        servers = [one for one in compute.servers() if one.name.startswith(PREFIX)]
+        for address in list(network.ips()):
+            if address.description == GROUP:
+                network.delete_ip(address, ignore_missing=True)
+        for server in servers:
+            compute.delete_server(server, ignore_missing=True)
+        for server in servers:
+            with suppress(Exception):  # its own class of error; what is left is found by the next run
+                compute.wait_for_delete(server, wait=GONE)
+        for flavor in list(compute.flavors()):
+            if flavor.name.startswith(PREFIX):
+                compute.delete_flavor(flavor, ignore_missing=True)
+        group = network.find_security_group(GROUP, project_id=self._api.current_project_id)
+        if group is not None:
+            with suppress(Exception):  # a server that is still going holds it
+                network.delete_security_group(group)

@@ -1,0 +1,163 @@
+"""What an evaluation runs, as data: flavors, and every combination of load, link rate and mode.
+
+Hosts have to be told a mode and a rate (see ``Setting``), which takes far longer than a migration: the runs of one
+setting stay together, settings and the runs of each are in random order. That is a split-plot design.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import tomllib
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from skerry.common.errors import ConfigError
+
+Mode = Literal["pre-copy", "auto-converge", "post-copy", "block"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+PREFIX = "migration-"  # of flavors and servers in the cloud
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Flavor(_Model):
+    """A size of server."""
+
+    memory: int = Field(ge=128, le=2**20, description="MiB")
+    disk: int = Field(ge=1, le=2**12, description="GiB")
+    vcpus: int = Field(1, ge=1, le=64)
+
+
+class Part(_Model):
+    """Every combination of these."""
+
+    flavors: tuple[str, ...] = Field(min_length=1)
+    dirty: tuple[int, ...] = Field((0,), min_length=1, description="MiB/s written in the guest")
+    rates: tuple[int, ...] = Field((0,), min_length=1, description="MiB/s for migrations, 0: no limit")
+    modes: tuple[Mode, ...] = Field(("pre-copy",), min_length=1)
+    times: PositiveInt = 3
+
+    @model_validator(mode="after")
+    def _not_negative(self) -> Part:
+        if any(value < 0 or value > 4096 for value in (*self.dirty, *self.rates)):
+            raise ValueError("dirty and rates are MiB/s from 0 to 4096")
+        return self
+
+
+class Plan(_Model):
+    """Flavors by name, and the parts of the evaluation."""
+
+    flavors: dict[str, Flavor] = Field(min_length=1)
+    part: tuple[Part, ...] = Field(min_length=1)
+    limit: float = Field(60, gt=1, le=3600, description="seconds after which a migration is given up")
+    crowded: bool = Field(True, description="also ask for a migration to hosts that are too small")
+
+    @model_validator(mode="after")
+    def _known(self) -> Plan:
+        for name in (name for part in self.part for name in part.flavors):
+            if name not in self.flavors:
+                known = ", ".join(self.flavors)
+                raise ValueError(f"there is no flavor '{name}'; there are {known}")
+        return self
+
+    @property
+    def used(self) -> list[str]:
+        """The flavors that some part asks for, in the order in which they are described."""
+        asked = {name for part in self.part for name in part.flavors}
+        return [name for name in self.flavors if name in asked]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the hosts are told: how to migrate and with how much bandwidth (MiB/s, 0: no limit)."""
+
+    mode: Mode
+    rate: int
+
+    @property
+    def options(self) -> dict[str, object]:
+        """The options of nova's section [libvirt] on every compute host.
+
+        Nova itself neither aborts nor forces anything: the evaluation has a limit of its own, through nova's API.
+        """
+        return {
+            "live_migration_permit_auto_converge": self.mode == "auto-converge",
+            "live_migration_permit_post_copy": self.mode == "post-copy",
+            "live_migration_bandwidth": self.rate,
+            "live_migration_completion_timeout": 0,
+            "live_migration_timeout_action": "abort",
+        }
+
+    def __str__(self) -> str:
+        return f"{self.mode}, {f'{self.rate} MiB/s' if self.rate else 'no limit'}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One migration that is to be made."""
+
+    flavor: str
+    dirty: int
+    setting: Setting
+    number: int
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others, in file names too."""
+        mode, rate = self.setting.mode, self.setting.rate
+        return f"{self.flavor}-{self.dirty}-{mode}-{rate}-{self.number}"
+
+    def row(self) -> dict[str, object]:
+        return {"flavor": self.flavor, "dirty": self.dirty, **asdict(self.setting), "number": self.number}
+
+
+def load(path: Path | None) -> Plan:
+    """The plan of a TOML file, or the built-in one. Raises ConfigError, which names the file and what is wrong."""
+    text = resources.files(__package__).joinpath("plan.toml").read_text() if path is None else _text(path)
+    try:
+        return Plan.model_validate(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise ConfigError(path or "the built-in plan", in_words(error)) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise ConfigError(path, error.strerror) from None
+
+
+def in_words(error: Exception) -> str:
+    """The first thing that a plan's check complains of, and where."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    said = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {said}" if place else said
+
+
+def runs(plan: Plan, seed: int) -> list[Run]:
+    """All runs in random order, those of one setting together. The same seed gives the same order."""
+    found: dict[Setting, set[Run]] = {}
+    for part in plan.part:
+        for flavor, dirty, rate, mode in itertools.product(part.flavors, part.dirty, part.rates, part.modes):
+            setting = Setting(mode, rate)
+            for number in range(1, part.times + 1):
+                found.setdefault(setting, set()).add(Run(flavor, dirty, setting, number))
+    dice = random.Random(seed)
+    settings = sorted(found, key=str)
+    dice.shuffle(settings)
+    ordered = []
+    for setting in settings:
+        group = sorted(found[setting], key=lambda run: run.key)
+        dice.shuffle(group)
+        ordered += group
+    return ordered
