@@ -18,7 +18,7 @@ from skerry.migration.qemu import Sampler, job_figures
 from skerry.migration.site import Site
 
 AROUND = 2.0  # seconds of probing before and after: what 'before' and 'after' are taken from
-LATEST_SWITCH = 5.0  # seconds after which post-copy begins though QEMU has told of no second iteration
+LATEST_SWITCH = 20.0  # seconds of the first round after which post-copy begins at the latest
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,10 @@ def observe(
         probe = stack.enter_context(Probe(address, look.interval))
         time.sleep(AROUND)
         clocks = time.time() - time.monotonic()
-        asked = time.monotonic()
 
         def switch() -> bool:
-            return mode == "post-copy" and (
-                sampler.iterations > 1 or time.monotonic() - asked > LATEST_SWITCH
-            )
+            """Post-copy begins after one round through the memory: before, nearly every page would be missed."""
+            return mode == "post-copy" and (sampler.rounds > 1 or sampler.copying > LATEST_SWITCH)
 
         outcome = server.move(host, switch=switch, limit=limit)
         time.sleep(AROUND)

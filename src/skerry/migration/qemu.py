@@ -96,7 +96,12 @@ class Sampler:
         return samples(list(self._lines))
 
     @property
-    def iterations(self) -> float:
-        """How often QEMU has gone through the memory so far."""
-        figures = [sample.get("iterations", 0.0) for sample in self.found]
-        return max(figures, default=0.0)
+    def rounds(self) -> float:
+        """How often QEMU has gone through the memory so far; 0 while it copies disks only."""
+        return max((sample.get("iterations", 0.0) for sample in self.found), default=0.0)
+
+    @property
+    def copying(self) -> float:
+        """For how many seconds it has been copying memory."""
+        times = [sample["at"] for sample in self.found if "iterations" in sample]
+        return max(times) - min(times) if times else 0.0
