@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from kit import Cloud, Servers, Within
+from spread import Spread, lab_text, spread_over
 
 from skerry.lab.testing import make_lab
 
@@ -25,14 +26,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cloud)
             if not item.get_closest_marker("timeout"):
                 item.add_marker(pytest.mark.timeout(420, func_only=True))
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+def downloads() -> Path:
+    """The guest image and other files that a cloud needs and cannot fetch; skips where there are none."""
+    cache = Path(os.environ.get("SKERRY_TEST_CACHE", "/nonexistent"))
+    if not (cache / "images/tiny/built.json").exists() or not list(cache.glob("novnc_*.deb")):
+        pytest.skip("a simulated machine has no way to a mirror: './skerry test' fetches what a cloud needs")
+    return cache
 
 
 @pytest.fixture(scope="session")
 def whole(machine: Callable[[str], Any], within: Within) -> Iterator[Cloud]:
     """A fresh cloud, whose 'up' was killed twice on the way."""
-    cache = Path(os.environ.get("SKERRY_TEST_CACHE", "/nonexistent"))
-    if not (cache / "images/tiny/built.json").exists() or not list(cache.glob("novnc_*.deb")):
-        pytest.skip("a simulated machine has no way to a mirror: './skerry test' fetches what a cloud needs")
+    cache = downloads()
     with machine("cloud") as host:
         cloud = Cloud(host, within)
         (cloud.root / "var/cache").mkdir(parents=True)
@@ -54,6 +62,21 @@ def cloud(whole: Cloud) -> Iterator[Cloud]:
     """The cloud, with the test in its machine's network."""
     with whole.host.network():
         yield whole
+
+
+@pytest.fixture(scope="session")
+def spread(
+    make_lab: Callable[..., Any], within: Within, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Spread]:
+    """A cloud across three hosts of a lab, for all tests that move servers; those marked ``last`` take hosts away."""
+    cache = downloads()
+    with make_lab(lab_text("isle-test")) as lab:
+        cloud = spread_over(lab, cache, tmp_path_factory.mktemp("keys"), within)
+        try:
+            print(cloud.up())
+        except Exception as error:
+            pytest.fail(f"'skerry up': {error}\n{cloud.run('doctor', check=False).stdout}")
+        yield cloud
 
 
 @pytest.fixture

@@ -3,137 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import openstack
 import pytest
-from kit import CHECKOUT, Cloud, Servers
-
-if TYPE_CHECKING:
-    from kit import Within
+from kit import Servers
+from spread import COMPUTES, Spread
 
 pytestmark = pytest.mark.timeout(600, func_only=True)
-HOSTS = {"one": 11, "two": 12, "three": 13}
-COMPUTES = ("two", "three")
-TREE = "/var/lib/checkout"
-KEY = "/etc/ssh/id_test"
-SSHD = (
-    "AuthorizedKeysFile=/etc/ssh/test_keys",
-    "PermitRootLogin=prohibit-password",
-    "UsePAM=no",
-    "PidFile=none",
-)
-LAB = 'name = "isle-test"\n' + "".join(
-    [
-        *(f'[[switch]]\nname = "{name}"\n' for name in ("manage", "external", "tunnels")),
-        *(
-            f'[[host]]\nname = "{host}"\n'
-            f'[[link]]\nends = ["{host}:eth0", "manage"]\naddresses = ["10.77.0.{number}/24"]\n'
-            f'[[link]]\nends = ["{host}:eth1", "external"]\n[[link]]\nends = ["{host}:eth2", "tunnels"]\n'
-            for host, number in HOSTS.items()
-        ),
-    ]
-)
-
-
-def cloud_toml(*hosts: str) -> str:
-    text = ""
-    for host in ("one", *hosts):
-        number = HOSTS[host]
-        roles = '["compute"]' if host in COMPUTES else '["control", "network"]'
-        text += f'[[host]]\nname = "{host}"\naddress = "10.77.0.{number}"\nroles = {roles}\n'
-        text += f'tunnel = "10.77.2.{number}/24"\ntunnel_interface = "eth2"\nexternal_interface = "eth1"\n'
-        if host in COMPUTES:
-            text += f'transport = "ssh"\ntarget = "root@10.77.0.{number}"\nssh_key = "{KEY}"\n'
-    return text
-
-
-class Spread(Cloud):
-    """The cloud, as seen from its control host."""
-
-    lab: Any
-    keys: Path  # where this machine's own tools find what lies in the control host's /etc
-
-    @property
-    def root(self) -> Path:
-        return Path("/")
-
-    @property
-    def argv(self) -> list[str]:
-        return [f"{TREE}/skerry"]
-
-    def describe(self, *hosts: str) -> None:
-        self.host.run(
-            ["sh", "-c", f"mkdir -p /etc/skerry; cat >/etc/skerry/cloud.toml <<E\n{cloud_toml(*hosts)}E"]
-        )
-
-    @property
-    def api(self) -> Any:
-        path = self.keys / "clouds.yaml"
-        path.write_text(self.host.run(["cat", "/etc/skerry/clouds.yaml"]).stdout)
-        config = openstack.config.OpenStackConfig(config_files=[str(path)], vendor_files=[], secure_files=[])
-        return openstack.connection.Connection(
-            config=config.get_one(cloud="skerry"), compute_api_version="2.90"
-        )
-
-    def key(self) -> Path:
-        path = self.keys / "id"
-        if not path.exists():
-            path.touch(0o600)
-            path.write_text(self.host.run(["cat", "/etc/skerry/id_ed25519"]).stdout)
-        return path
-
-    def place(self, server: Any) -> str:
-        return str(self.api.compute.get_server(server.id).compute_host)
-
-    def let_in(self, host: str) -> None:
-        """An SSH server on the host that lets the control host in, and is known there."""
-        here, number = self.lab.hosts[host], HOSTS[host]
-        options = " ".join(f"-o {option}" for option in SSHD)
-        public = self.host.run(["cat", f"{KEY}.pub"]).stdout.strip()
-        script = "mkdir -p /run/sshd; f=/etc/ssh/ssh_host_ed25519_key\n"
-        script += '[ -e $f ] || ssh-keygen -q -t ed25519 -N "" -f $f\n'
-        script += (
-            f"echo '{public}' >/etc/ssh/test_keys; /usr/sbin/sshd -h $f {options} >/dev/null 2>&1; cat $f.pub"
-        )
-        known = here.run(["sh", "-c", script]).stdout.strip()
-        self.host.run(["sh", "-c", f"echo '10.77.0.{number} {known}' >>/etc/ssh/ssh_known_hosts"])
-
-
-@pytest.fixture(scope="module")
-def spread(
-    make_lab: Callable[..., Any], within: Within, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Spread]:
-    cache = Path(os.environ.get("SKERRY_TEST_CACHE", "/nonexistent"))
-    if not (cache / "images/tiny/built.json").exists() or not list(cache.glob("novnc_*.deb")):
-        pytest.skip("a lab has no way to a mirror: './skerry test' fetches what a cloud needs")
-    with make_lab(LAB) as lab:
-        cloud = Spread(lab.hosts["one"], within)
-        cloud.lab, cloud.keys = lab, tmp_path_factory.mktemp("keys")
-        # The hosts have a /tmp of their own, and the checkout may lie there.
-        tree = lab.hosts["one"].folder / TREE.removeprefix("/")
-        shutil.copytree(CHECKOUT / "src", tree / "src", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copytree(CHECKOUT / "locks", tree / "locks")
-        for name in ("skerry", "pyproject.toml", "LICENSE"):
-            shutil.copy(CHECKOUT / name, tree / name)
-        for host in lab.hosts.values():
-            host.run(["sh", "-c", f"mkdir -p /var/cache/skerry; cp -a {cache}/. /var/cache/skerry"])
-        cloud.host.run(["sh", "-c", f'ssh-keygen -q -t ed25519 -N "" -f {KEY}'])
-        for name in COMPUTES:
-            cloud.let_in(name)
-        cloud.describe(*COMPUTES)
-        try:
-            print(cloud.up())
-        except Exception as error:
-            pytest.fail(f"'skerry up': {error}\n{cloud.run('doctor', check=False).stdout}")
-        yield cloud
 
 
 @pytest.fixture
@@ -262,6 +142,7 @@ def test_a_dead_host_is_told_evacuated_and_comes_back(cloud: Spread, servers: Se
     assert not cloud.lab.hosts["three"].run(["pgrep", "-x", "qemu-system-x86"], check=False).stdout
 
 
+@pytest.mark.last
 def test_a_host_that_is_named_no_more_is_drained(cloud: Spread, servers: Servers) -> None:
     server = servers("evicted", **on("three"))
     address = str(servers.float(server).floating_ip_address)
@@ -280,6 +161,7 @@ def test_a_host_that_is_named_no_more_is_drained(cloud: Spread, servers: Servers
     assert cloud.run("plan").stdout.strip() == "Nothing would change."
 
 
+@pytest.mark.last
 def test_wrong_hosts_change_nothing(cloud: Spread) -> None:
     path = "/etc/skerry/cloud.toml"
     good = cloud.host.run(["cat", path]).stdout

@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     )  # what is wrong with it is told before anything else is asked
     ctx = Context.at(args.root)
     site = Hosts(ctx)
+    site.demand_safe()
     ctx.api.compute.default_microversion = "2.90"
     return one(args, ctx, site) if plan is None else many(args, ctx, site, plan)
 

@@ -9,6 +9,7 @@ from skerry.cloud.context import Context
 from skerry.cloud.join import Joined
 from skerry.cloud.members import Members
 from skerry.cloud.model import Host
+from skerry.cloud.moving import damaging_qemu
 from skerry.cloud.steps import Change, Step
 from skerry.cloud.work.wait import wait_for
 from skerry.common.errors import StepError
@@ -57,7 +58,15 @@ class Departed(Step):
 
     def _move(self, server: Any) -> None:
         compute = self.ctx.api.compute
-        if server.status == "ACTIVE":
+        paused = server.status == "ACTIVE" and self._damaging()
+        if paused:
+            compute.pause_server(server)
+            wait_for(
+                f"server {server.name} to pause",
+                lambda: None if compute.get_server(server.id).status == "PAUSED" else "it still runs",
+                60,
+            )
+        if server.status in ("ACTIVE", "PAUSED"):
             compute.live_migrate_server(server, host=None, block_migration="auto")
         else:
             compute.migrate_server(server)
@@ -78,3 +87,9 @@ class Departed(Step):
             )
 
         wait_for(f"server {server.name} to move", lack, PATIENCE)
+        if paused:
+            compute.unpause_server(server)
+
+    def _damaging(self) -> bool:
+        """Whether a running server must not move away from here: its memory would be damaged."""
+        return damaging_qemu(self.ctx, Joined(self.ctx, self.host).there) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from skerry.cloud.resources import Alive, ssh_command
 from skerry.cloud.roles.libvirt import FAULTS, Libvirt
 from skerry.cloud.service import SERVICE_USER
 from skerry.cloud.transport import Transport
+from skerry.cloud.work.hypervisor import VERDICT, damaging
 from skerry.cloud.work.wait import wait_for
 from skerry.common.errors import PreflightError
 
@@ -77,6 +79,16 @@ class Hosts:
         test = f"setpriv --reuid={SERVICE_USER} --regid={SERVICE_USER} --clear-groups test -w {FAULTS}"
         return self.run(host, ["sh", "-c", f"{' '.join(inside)} {test}"], check=False).returncode == 0
 
+    def demand_safe(self) -> None:
+        """Raises PreflightError where moving a running server would damage its memory."""
+        for host in self.computes:
+            version = damaging_qemu(self._ctx, self._there(host))
+            if version:
+                raise PreflightError(
+                    f"QEMU {version} on {host} translates guests (TCG): live migration damages busy ones' memory.",
+                    remedy="Install QEMU 9.0 or newer there. Only paused servers are safe to move until then.",
+                )
+
     # -- nova's options -----------------------------------------------------------------------------------
 
     def configure(self, options: Mapping[str, object] | None, say: Callable[[str], None]) -> None:
@@ -103,6 +115,13 @@ class Hosts:
         joined = self._joined[host]
         joined.there.watch([joined.command, "up"], lambda line: None, timeout=PATIENCE)
         self._ctx.journal.finish(joined.name, str(int(time.time())))
+
+
+def damaging_qemu(ctx: Context, there: Transport) -> str | None:
+    """The version of a host's QEMU if its live migration damages busy guests, else None. Raises CommandError."""
+    told = there.run(["virsh", "--connect", Libvirt(ctx).uri, "version"], timeout=30).stdout
+    verdict = json.loads(there.read(ctx.layout.state / VERDICT) or "{}")
+    return damaging(told, verdict.get("virt_type", "qemu"))
 
 
 def with_options(layer: str, options: Mapping[str, object]) -> str:

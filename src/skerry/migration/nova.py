@@ -12,6 +12,7 @@ from skerry.common.errors import NotFoundError, PreflightError
 PATIENCE = 900.0  # seconds for one migration
 ENDED = ("completed", "failed", "error", "cancelled")
 EVERY = 0.1  # seconds between two looks; each costs the API some tens of milliseconds of processor
+RUNNING = 1  # nova's power state of a guest that runs
 LATEST = "2.90"  # the microversion of all that is asked here
 
 
@@ -145,6 +146,8 @@ class Server:
         ended, place = time.monotonic(), self.host
         if place != source:
             return Outcome(source, place, begun, ended)
+        if aborted:
+            self._set_right()
         why = f"given up after {limit:.0f} s: it did not converge" if aborted else self._reason()
         if not why:
             why = f"nova says '{record.status}'" if record is not None else "nova chose no host"
@@ -160,6 +163,12 @@ class Server:
             self.api.compute.post(f"{path}/action", json={"force_complete": None}, microversion=LATEST)
         else:
             self.api.compute.delete(path, microversion=LATEST)
+
+    def _set_right(self) -> None:
+        """Nova (34.0) marks a server whose migration was aborted as broken, though it runs on where it was."""
+        now = self.now()
+        if now.status == "ERROR" and now.power_state == RUNNING:
+            self.api.compute.reset_server_state(self.id, "active")
 
     def _reason(self) -> str | None:
         """Why the last live migration failed, from nova's own record of the action."""

@@ -22,13 +22,16 @@ class Compute:
 
     def __init__(self, says: str = "running") -> None:
         self.says, self.place, self.asked, self.told = says, "two", False, []  # type: ignore[var-annotated]
+        self.status = "ACTIVE"
         self.reason = "No valid host was found."
 
     def find_server(self, name: str, all_projects: bool) -> Any:
         return SimpleNamespace(id="1") if name == "known" else None
 
     def get_server(self, _: str) -> Any:
-        return SimpleNamespace(status="ACTIVE", compute_host=self.place, task_state=None, instance_name="i-1")
+        return SimpleNamespace(
+            status=self.status, compute_host=self.place, task_state=None, instance_name="i-1", power_state=1
+        )
 
     def live_migrate_server(self, _: str, host: str | None, block_migration: str) -> None:
         self.asked = True
@@ -42,7 +45,10 @@ class Compute:
 
     def delete(self, path: str, microversion: str) -> None:
         self.told.append((path, None))
-        self.says = "cancelled"
+        self.says, self.status = "cancelled", "ERROR"  # as nova 34.0 does
+
+    def reset_server_state(self, _: str, state: str) -> None:
+        self.status = state.upper()
 
     def get(self, path: str, microversion: str) -> Answer:
         if path.endswith("/os-instance-actions"):
@@ -70,6 +76,7 @@ def test_what_does_not_converge_is_given_up_and_says_so() -> None:
     done = server(compute).move("three", limit=0.01)
     assert compute.told == [("/servers/1/migrations/7", None)]
     assert done.failure is not None and "did not converge" in done.failure
+    assert compute.status == "ACTIVE", "it runs on where it was"
 
 
 def test_a_refusal_keeps_novas_reason() -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 from skerry.cloud.context import Context
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient
 from skerry.cloud.roles.libvirt import Libvirt
-from skerry.cloud.work.hypervisor import Hypervisor
+from skerry.cloud.work.hypervisor import Hypervisor, damaging
 from skerry.common.errors import CommandError
 
-SAFE_QEMU = (9, 0)
 # States in which nova has no domain on the host, or is about to make or remove one.
 WITHOUT_DOMAIN = {
     "ERROR",
@@ -116,13 +114,14 @@ class HypervisorFit(Check):
 
 def fitness(told: str, virt_type: str, reason: str) -> Iterable[Finding]:
     """Findings from what ``virsh version`` told and the verdict on KVM."""
-    match = re.search(r"hypervisor: QEMU (\d+)\.(\d+)\S*", told)
-    if match and virt_type == "qemu" and (int(match[1]), int(match[2])) < SAFE_QEMU:
+    version = damaging(told, virt_type)
+    if version:
         yield Finding(
             "warning",
-            f"QEMU {match[1]}.{match[2]} translates guests (TCG), and its live migration damages busy ones",
-            (match[0],),
-            "Do not migrate running servers; install QEMU 9.0 or newer (Debian 12: bookworm-backports).",
+            f"QEMU {version} translates guests (TCG), and its live migration damages busy ones",
+            (),
+            "Install QEMU 9.0 or newer (Debian 12: bookworm-backports). Until then pause a server before it moves;"
+            " Skerry's own verbs do.",
         )
     if virt_type == "qemu":
         yield Finding("note", "guests run translated (TCG), several times slower than with KVM", (reason,))

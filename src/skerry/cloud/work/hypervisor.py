@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -17,10 +18,20 @@ from skerry.cloud.steps import Change, Step
 
 KVM = Path("/dev/kvm")
 QEMU = "/usr/bin/qemu-system-x86_64"
+VERDICT = "hypervisor.json"  # in the cloud's state
+SAFE_QEMU = (9, 0)  # before it, live migration of a translated guest loses writes to its memory (record 0014)
 # A boot sector that writes "SKERRY" to the first serial port and ends QEMU: the smallest guest that proves a boot.
 #   xor ax,ax; mov ds,ax; mov si,0x7c17; mov dx,0x3f8; next: lodsb; test al,al; jz end; out dx,al; jmp next
 #   end: out 0xf4,al (isa-debug-exit); hlt; jmp end
 BOOT_SECTOR = bytes.fromhex("31c0 8ed8 be177c baf803 ac 84c0 7403 ee ebf8 e6f4 f4 ebfd") + b"SKERRY\n\0"
+
+
+def damaging(told: str, virt_type: str) -> str | None:
+    """The version of a QEMU whose live migration damages busy guests, from what ``virsh version`` told; None if safe."""
+    match = re.search(r"hypervisor: QEMU (\d+)\.(\d+)", told)
+    if match and virt_type == "qemu" and (int(match[1]), int(match[2])) < SAFE_QEMU:
+        return f"{match[1]}.{match[2]}"
+    return None
 
 
 @dataclass(frozen=True)
@@ -41,17 +52,17 @@ class Hypervisor(Step):
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        self._path = ctx.layout.state / "hypervisor.json"
+        self._path = ctx.layout.state / VERDICT
 
     @staticmethod
     def decided(ctx: Context) -> str:
         """``kvm`` or ``qemu``; before the probe has run, qemu."""
-        text = ctx.transport.read(ctx.layout.state / "hypervisor.json")
+        text = ctx.transport.read(ctx.layout.state / VERDICT)
         return str(json.loads(text)["virt_type"]) if text else "qemu"
 
     @staticmethod
     def reason(ctx: Context) -> str:
-        text = ctx.transport.read(ctx.layout.state / "hypervisor.json")
+        text = ctx.transport.read(ctx.layout.state / VERDICT)
         return str(json.loads(text)["reason"]) if text else "not probed yet"
 
     def check(self) -> list[Change]:
