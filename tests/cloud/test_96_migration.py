@@ -72,7 +72,7 @@ def test_both_ends_are_captured(cloud: Spread, rows: dict[str, dict[str, Any]]) 
         path = f"{FOLDER}/traces/nano-0-pre-copy-0-1-{host}.pcap"
         begins = cloud.host.run(["od", "-An", "-tx1", "-N4", path]).stdout.replace(" ", "").strip()
         assert begins == PCAP_NANOSECONDS
-        shown = cloud.host.run(["tcpdump", "-nr", path, "-c", "20"]).stdout
+        shown = cloud.host.run(["tcpdump", "-Z", "root", "-nr", path, "-c", "20"]).stdout
         assert "ICMP echo request" in shown
 
 
