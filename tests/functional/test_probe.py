@@ -65,3 +65,12 @@ def test_a_delay_shows_in_the_round_trip_alone(host: Host) -> None:
     assert found.lost == 0
     assert found.during.p50 is not None and 49 <= found.during.p50 <= 90
     assert found.network_downtime < 150
+
+
+def test_udp_is_answered_by_a_kernel_that_has_no_program_for_it(host: Host) -> None:
+    host.run(["sh", "-c", "echo 0 >/proc/sys/net/ipv4/icmp_ratelimit"])
+    with host.network(), Probe("127.0.0.1", 0.01) as probe:
+        time.sleep(1)
+    assert len(probe.udp.sent) == len(probe.trace.sent) >= 50
+    lost = sum(back is None for back in probe.udp.received)
+    assert lost == 0, f"{lost} of {len(probe.udp.sent)}"
