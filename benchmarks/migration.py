@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from cloud import figure
 from skerry.cli.test import KEEPS, prepare
 from skerry.cloud.layout import Layout
 from skerry.common.errors import NotFoundError
@@ -96,32 +97,6 @@ def measured() -> list[dict[str, Any]]:
     return [json.loads(line) for line in told.splitlines()]
 
 
-def figure(
-    name: str,
-    value: float,
-    unit: str,
-    rounds: int,
-    how: str,
-    *,
-    must: float | None = None,
-    peer: str | None = None,
-    peer_value: float | None = None,
-) -> dict[str, object]:
-    print(f"{name}: {value} {unit}", file=sys.stderr)
-    return {
-        "name": name,
-        "value": value,
-        "unit": unit,
-        "peer": peer,
-        "peer_value": peer_value,
-        "ratio": round(value / peer_value, 3) if peer_value else None,
-        "must": must,
-        "aim": None,
-        "rounds": rounds,
-        "how": how,
-    }
-
-
 def figures(rows: list[dict[str, Any]]) -> list[dict[str, object]]:
     """Medians of the runs that count, by kind."""
 
@@ -155,9 +130,10 @@ def figures(rows: list[dict[str, Any]]) -> list[dict[str, object]]:
                     f"256 MiB, {label}: {title}",
                     middle(chosen, name, digits),
                     unit,
+                    must if dirty == 0 else None,
+                    None,
                     len(chosen),
                     f"median; {of}{min(seen):.{digits}f} to {max(seen):.{digits}f}",
-                    must=must if dirty == 0 else None,
                     peer=peer if peer_value else None,
                     peer_value=peer_value,
                 )
@@ -165,11 +141,13 @@ def figures(rows: list[dict[str, Any]]) -> list[dict[str, object]]:
     busy, checked = kind(40), [row for row in kind(10) if not row["failure"]]
     arrived = [row for row in busy if not row["failure"]]
     how = f"of {len(busy)} migrations; measured rate {sorted(row['guest_rate'] for row in arrived)} MiB/s"
-    found.append(figure("40 MiB/s dirtier: converged", len(arrived), "migrations", len(busy), how, must=BUSY))
+    found.append(
+        figure("40 MiB/s dirtier: converged", len(arrived), "migrations", BUSY, None, len(busy), how)
+    )
     how = f"readings of {sum(row['guest_checks'] for row in checked)} patterns in {len(checked)} migrations"
     corrupt = sum(row["guest_corrupt"] for row in checked)
     found.append(
-        figure("memory checksummer: corrupt readings", corrupt, "readings", len(checked), how, must=0)
+        figure("memory checksummer: corrupt readings", corrupt, "readings", 0, None, len(checked), how)
     )
     return found
 
