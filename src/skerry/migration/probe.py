@@ -22,6 +22,7 @@ from skerry.common.errors import PreflightError
 ECHO_REQUEST, ECHO_REPLY = 8, 0  # RFC 792
 UDP_PORT = 33434  # the first of traceroute's: nothing listens there
 IP_RECVERR = 11  # ip(7)
+PORT_UNREACHABLE = bytes((2, 3, 3))  # of a sock_extended_err: its origin ICMP, ICMP's type and code
 FATAL = {errno.EBADF, errno.EFAULT, errno.EINVAL, errno.EPERM, errno.EACCES, errno.EMSGSIZE}
 LINGER = 1.0  # seconds in which late replies are still taken
 PRIORITY = 10  # of the real-time class SCHED_RR: the prober wakes for less than 1 % of the time
@@ -145,11 +146,22 @@ class Probe:
         while True:
             try:
                 # ip(7): what comes back with an error is the payload of the datagram that caused it.
-                body, _, _, _ = self._datagrams.recvmsg(64, 512, socket.MSG_ERRQUEUE)
+                body, about, _, _ = self._datagrams.recvmsg(64, 512, socket.MSG_ERRQUEUE)
             except OSError:  # most often that there is none left
                 return
-            if len(body) >= 8:
+            if len(body) >= 8 and is_answer(about):
                 self.udp.answer(struct.unpack_from("!Q", body)[0], time.monotonic())
+
+
+def is_answer(about: list[tuple[int, int, bytes]]) -> bool:
+    """Whether the ancillary data of an error say that the guest itself has answered.
+
+    'Host unreachable' comes from a gateway, or from this machine's own kernel when nobody answers its ARP.
+    """
+    return any(
+        (level, kind) == (socket.IPPROTO_IP, IP_RECVERR) and data[4:7] == PORT_UNREACHABLE
+        for level, kind, data in about
+    )
 
 
 def checksum(data: bytes) -> int:
