@@ -40,9 +40,9 @@ def test_a_writer_gets_a_quarter_of_the_memory_and_its_rate_is_taken() -> None:
 
 
 def test_a_guest_that_is_too_slow_is_told_and_left_alone() -> None:
-    shell = Guest("10 0 0 2", "20 0 0 2")
+    shell = Guest("10 0 0 2", "18 0 0 2")
     with (
-        pytest.raises(StepError, match=r"writes 5.0 MiB/s of the 10 that were asked for"),
+        pytest.raises(StepError, match=r"writes 4.0 MiB/s of the 10 that were asked for"),
         Load(shell, 256, 10),
     ):
         raise AssertionError("it does not get here")
