@@ -133,8 +133,9 @@ class Experiment:
         row: Row = {"key": run.key, **run.row()}
         try:
             done, guest = self._measured(fleet, run)
-        except SkerryError as error:
-            return {**row, "failure": str(error), "told": f"failed: {error}"}
+        except Exception as error:  # an API's own, too: one run that fails must not end the others
+            said = " ".join(str(error).split()) or type(error).__name__
+            return {**row, "failure": said, "told": f"failed: {said}"}
         return {**row, **done.row(), **guest, "told": done.told()}
 
     def _measured(self, fleet: Fleet, run: Run) -> tuple[Round, Row]:

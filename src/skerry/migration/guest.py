@@ -29,8 +29,11 @@ class Reading:
 
     @classmethod
     def parse(cls, told: str) -> Reading:
-        """From the line of ``guest.sh read``. Raises ValueError for anything else."""
-        written, rounds, bad, longest = (int(word) for word in told.split())
+        """From the line of ``guest.sh read``. Raises StepError for anything else."""
+        try:
+            written, rounds, bad, longest = (int(word) for word in told.split())
+        except ValueError:
+            raise StepError("guest", f"it told '{told.strip()[:80]}' of its load") from None
         return cls(written, rounds, bad, longest / 100)
 
 

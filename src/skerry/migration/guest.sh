@@ -80,7 +80,9 @@ disk)
   [ "$3" = 0 ] || background keep "$3" /var/tmp/migration-load "$2" ",fsync"
   ;;
 read)
-  echo "$(cat $D/wrote.area) $(cat $D/checks) $(cat $D/longest)"
+  set --
+  while [ $# != 4 ]; do set -- $(cat $D/wrote.area $D/checks $D/longest); done # one may be about to be written
+  echo "$@"
   : >$D/again; echo 0 >$D/longest
   ;;
 keep | tick | check) "$@" ;;

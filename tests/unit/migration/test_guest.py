@@ -63,7 +63,7 @@ def test_a_disk_is_written_in_the_mode_that_is_about_disks() -> None:
 
 
 def test_a_reading_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(StepError, match="can't open"):
         Reading.parse("cat: can't open")
 
 
