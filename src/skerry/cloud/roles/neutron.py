@@ -71,6 +71,9 @@ class Neutron(OpenStackRole):
                 "rpc_workers": 0,  # OVN's agents do not speak RPC: neither neutron-rpc-server nor its queues are needed
                 "rpc_state_report_workers": 0,
                 "executor_thread_pool_size": 8,
+                # Seconds; its own 2, and at least 1. So long it may hold 'network-vif-plugged' back, for which each
+                # migration and each boot waits.
+                "send_events_interval": 1,
             },
             "database": self.database(),
             "keystone_authtoken": self.token_check(),
