@@ -37,7 +37,7 @@ class ByLoss:
 class Figures:
     """What one migration did to the network. Times in milliseconds."""
 
-    network_downtime: float  # the longest time without a reply
+    network_downtime: float  # the longest time without a reply, from the request for the migration on
     gaps: float  # all times without a reply that are longer than three intervals, added
     sent: int
     lost: int
@@ -68,7 +68,10 @@ def figures(trace: Trace, begun: float, ended: float) -> Figures:
     replies = sorted(at for at in trace.received if at is not None)
     if not replies:
         raise ValueError("no reply came back at all")
-    silences = [later - earlier for earlier, later in itertools.pairwise(replies)]
+    # What was silent before the migration was asked for is not its doing. If nobody answers in the end, the silence was
+    # at least as long as it was probed.
+    edges = [*replies, max(replies[-1], trace.sent[-1])]
+    silences = [later - earlier for earlier, later in itertools.pairwise(edges) if later > begun]
     longest = max(silences, default=0.0)
     rtts = [
         (sent, (back - sent) * 1000)

@@ -18,6 +18,7 @@ from skerry.migration.qemu import Sampler, job_figures
 from skerry.migration.site import Site
 
 AROUND = 2.0  # seconds of probing before and after: what 'before' and 'after' are taken from
+FOUND = 15.0  # seconds at most for a server to be in reach, before its migration and after it
 LATEST_SWITCH = 20.0  # seconds of the first round after which post-copy begins at the latest
 
 
@@ -93,6 +94,7 @@ def observe(
             stack.enter_context(Captures(look.site, look.folder, key, server.addresses, most))
         sampler = stack.enter_context(Sampler(look.site, server.host, server.domain, most))
         probe = stack.enter_context(Probe(address, look.interval))
+        _until_it_answers(probe)
         time.sleep(AROUND)
         clocks = time.time() - time.monotonic()
 
@@ -102,6 +104,7 @@ def observe(
 
         outcome = server.move(host, switch=switch, limit=limit)
         time.sleep(AROUND)
+        _until_it_answers(probe)
     samples = [{**one, "at": one["at"] - clocks} for one in sampler.found]
     done = Round(
         outcome,
@@ -113,6 +116,13 @@ def observe(
     if look.folder is not None:
         _keep(look.folder / f"{key}.json", probe, outcome, samples)
     return done
+
+
+def _until_it_answers(probe: Probe) -> None:
+    """A busy cloud may take a while to find the way to a server; that it does not at all shows in the figures."""
+    deadline = time.monotonic() + FOUND
+    while not probe.trace.answers(within=0.5) and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def counters(site: Site, server: Server, samples: list[dict[str, float]]) -> dict[str, float]:

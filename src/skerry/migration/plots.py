@@ -174,6 +174,7 @@ def by_mode(rows: Sequence[Row], modes: Sequence[str]) -> str:
                     )
             axes.set_xticks(range(len(modes)), modes, rotation=15)
             axes.set_xlim(-0.5, len(modes) - 0.5)
-            axes.set_ylim(bottom=0)
+            axes.margins(y=0.2)
+            axes.set_ylim(bottom=0, top=max(axes.get_ylim()[1], 1))
             axes.set_ylabel(title)
         return svg(figure)

@@ -24,6 +24,7 @@ UDP_PORT = 33434  # the first of traceroute's: nothing listens there
 IP_RECVERR = 11  # ip(7)
 PORT_UNREACHABLE = bytes((2, 3, 3))  # of a sock_extended_err: its origin ICMP, ICMP's type and code
 FATAL = {errno.EBADF, errno.EFAULT, errno.EINVAL, errno.EPERM, errno.EACCES, errno.EMSGSIZE}
+PATIENCE = 20.0  # seconds for which a reply may be on its way and still be noticed by 'answers'
 LINGER = 1.0  # seconds in which late replies are still taken
 PRIORITY = 10  # of the real-time class SCHED_RR: the prober wakes for less than 1 % of the time
 
@@ -39,6 +40,12 @@ class Trace:
     planned: list[float] = field(default_factory=list)
     sent: list[float] = field(default_factory=list)
     received: list[float | None] = field(default_factory=list)
+
+    def answers(self, within: float) -> bool:
+        """Whether a reply came within the last ``within`` seconds."""
+        since = time.monotonic() - within
+        recent = self.received[-int(PATIENCE / self.interval) :]
+        return any(back is not None and back > since for back in recent)
 
     def answer(self, number: int, now: float) -> None:
         """A reply to request ``number``; only the first one counts."""

@@ -40,6 +40,17 @@ def test_packets_that_are_held_are_no_loss_but_a_downtime() -> None:
     assert found.before.p99 == pytest.approx(1) and found.after.p99 == pytest.approx(1)
 
 
+def test_a_server_that_never_answers_again_was_away_at_least_so_long() -> None:
+    found = figures(trace([0.001] * 50 + [None] * 70), 0.4, 0.8)
+    assert found.network_downtime == pytest.approx(1190 - 491)
+
+
+def test_what_was_silent_before_the_migration_is_not_its_doing() -> None:
+    found = figures(trace([0.001] * 20 + [None] * 40 + [0.001] * 60), 0.8, 1.0)
+    assert found.network_downtime == pytest.approx(10)
+    assert found.gaps == 0
+
+
 def test_a_prober_that_was_held_up_is_not_trusted() -> None:
     late = trace([0.001] * 50)
     for number in range(20, 50):
