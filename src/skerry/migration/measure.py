@@ -41,6 +41,7 @@ class Round:
             "destination": self.outcome.destination,
             "seconds": round(self.outcome.seconds, 3),
             "failure": self.outcome.failure or "",
+            "post_copy": self.outcome.post_copy,
         }
         if self.figures is not None:
             flat |= _flat(self.figures)

@@ -10,6 +10,7 @@ from typing import Any
 from skerry.common.errors import NotFoundError, PreflightError
 
 PATIENCE = 900.0  # seconds for one migration
+POST_COPY = "running (post-copy)"
 ENDED = ("completed", "failed", "error", "cancelled")
 EVERY = 0.1  # seconds between two looks; each costs the API some tens of milliseconds of processor
 RUNNING = 1  # nova's power state of a guest that runs
@@ -25,6 +26,9 @@ class Outcome:
     begun: float
     ended: float
     failure: str | None = None
+    post_copy: bool = (
+        False  # whether nova said that the guest ran at its destination before all of it was there
+    )
 
     @property
     def seconds(self) -> float:
@@ -128,11 +132,12 @@ class Server:
             Exception
         ) as refused:  # the library's own classes; asked for by name they would be imported for nothing
             return Outcome(source, host or "", begun, time.monotonic(), _sentence(refused))
-        record, switched, aborted = None, False, False
+        record, switched, aborted, post_copy = None, False, False, False
         while (waited := time.monotonic() - begun) < limit + PATIENCE:
             record = next((one for one in self._records() if one.id not in before), None)
             if record is not None and record.status in ENDED and self.now().task_state is None:
                 break
+            post_copy = post_copy or (record is not None and record.status == POST_COPY)
             if record is not None and record.status == "running":
                 if not switched and switch():
                     switched = True
@@ -145,7 +150,7 @@ class Server:
             time.sleep(EVERY)
         ended, place = time.monotonic(), self.host
         if place != source:
-            return Outcome(source, place, begun, ended)
+            return Outcome(source, place, begun, ended, post_copy=post_copy)
         if aborted:
             self._set_right()
         why = f"given up after {limit:.0f} s: it did not converge" if aborted else self._reason()

@@ -22,7 +22,7 @@ class Compute:
 
     def __init__(self, says: str = "running") -> None:
         self.says, self.place, self.asked, self.told = says, "two", False, []  # type: ignore[var-annotated]
-        self.status = "ACTIVE"
+        self.status, self.then = "ACTIVE", []  # type: ignore[var-annotated]
         self.reason = "No valid host was found."
 
     def find_server(self, name: str, all_projects: bool) -> Any:
@@ -37,11 +37,14 @@ class Compute:
         self.asked = True
 
     def migrations(self, **_: object) -> list[Any]:
-        return [SimpleNamespace(id=7, status=self.says, dest_compute="three")] if self.asked else []
+        said = self.says
+        if self.then:
+            self.says, self.place = self.then.pop(), "three"
+        return [SimpleNamespace(id=7, status=said, dest_compute="three")] if self.asked else []
 
     def post(self, path: str, json: Any, microversion: str) -> None:
         self.told.append((path, json))
-        self.says, self.place = "completed", "three"
+        self.then, self.says = ["completed"], "running (post-copy)"
 
     def delete(self, path: str, microversion: str) -> None:
         self.told.append((path, None))
@@ -69,6 +72,7 @@ def test_post_copy_is_a_migration_that_is_completed_by_force() -> None:
     done = server(compute).move("three", switch=lambda: True)
     assert compute.told == [("/servers/1/migrations/7/action", {"force_complete": None})]
     assert (done.source, done.destination, done.failure) == ("two", "three", None)
+    assert done.post_copy, "and nova said so"
 
 
 def test_what_does_not_converge_is_given_up_and_says_so() -> None:
