@@ -127,9 +127,14 @@ def _until_it_answers(probe: Probe) -> None:
 
 
 def counters(site: Site, server: Server, samples: list[dict[str, float]]) -> dict[str, float]:
-    """QEMU's own figures of a migration that is over, with the highest throttle that was seen on the way."""
+    """QEMU's own figures of a migration that is over, with the highest throttle that was seen on the way.
+
+    After post-copy it keeps none: then they are those of the last sample.
+    """
     argv = [*site.virsh, "domjobinfo", "--completed", server.domain]
     found = job_figures(site.run(server.host, argv, check=False).stdout)
+    if not found and samples:
+        found = {name: value for name, value in samples[-1].items() if name != "at"}
     throttles = [one["throttle"] for one in samples if "throttle" in one]
     return found | ({"throttle": max(throttles)} if throttles else {})
 
