@@ -78,14 +78,14 @@ def measured() -> list[dict[str, Any]]:
     with lab, tempfile.TemporaryDirectory() as keys:
         cloud = spread_over(lab, Layout.at(KEEPS).cache, Path(keys), within)
         cloud.up()
-        cloud.host.run(["sh", "-c", f"cat >/root/plan.toml <<'E'\n{PLAN}E"])
+        cloud.host.run(["sh", "-c", f"cat >/var/lib/plan.toml <<'E'\n{PLAN}E"])
         words = [
             "migration",
             "run",
             "--plan",
-            "/root/plan.toml",
+            "/var/lib/plan.toml",
             "--out",
-            "/root/evaluation",
+            "/var/lib/evaluation",
             "--no-captures",
         ]
         running = cloud.host.popen([*cloud.argv, *words])
@@ -93,7 +93,7 @@ def measured() -> list[dict[str, Any]]:
             print(line, end="", file=sys.stderr)
         if running.process.wait():
             raise SystemExit("the evaluation failed")
-        told = cloud.host.run(["cat", "/root/evaluation/runs.jsonl"]).stdout
+        told = cloud.host.run(["cat", "/var/lib/evaluation/runs.jsonl"]).stdout
     return [json.loads(line) for line in told.splitlines()]
 
 
