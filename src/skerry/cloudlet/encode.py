@@ -10,14 +10,17 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from skerry.cloudlet.base import Base
 from skerry.cloudlet.index import BASE_DISK, BASE_MEMORY, LITERAL, PARENT, ZERO, Index, PageMap
 from skerry.cloudlet.keys import Keys
-from skerry.cloudlet.machine import Machine
 from skerry.cloudlet.manifest import HEAD, MAGIC, Blob, Manifest, message
 from skerry.cloudlet.pages import Digests, Finder, Numbers, Pages, digests, nonzero
-from skerry.cloudlet.segments import LEVEL, compress, cut, pack
+from skerry.cloudlet.segments import LEVEL, Areas, compress, cut, pack
 
 NONE = np.empty(0, np.uint32)
+# Pages on either side of one that was touched, of memory for what only memory has, else of the disk:
+CLOSE = 8  # what it touches next, often
+NEAR = 256  # other parts of its file
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,12 @@ class Changes:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to carry: literals in order, the first ``warm`` of which are the working set."""
+    """What to carry: literals in order, the first ``areas.warm`` of which are the working set."""
 
     memory: PageMap
     disk: PageMap
     literals: Pages
-    warm: int
+    areas: Areas
 
 
 def plan(
@@ -56,9 +59,9 @@ def plan(
 ) -> Plan:
     """Find a source for each changed page, and an order for what must be carried.
 
-    First comes what a recorded working set touched, in that order; then the disk's pages and with them those
-    of memory that hold the same, in the order of the disk, where files are contiguous and compress best; then
-    what only memory holds.
+    First comes what a recorded working set touched, in that order, and what lies close to it; then what only memory
+    holds; then what memory and disk hold, in the order of the disk, where files are contiguous: first the wider
+    neighbourhood of what was touched; and last what only the disk holds, which nobody has read since it was written.
     """
     count = len(memory.numbers)
     content = np.concatenate([memory.content, disk.content]) if len(disk.numbers) else memory.content
@@ -74,7 +77,7 @@ def plan(
         open_, sums = open_[~hit], sums[~hit]
     kinds[open_] = LITERAL
     _, first, which = np.unique(sums, return_index=True, return_inverse=True)
-    order, warm = _order(open_, which, len(first), count, (memory, disk), (warm_memory, warm_disk))
+    order, areas = _order(open_, which, len(first), count, (memory, disk), (warm_memory, warm_disk))
     place = np.empty(len(order), np.uint32)
     place[order] = np.arange(len(order), dtype=np.uint32)
     refs[open_] = place[which]
@@ -82,7 +85,7 @@ def plan(
         PageMap(memory.numbers, kinds[:count], refs[:count]),
         PageMap(disk.numbers, kinds[count:], refs[count:]),
         content[open_[first[order]]],
-        warm,
+        areas,
     )
 
 
@@ -93,22 +96,37 @@ def _order(
     memory_count: int,
     changes: tuple[Changes, Changes],
     warm: tuple[Numbers, Numbers],
-) -> tuple[NDArray[np.intp], int]:
-    """An order of the distinct contents, and how many of them are warm."""
-    far = np.int64(1) << 40
-    rank = np.full(total, 4 * far, np.int64)
+) -> tuple[NDArray[np.intp], Areas]:
+    """An order of the distinct contents, and where each class of them ends."""
+    never = np.int64(1) << 40
+    when, *numbers_in = (np.full(total, never, np.int64) for _ in range(3))
     for is_disk, (change, touched) in enumerate(zip(changes, warm, strict=True)):
         mine = places >= memory_count if is_disk else places < memory_count
         numbers = change.numbers[places[mine] - (memory_count if is_disk else 0)].astype(np.int64)
-        # Disk before memory: 1 is the disk's, 2 the memory's.
-        ranks = numbers + far * (1 if is_disk else 2)
+        np.minimum.at(numbers_in[is_disk], which[mine], numbers)
         if len(touched):
-            unique, when = np.unique(touched, return_index=True)
+            unique, moments = np.unique(touched, return_index=True)
             at = np.minimum(np.searchsorted(unique, numbers), len(unique) - 1)
             hit = unique[at] == numbers
-            ranks[hit] = when[at[hit]]
-        np.minimum.at(rank, which[mine], ranks)
-    return np.argsort(rank, kind="stable"), int((rank < far).sum())
+            np.minimum.at(when, which[mine][hit], moments[at[hit]])
+    in_memory, on_disk = numbers_in
+    alone, is_warm = on_disk == never, when < never
+    # A file's pages lie together on the disk, not in memory.
+    apart = np.where(alone, _apart(in_memory, in_memory[is_warm]), _apart(on_disk, on_disk[is_warm & ~alone]))
+    classes = [is_warm, apart <= CLOSE, alone, apart <= NEAR, in_memory < never]
+    area = np.select(classes, range(len(classes)), len(classes))
+    position = np.select([is_warm, alone], [when, in_memory], on_disk)
+    ends = np.cumsum(np.bincount(area, minlength=len(classes) + 1)).tolist()
+    return np.lexsort((position, area)), Areas(*ends)
+
+
+def _apart(numbers: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How far each number is from the nearest of ``others``."""
+    others = np.sort(np.append(others, -(1 << 41)))
+    at = np.searchsorted(others, numbers)
+    below, above = others[np.maximum(at - 1, 0)], others[np.minimum(at, len(others) - 1)]
+    apart: NDArray[np.int64] = np.minimum(np.abs(numbers - below), np.abs(above - numbers))
+    return apart
 
 
 @dataclass(frozen=True)
@@ -124,22 +142,23 @@ def make(
     state: bytes,
     *,
     name: str,
-    base: str,
-    machine: Machine,
-    disk_pages: int,
+    base: Base,
     keys: Keys,
     parents: Sequence[str] = (),
     level: int = LEVEL,
 ) -> Made:
     """Compress, list and sign. ``state`` is the device state without pages (skerry.cloudlet.stream)."""
-    blobs, table = pack(chosen.literals, cut(chosen.warm, len(chosen.literals)), level)
+    blobs, table = pack(chosen.literals, cut(chosen.areas), level)
     raw_index = Index(chosen.memory, chosen.disk, table).pack()
-    index, small_state = compress(raw_index, 19 if len(raw_index) < 1 << 22 else 9), compress(state, 12)
+    index, small_state = (
+        compress(raw_index, 19 if len(raw_index) < 1 << 22 else 9),
+        compress(state, 12, base.state),
+    )
     manifest = Manifest(
         name=name,
-        base=base,
-        machine=machine,
-        disk_pages=disk_pages,
+        base=base.id,
+        machine=base.machine,
+        disk_pages=base.disk_pages,
         index=Blob(len(index), len(raw_index), hashlib.sha256(index).hexdigest()),
         state=Blob(len(small_state), len(state), hashlib.sha256(small_state).hexdigest()),
         segments=sum(map(len, blobs)),

@@ -11,7 +11,7 @@ together, then their second bytes, and so on. docs/cloudlet/format.md describes 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,11 @@ from skerry.cloudlet.pages import Numbers
 
 ZERO, BASE_DISK, BASE_MEMORY, LITERAL, PARENT = range(5)  # PARENT + n: a literal of the overlay's n-th parent
 MOST_PARENTS = 8
-SEGMENT_PAGES = 4096  # at most in one segment: 16 MiB
+SEGMENT_PAGES = 8192  # at most in one segment: 32 MiB
+MOST_DICTIONARY = 24576  # pages: with a segment, 128 MiB
+PLAIN, SHUFFLED = range(
+    2
+)  # how a segment's bytes stand: as they are, or all first ones of four, all second ones, ...
 _HEAD = struct.Struct("<III")
 
 Kinds = NDArray[np.uint8]
@@ -45,11 +49,23 @@ class PageMap:
 
 @dataclass(frozen=True)
 class Segments:
-    """Bytes of each segment as stored, pages in it, and its SHA-256 (shape (n, 32))."""
+    """Bytes of each segment as stored, pages in it, and its SHA-256 (shape (n, 32)).
+
+    A segment's dictionary is ``lengths`` literals from the literal ``dictionary`` on, all of them before its own.
+    ``kinds`` is PLAIN or SHUFFLED. These three are zeros where they are not given.
+    """
 
     sizes: Numbers
     pages: Numbers
     hashes: NDArray[np.uint8]
+    dictionary: Numbers = field(default_factory=lambda: np.empty(0, np.uint32))
+    lengths: Numbers = field(default_factory=lambda: np.empty(0, np.uint32))
+    kinds: Kinds = field(default_factory=lambda: np.empty(0, np.uint8))
+
+    def __post_init__(self) -> None:
+        for name in ("dictionary", "lengths", "kinds"):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.zeros(len(self.sizes), getattr(self, name).dtype))
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -78,6 +94,9 @@ class Index:
         parts += [_column(self.segments.sizes), _column(self.segments.pages), self.segments.hashes.tobytes()]
         for where in (self.memory, self.disk):
             parts += [_column(where.pages), where.kinds.tobytes(), _column(where.refs)]
+        if self.segments.lengths.any() or self.segments.kinds.any():
+            parts += [_column(self.segments.dictionary), _column(self.segments.lengths)]
+            parts += [self.segments.kinds.tobytes()]
         return b"".join(parts)
 
 
@@ -99,7 +118,8 @@ def unpack(data: bytes, limits: Limits) -> Index:
     segments, memory, disk = _HEAD.unpack_from(data)
     if memory > limits.memory or disk > limits.disk:
         raise ValueError("the index lists more pages than the VM has")
-    if len(data) != _HEAD.size + segments * 40 + (memory + disk) * 9:
+    plain = _HEAD.size + segments * 40 + (memory + disk) * 9
+    if len(data) not in (plain, plain + segments * 9):
         raise ValueError("the index has another length than its head says")
     rest = memoryview(data)[_HEAD.size :]
     sizes, rest = _read_column(rest, segments)
@@ -107,6 +127,11 @@ def unpack(data: bytes, limits: Limits) -> Index:
     hashes = np.frombuffer(rest[: segments * 32], np.uint8).reshape(-1, 32)
     rest = rest[segments * 32 :]
     parts = Segments(sizes, pages, hashes)
+    if len(data) != plain:
+        dictionary, extra = _read_column(memoryview(data)[plain:], segments)
+        lengths, extra = _read_column(extra, segments)
+        parts = Segments(sizes, pages, hashes, dictionary, lengths, np.frombuffer(extra, np.uint8))
+        _check_dictionaries(parts)
     if segments and (int(pages.min()) < 1 or int(pages.max()) > SEGMENT_PAGES):
         raise ValueError(f"a segment has no pages or more than {SEGMENT_PAGES}")
     # What cannot be compressed grows by little; anything larger is not a compressed segment.
@@ -121,6 +146,16 @@ def unpack(data: bytes, limits: Limits) -> Index:
         _check(what, read, pages_there, parts.literals, limits)
         maps.append(read)
     return Index(maps[0], maps[1], parts)
+
+
+def _check_dictionaries(parts: Segments) -> None:
+    ends = parts.dictionary.astype(np.int64) + parts.lengths
+    if bool((ends > parts.first_pages()[:-1]).any()):
+        raise ValueError("a segment's dictionary is not before it")
+    if int(parts.lengths.max()) > MOST_DICTIONARY:
+        raise ValueError(f"a segment's dictionary has more than {MOST_DICTIONARY} pages")
+    if int(parts.kinds.max()) > SHUFFLED:
+        raise ValueError("a segment is of an unknown kind")
 
 
 def _check(what: str, read: PageMap, pages: int, literals: int, limits: Limits) -> None:

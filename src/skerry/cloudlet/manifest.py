@@ -14,6 +14,7 @@ from skerry.cloudlet.keys import KEY, SIGNATURE
 from skerry.cloudlet.machine import Machine
 
 MAGIC = b"SKRYOVL1"
+FORMAT = 2
 MOST_MANIFEST = 1 << 16
 MOST_INDEX = 1 << 28
 MOST_STATE = 1 << 28
@@ -35,7 +36,10 @@ class Blob:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an overlay is, upon what, and what its parts must be. ``segments`` is the bytes of all segments."""
+    """What an overlay is, upon what, and what its parts must be. ``segments`` is the bytes of all segments.
+
+    In format 2 the state is compressed with the base's state as its dictionary, and segments may have dictionaries.
+    """
 
     name: str
     base: str
@@ -47,10 +51,10 @@ class Manifest:
     signer: str
     created: str
     parents: tuple[str, ...] = field(default=())
+    format: int = FORMAT
 
     def pack(self) -> bytes:
-        data = {**asdict(self), "format": 1}
-        return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
 
     @property
     def id(self) -> str:
@@ -78,9 +82,10 @@ def unpack(data: bytes) -> Manifest:
         read = json.loads(data)
     except (ValueError, RecursionError):
         raise ValueError("the manifest is not JSON") from None
-    fields = {*Manifest.__dataclass_fields__, "format"}
-    if not isinstance(read, dict) or set(read) != fields or read.pop("format") != 1:
-        raise ValueError("the manifest is of another format, or has fields that format 1 does not have")
+    if not isinstance(read, dict) or read.get("format") not in (1, FORMAT):
+        raise ValueError(f"the manifest is of another format than 1 and {FORMAT}")
+    if set(read) != set(Manifest.__dataclass_fields__):
+        raise ValueError("the manifest has other fields than its format has")
     machine = Machine.from_json(read.pop("machine"))
     index = _blob("index", read.pop("index"), MOST_INDEX)
     state = _blob("state", read.pop("state"), MOST_STATE)

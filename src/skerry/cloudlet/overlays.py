@@ -37,7 +37,7 @@ SETTLE = "sync; fstrim / 2>/dev/null; sync; echo 2 >/proc/sys/vm/drop_caches"
 
 @dataclass
 class Created:
-    """A new overlay and what it cost: seconds of encoding, of the guest's pause, and counts of pages."""
+    """A new overlay and what it cost: seconds (but for the recording), of the guest's pause, and counts of pages."""
 
     manifest: Manifest
     path: Path
@@ -137,30 +137,29 @@ def keep(
         state = taken.state.pack()
         if warm:
             say("recording what it touches first")
+            recording = time.monotonic()
             touched = _record(store, base, folder, memory, disk, state, warm)
-            begun_again = time.monotonic()
+            begun += time.monotonic() - recording
         else:
-            touched, begun_again = (np.empty(0, np.uint32), np.empty(0, np.uint32)), begun
+            touched = np.empty(0, np.uint32), np.empty(0, np.uint32)
         say("finding what is new in it, and compressing that")
         chosen = plan(memory, disk, _sources(store, base, parents), *touched)
         made = make(
             chosen,
             state,
             name=name,
-            base=base.id,
-            machine=base.machine,
-            disk_pages=base.disk_pages,
+            base=base,
             keys=store.keys,
             parents=parents,
             level=level,
         )
-        seconds = time.monotonic() - begun_again
         path = store.keep_overlay(made.parts, made.manifest.id, folder)
+        seconds = time.monotonic() - begun
     pages = {
         "memory": len(memory.numbers),
         "disk": len(disk.numbers),
         "carried": len(chosen.literals),
-        "warm": chosen.warm,
+        "warm": chosen.areas.warm,
     }
     return Created(made.manifest, path, seconds, taken.pause, pages)
 
@@ -186,9 +185,7 @@ def _record(
         chosen,
         state,
         name="copy",
-        base=base.id,
-        machine=base.machine,
-        disk_pages=base.disk_pages,
+        base=base,
         keys=store.keys,
         level=1,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from skerry.cloudlet.index import Index, Limits
 from skerry.cloudlet.keys import SIGNATURE, Keys, fingerprint, valid
 from skerry.cloudlet.manifest import HEAD, MAGIC, MOST_MANIFEST, Manifest
 from skerry.cloudlet.pages import Pages
-from skerry.cloudlet.segments import decompress, unpack
+from skerry.cloudlet.segments import Unpacker, decompress
 
 
 class Source(Protocol):
@@ -105,32 +106,37 @@ class Overlay:
             index = indexes.unpack(raw, limits)
             if int(index.segments.sizes.sum(dtype=np.int64)) != self.manifest.segments:
                 raise ValueError("its segments have another length than its manifest says")
+            if index.segments.literals > len(index.memory) + len(index.disk):
+                raise ValueError("it carries more pages than it changes")
         except ValueError as reason:
             raise BadOverlayError(self.source.name, reason) from None
         return index
 
-    def state(self) -> bytes:
-        """The device state without pages."""
-        return self._part("state", self.state_offset, self.manifest.state)
+    def state(self, base: bytes) -> bytes:
+        """The device state without pages; ``base`` is that of the overlay's base."""
+        known = base if self.manifest.format > 1 else b""
+        return self._part("state", self.state_offset, self.manifest.state, known)
 
-    def segment(self, index: Index, number: int) -> Pages:
-        """The pages of one segment."""
-        offsets = index.segments.offsets()
-        blob = self.source.read(self.data_offset + int(offsets[number]), int(index.segments.sizes[number]))
-        return self.unpack(blob, index, number)
-
-    def unpack(self, blob: bytes | memoryview, index: Index, number: int) -> Pages:
+    def unpack(self, unpacker: Unpacker, number: int, blob: bytes | memoryview) -> Pages:
+        """The pages of one segment, whose bytes were fetched."""
         try:
-            return unpack(blob, index.segments, number)
+            return unpacker.unpack(number, blob)
         except ValueError as reason:
             raise BadOverlayError(self.source.name, reason) from None
 
+    def segments(self, index: Index) -> Iterator[tuple[int, Pages]]:
+        """All segments with their pages, in order."""
+        unpacker, at = Unpacker(index.segments), self.data_offset
+        for number, size in enumerate(index.segments.sizes.tolist()):
+            yield number, self.unpack(unpacker, number, self.source.read(at, size))
+            at += size
+
     def literals(self, index: Index) -> Pages:
         """All literals: memory for all of them is taken."""
-        parts = [self.segment(index, number) for number in range(len(index.segments))]
+        parts = [pages for _, pages in self.segments(index)]
         return np.concatenate(parts) if parts else np.empty((0, 4096), np.uint8)
 
-    def _part(self, what: str, offset: int, blob: manifests.Blob) -> bytes:
+    def _part(self, what: str, offset: int, blob: manifests.Blob, dictionary: bytes = b"") -> bytes:
         ahead = offset - self.index_offset
         data = self._ahead[ahead : ahead + blob.size]
         if len(data) < blob.size:
@@ -138,6 +144,6 @@ class Overlay:
         if hashlib.sha256(data).hexdigest() != blob.sha256:
             raise BadOverlayError(self.source.name, f"its {what} has another hash than its manifest says")
         try:
-            return decompress(data, blob.raw)
+            return decompress(data, blob.raw, dictionary)
         except ValueError as reason:
             raise BadOverlayError(self.source.name, f"its {what}: {reason}") from None

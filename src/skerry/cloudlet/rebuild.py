@@ -73,8 +73,8 @@ class Rebuild:
     def pieces(self) -> Iterator[Piece]:
         """All changed pages."""
         yield from self.without_literals()
-        for number in range(len(self.index.segments)):
-            yield from self.of_segment(number, self.overlay.segment(self.index, number))
+        for number, literals in self.overlay.segments(self.index):
+            yield from self.of_segment(number, literals)
 
 
 def limits(base: Base, parents: Sequence[int]) -> Limits:

@@ -106,7 +106,7 @@ def synthesize(
         raise BadOverlayError(source.name, f"it has {manifest.size} bytes, {most} are allowed")
     preflight(manifest.machine, store.root / "qemu")
     rebuild = Rebuild(overlay, store)
-    state = State.unpack(overlay.state())
+    state = State.unpack(overlay.state(rebuild.base.state))
     folder = sessions.new_folder(store, name)
     session = Session(name, rebuild.base.id, manifest.id, "early" if early else "full")
     running: Running | None = None

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from skerry.cloudlet.index import Index
 from skerry.cloudlet.pages import Pages
 from skerry.cloudlet.reader import Overlay
-from skerry.cloudlet.segments import WARM_PAGES
+from skerry.cloudlet.segments import WARM_PAGES, Unpacker
 
 _RUN = 1 << 17  # bytes that are asked for at once
 _BREATH = 0.005  # seconds
@@ -35,6 +35,8 @@ class Transfer:
         self._overlay, self._index = overlay, index
         self._deliver, self._failed, self._busy = deliver, failed, busy
         self._offsets = index.segments.offsets()
+        self._unpacker = Unpacker(index.segments)
+        self._held: dict[int, bytes] = {}  # here, but their dictionaries are not
         self._open = [True] * len(index.segments)  # not asked for yet
         self._next = 0
         self._urgent: deque[int] = deque()
@@ -53,10 +55,11 @@ class Transfer:
             threading.Thread(target=self._work, daemon=True).start()
 
     def want(self, number: int) -> None:
-        """Have a segment before all others."""
+        """Have a segment before all others, and before it those that it cannot be unpacked without."""
         with self._lock:
-            if self._open[number]:
-                self._urgent.append(number)
+            for each in (*self._unpacker.missing(number), number):
+                if self._open[each]:
+                    self._urgent.append(each)
 
     def stop(self) -> None:
         self._stopped = True
@@ -96,21 +99,35 @@ class Transfer:
                 data = self._overlay.source.read(
                     self._overlay.data_offset + begin, int(self._offsets[end]) - begin
                 )
+                with self._lock:
+                    self.received += len(data)
                 for number in range(first, end):
                     blob = memoryview(data)[self._offsets[number] - begin : self._offsets[number + 1] - begin]
-                    pages = self._overlay.unpack(blob, self._index, number)
-                    if self._stopped:
-                        return
-                    self._deliver(number, pages)
-                with self._lock:
-                    self._left -= end - first
-                    self.received += len(data)
-                    if not self._left:
-                        self.seconds = time.monotonic() - self._begun
-                        self.done.set()
+                    self._arrived(number, blob)
         except Exception as trouble:  # handed to whoever waits
             with self._lock:
                 first_one, self._stopped = not self._stopped, True
             if first_one:
                 self._failed(trouble)
             self.done.set()
+
+    def _arrived(self, number: int, blob: bytes | memoryview) -> None:
+        """Unpack a segment, and then those that have waited for it."""
+        ready: list[tuple[int, bytes | memoryview]] = [(number, blob)]
+        while ready and not self._stopped:
+            number, blob = ready.pop()
+            with self._lock:
+                if self._unpacker.missing(number):
+                    self._held[number] = bytes(blob)
+                    continue
+            pages = self._overlay.unpack(self._unpacker, number, blob)
+            if self._stopped:
+                return
+            self._deliver(number, pages)
+            with self._lock:
+                self._left -= 1
+                free = [each for each in self._held if not self._unpacker.missing(each)]
+                ready += [(each, self._held.pop(each)) for each in free]
+                if not self._left:
+                    self.seconds = time.monotonic() - self._begun
+                    self.done.set()

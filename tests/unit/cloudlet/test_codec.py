@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from pathlib import Path
@@ -10,124 +11,25 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from machines import DISK, MACHINE, MEMORY, STATE, base_of, changed, changes, image, kept, overlay_of, rebuilt
 
 from skerry.cloudlet import index as indexes
 from skerry.cloudlet import manifest as manifests
-from skerry.cloudlet.base import Base, seal
-from skerry.cloudlet.encode import Changes, Made, Sources, finder, make, plan
+from skerry.cloudlet.base import Base
+from skerry.cloudlet.encode import Changes, Made, Sources, plan
 from skerry.cloudlet.errors import BadBaseError, BadOverlayError, UntrustedError
 from skerry.cloudlet.index import Index, Limits, PageMap, Segments
-from skerry.cloudlet.machine import Machine
-from skerry.cloudlet.pages import PAGE, Pages, differing, digests, nonzero, write_sparse
+from skerry.cloudlet.pages import PAGE, nonzero
 from skerry.cloudlet.reader import FileSource, Overlay
 from skerry.cloudlet.rebuild import Rebuild
-from skerry.cloudlet.segments import compress, decompress, pack, unpack
+from skerry.cloudlet.segments import Cut, Unpacker, compress, decompress, pack, unpack
 from skerry.cloudlet.store import Store
 from skerry.common.errors import NotFoundError
-
-MACHINE = Machine(memory_mib=1)
-MEMORY, DISK = 256, 300  # pages
-STATE = b"devices" * 100
-
-
-def image(random: np.random.Generator, pages: int) -> Pages:
-    """Pages of which some are zero, some the same, and the rest random."""
-    pool = random.integers(0, 256, (40, PAGE), np.uint8)
-    pool[:8] = 0
-    return pool[random.integers(0, 40, pages)].copy()
-
-
-def changed(random: np.random.Generator, old: Pages, other: Pages) -> Pages:
-    new = old.copy()
-    for number in random.permutation(len(new))[: random.integers(0, len(new))]:
-        kind = random.integers(0, 5)
-        if kind == 0:
-            new[number] = 0
-        elif kind == 1:
-            new[number] = other[random.integers(0, len(other))]
-        elif kind == 2:
-            new[number] = new[random.integers(0, len(new))]
-        elif kind == 3:
-            new[number, random.integers(0, PAGE)] ^= 1
-        else:
-            new[number] = random.integers(0, 256, PAGE, np.uint8)
-    return new
-
-
-def base_of(store: Store, memory: Pages, disk: Pages, name: str = "base") -> Base:
-    with store.work() as folder:
-        built = folder / "base"
-        built.mkdir()
-        write_sparse(built / "memory", memory)
-        write_sparse(built / "disk", disk)
-        seal(built, name, MACHINE, STATE)
-        return store.keep_base(built)
-
-
-def changes(old: Pages, new: Pages) -> Changes:
-    numbers = np.flatnonzero(differing(old, new)).astype(np.uint32)
-    return Changes(numbers, new[numbers])
-
-
-def overlay_of(
-    store: Store, base: Base, memory: Pages, disk: Pages, *parents: Overlay, **more: object
-) -> Made:
-    below = [
-        finder(digests(Rebuild(parent, store).overlay.literals(Rebuild(parent, store).index)))
-        for parent in parents
-    ]
-    sources = Sources(base.finder("disk"), base.finder("memory"), below)
-    chosen = plan(changes(base.memory, memory), changes(base.disk, disk), sources, **more)  # type: ignore[arg-type]
-    return make(
-        chosen,
-        STATE,
-        name="app",
-        base=base.id,
-        machine=MACHINE,
-        disk_pages=DISK,
-        keys=store.keys,
-        parents=[parent.manifest.id for parent in parents],
-        level=1,
-    )
-
-
-def kept(store: Store, made: Made) -> Overlay:
-    with store.work() as folder:
-        return Overlay(FileSource(store.keep_overlay(made.parts, made.manifest.id, folder)), store.keys)
-
-
-def rebuilt(store: Store, overlay: Overlay) -> tuple[Pages, Pages]:
-    rebuild = Rebuild(overlay, store)
-    memory, disk = rebuild.base.memory.copy(), rebuild.base.disk.copy()
-    for piece in rebuild.pieces():
-        (disk if piece.disk else memory)[piece.numbers] = piece.content
-    return memory, disk
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
-
-
-def test_a_hundred_random_machines_come_back_bit_by_bit(store: Store) -> None:
-    random = np.random.default_rng(1)
-    memory, disk = image(random, MEMORY), image(random, DISK)
-    base = base_of(store, memory, disk)
-    for number in range(100):
-        new_memory, new_disk = (
-            changed(random, memory, disk),
-            changed(random, disk, new_memory_or(memory, random)),
-        )
-        touched = random.permutation(MEMORY)[:20].astype(np.uint32)
-        made = overlay_of(store, base, new_memory, new_disk, warm_memory=touched)
-        overlay = kept(store, made)
-        got_memory, got_disk = rebuilt(store, overlay)
-        assert np.array_equal(got_memory, new_memory) and np.array_equal(got_disk, new_disk), number
-        store.remove(store.overlay_path(overlay.manifest.id))
-
-
-def new_memory_or(memory: Pages, random: np.random.Generator) -> Pages:
-    return changed(random, memory, memory)
 
 
 def test_an_overlay_upon_an_overlay_carries_only_what_is_new(store: Store) -> None:
@@ -157,7 +59,7 @@ def test_what_was_touched_comes_first(store: Store) -> None:
     sources = Sources(base.finder("disk"), base.finder("memory"))
     empty = Changes(np.empty(0, np.uint32), np.empty((0, PAGE), np.uint8))
     chosen = plan(changes(zero, memory), empty, sources, warm_memory=touched)
-    assert chosen.warm == 3
+    assert chosen.areas.warm == 3
     assert np.array_equal(chosen.literals[:3], memory[touched])
 
 
@@ -195,7 +97,7 @@ def test_no_flipped_bit_goes_unseen(sample: tuple[Store, Base, Made], tmp_path: 
         path.write_bytes(data)
         with pytest.raises((BadOverlayError, UntrustedError)):
             read_all(path, store)
-            Overlay(FileSource(path), store.keys).state()
+            Overlay(FileSource(path), store.keys).state(STATE)
         path.write_bytes(b"".join(made.parts))
         data = bytearray(path.read_bytes())
 
@@ -223,7 +125,7 @@ def resigned(made: Made, store: Store, change: dict[str, object]) -> bytes:
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 2},
+        {"format": 3},
         {"name": "../../etc/passwd"},
         {"base": "0" * 64},
         {"disk_pages": DISK + 1},
@@ -307,10 +209,83 @@ def test_random_bytes_are_no_index(data: bytes) -> None:
 @settings(max_examples=40, deadline=None)
 def test_segments_come_back_as_they_were(content: list[int], cut: int) -> None:
     pages = np.repeat(np.array(content, np.uint8), PAGE).reshape(-1, PAGE)
-    cuts = [(at, min(at + cut, len(pages))) for at in range(0, len(pages), cut)]
+    cuts = [Cut(at, min(at + cut, len(pages))) for at in range(0, len(pages), cut)]
     blobs, table = pack(pages, cuts, 1)
     again = np.concatenate([unpack(blob, table, number) for number, blob in enumerate(blobs)])
     assert np.array_equal(again, pages)
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_segments_with_dictionaries_come_back_in_any_order(data: st.DataObject) -> None:
+    random = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    pool = random.integers(0, 256, (6, PAGE), np.uint8)
+    floats = np.sin(np.arange(PAGE // 4 * 6)).astype(np.float32).view(np.uint8).reshape(6, PAGE)
+    pages = np.concatenate([pool, floats])[random.integers(0, 12, 40)]
+    ends = sorted({*data.draw(st.lists(st.integers(1, 39), max_size=8)), 40})
+    cuts = []
+    for first, end in zip([0, *ends[:-1]], ends, strict=True):
+        low = data.draw(st.integers(0, first))
+        cuts.append(Cut(first, end, (low, data.draw(st.integers(low, first)))))
+    blobs, table = pack(pages, cuts, data.draw(st.sampled_from([1, 9])))
+    unpacker, again = Unpacker(table), np.empty_like(pages)
+    for number in data.draw(st.permutations(range(len(cuts)))):
+        for each in (*unpacker.missing(number), number):
+            if not unpacker.there(each):
+                again[cuts[each].first : cuts[each].end] = unpacker.unpack(each, blobs[each])
+        assert unpacker.missing(number) == []
+    assert np.array_equal(again, pages) and unpacker.kept == 0
+    every = 1 << 32
+    nothing = PageMap(np.empty(0, np.uint32), np.empty(0, np.uint8), np.empty(0, np.uint32))
+    index = Index(nothing, nothing, table)
+    assert indexes.unpack(index.pack(), Limits(every, every, every, every)).pack() == index.pack()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"dictionary": [0, 3], "lengths": [0, 1]}, "not before"),
+        ({"dictionary": [0, 0], "lengths": [0, 3]}, "not before"),
+        ({"dictionary": [1, 0], "lengths": [1, 0]}, "not before"),
+        ({"dictionary": [0, 2**32 - 1], "lengths": [0, 2]}, "not before"),
+        ({"kinds": [0, 2]}, "unknown kind"),
+        ({"pages": [indexes.SEGMENT_PAGES + 1, 1], "kinds": [1, 0]}, "no pages or more"),
+        ({"pages": [8000] * 8, "dictionary": [0] * 8, "lengths": [0] * 7 + [24577]}, "more than 24576"),
+    ],
+    ids=str,
+)
+def test_dictionaries_are_checked(change: dict[str, list[int]], why: str) -> None:
+    count = max(map(len, change.values()))
+    columns = {"sizes": [10] * count, "pages": [2] * count, "kinds": [1] * count, **change}
+    table = Segments(
+        *(
+            np.array(columns.get(name, [0] * count), np.uint8 if name == "kinds" else np.uint32)
+            if name != "hashes"
+            else np.zeros((count, 32), np.uint8)
+            for name in Segments.__dataclass_fields__
+        )
+    )
+    nothing = PageMap(np.empty(0, np.uint32), np.empty(0, np.uint8), np.empty(0, np.uint32))
+    with pytest.raises(ValueError, match=why):
+        indexes.unpack(Index(nothing, nothing, table).pack(), Limits(10, 10, 10, 10))
+
+
+def test_an_overlay_of_format_1_is_read(store: Store) -> None:
+    random = np.random.default_rng(8)
+    memory, disk = image(random, MEMORY), image(random, DISK)
+    base = base_of(store, memory, disk)
+    new = changed(random, memory, disk)
+    made = overlay_of(store, base, new, disk)
+    state = compress(STATE, 12)
+    about = {"size": len(state), "raw": len(STATE), "sha256": hashlib.sha256(state).hexdigest()}
+    data = resigned(
+        Made(made.manifest, [*made.parts[:2], state, *made.parts[3:]]), store, {"format": 1, "state": about}
+    )
+    path = store.root / "old"
+    path.write_bytes(data)
+    overlay = Overlay(FileSource(path), store.keys)
+    assert overlay.state(base.state) == STATE
+    assert np.array_equal(rebuilt(store, overlay)[0], new)
 
 
 @given(st.lists(st.sampled_from([0, 1, 255]), min_size=0, max_size=200))

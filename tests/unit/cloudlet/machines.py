@@ -1,0 +1,89 @@
+"""Small random machines, and overlays of them, for the tests of the codec."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skerry.cloudlet.base import Base, seal
+from skerry.cloudlet.encode import Changes, Made, Sources, finder, make, plan
+from skerry.cloudlet.machine import Machine
+from skerry.cloudlet.pages import PAGE, Pages, differing, digests, write_sparse
+from skerry.cloudlet.reader import FileSource, Overlay
+from skerry.cloudlet.rebuild import Rebuild
+from skerry.cloudlet.store import Store
+
+MACHINE = Machine(memory_mib=1)
+MEMORY, DISK = 256, 300  # pages
+STATE = b"devices" * 100
+
+
+def image(random: np.random.Generator, pages: int) -> Pages:
+    """Pages of which some are zero, some the same, and the rest random."""
+    pool = random.integers(0, 256, (40, PAGE), np.uint8)
+    pool[:8] = 0
+    return pool[random.integers(0, 40, pages)].copy()
+
+
+def changed(random: np.random.Generator, old: Pages, other: Pages) -> Pages:
+    new = old.copy()
+    for number in random.permutation(len(new))[: random.integers(0, len(new))]:
+        kind = random.integers(0, 5)
+        if kind == 0:
+            new[number] = 0
+        elif kind == 1:
+            new[number] = other[random.integers(0, len(other))]
+        elif kind == 2:
+            new[number] = new[random.integers(0, len(new))]
+        elif kind == 3:
+            new[number, random.integers(0, PAGE)] ^= 1
+        else:
+            new[number] = random.integers(0, 256, PAGE, np.uint8)
+    return new
+
+
+def base_of(store: Store, memory: Pages, disk: Pages, name: str = "base") -> Base:
+    with store.work() as folder:
+        built = folder / "base"
+        built.mkdir()
+        write_sparse(built / "memory", memory)
+        write_sparse(built / "disk", disk)
+        seal(built, name, MACHINE, STATE)
+        return store.keep_base(built)
+
+
+def changes(old: Pages, new: Pages) -> Changes:
+    numbers = np.flatnonzero(differing(old, new)).astype(np.uint32)
+    return Changes(numbers, new[numbers])
+
+
+def overlay_of(
+    store: Store, base: Base, memory: Pages, disk: Pages, *parents: Overlay, level: int = 1, **more: object
+) -> Made:
+    below = [
+        finder(digests(Rebuild(parent, store).overlay.literals(Rebuild(parent, store).index)))
+        for parent in parents
+    ]
+    sources = Sources(base.finder("disk"), base.finder("memory"), below)
+    chosen = plan(changes(base.memory, memory), changes(base.disk, disk), sources, **more)  # type: ignore[arg-type]
+    return make(
+        chosen,
+        STATE,
+        name="app",
+        base=base,
+        keys=store.keys,
+        parents=[parent.manifest.id for parent in parents],
+        level=level,
+    )
+
+
+def kept(store: Store, made: Made) -> Overlay:
+    with store.work() as folder:
+        return Overlay(FileSource(store.keep_overlay(made.parts, made.manifest.id, folder)), store.keys)
+
+
+def rebuilt(store: Store, overlay: Overlay) -> tuple[Pages, Pages]:
+    rebuild = Rebuild(overlay, store)
+    memory, disk = rebuild.base.memory.copy(), rebuild.base.disk.copy()
+    for piece in rebuild.pieces():
+        (disk if piece.disk else memory)[piece.numbers] = piece.content
+    return memory, disk
