@@ -151,25 +151,29 @@ class Launch:
     changed: Numbers
 
 
-@pytest.fixture(scope="module")
-def launch(store: Store, base: Base, tmp_path_factory: pytest.TempPathFactory) -> Launch:
+@pytest.fixture(scope="module", params=[0, 300, 3000], ids="{} pages warm".format)
+def launch(
+    store: Store, base: Base, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Launch:
+    """Another VM each time: what is in its memory and on its disk is random, and so is its working set."""
     session, vm = sessions.run_base(store, base, "launch", Network())
     agent = vm.agent()
-    agent.run(SERVER + "\nsync; fstrim /")
+    # A copy in memory of what is on the disk, at another place within the page, is what dictionaries are for.
+    agent.run(SERVER + "\n(echo; cat /root/data) >/dev/shm/data; sync; fstrim /")
     agent.close()
     taken = snapshot.take(vm, base.machine.memory_pages, go_on=False)
     memory, disk = (
         snapshot.memory_changes(base, taken.memory, taken.held),
         snapshot.disk_changes(base, taken.disk),
     )
-    chosen = plan(memory, disk, Sources(base.finder("disk"), base.finder("memory")))
+    random = np.random.default_rng()
+    warm = [random.permutation(changes.numbers)[: request.param] for changes in (memory, disk)]
+    chosen = plan(memory, disk, Sources(base.finder("disk"), base.finder("memory")), *warm)
     made = make(
         chosen,
         taken.state.pack(),
         name="launch",
-        base=base.id,
-        machine=base.machine,
-        disk_pages=base.disk_pages,
+        base=base,
         keys=store.keys,
         level=1,
     )
