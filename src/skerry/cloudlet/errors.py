@@ -51,3 +51,21 @@ class LinkError(StepError):
     """Cannot fetch from {}: {}"""
 
     remedy = "Does the address answer, and does its server know range requests? Run it again."
+
+
+class HandoffError(StepError):
+    """The handoff to {} failed: {}"""
+
+    remedy = "The VM goes on here. Mend the cause and run 'skerry cloudlet handoff' again."
+
+
+class PeerRefusedError(RefusedError):
+    """The engine at {} refuses: {}"""
+
+    remedy = "The VM goes on here, untouched."
+
+
+class UnsettledError(StepError):
+    """The handoff to {} broke off at its last step, and the engine there cannot be asked: {}"""
+
+    remedy = "The VM goes on here. It may run there as well: when that engine is in reach again, stop the session there."

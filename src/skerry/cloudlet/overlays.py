@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from skerry.cloudlet import layers, snapshot
 from skerry.cloudlet import session as sessions
-from skerry.cloudlet import snapshot
 from skerry.cloudlet.agent import Agent
 from skerry.cloudlet.base import Base
 from skerry.cloudlet.encode import Changes, Sources, finder, make, plan
@@ -131,7 +131,7 @@ def keep(
     taken = snapshot.take(vm, base.machine.memory_pages, go_on=True)
     memory = snapshot.memory_changes(base, taken.memory, taken.held)
     disk = snapshot.disk_changes(base, taken.disk)
-    snapshot.settle(vm)
+    layers.settle(vm)
     parents = _parents(store, session)
     with store.work() as folder:
         state = taken.state.pack()

@@ -42,7 +42,11 @@ class Writer:
         os.pwrite(self._file.fileno(), header.ljust(self._next * PAGE, b"\0"), 0)
 
     def write(self, numbers: Numbers, content: Pages) -> None:
-        """Write pages, ascending or not; zeros take no room."""
+        """Write pages, ascending or not; zeros take no room. A page that was written before is written over."""
+        there = self._entries[numbers] > _ZERO
+        if there.any():
+            self._again(numbers[there], content[there])
+            numbers, content = numbers[~there], content[~there]
         held = nonzero(content)
         self._entries[numbers[~held]] = _ZERO
         count = int(held.sum())
@@ -51,6 +55,11 @@ class Writer:
             self._entries[numbers[held]] = places | np.uint64(_COPIED)
             os.pwrite(self._file.fileno(), content[held].tobytes(), self._next * PAGE)
             self._next += count
+
+    def _again(self, numbers: Numbers, content: Pages) -> None:
+        places = self._entries[numbers] & ~np.uint64(_COPIED)
+        for place, page in zip(places.tolist(), content, strict=True):
+            os.pwrite(self._file.fileno(), page.data, place)
 
     def finish(self) -> None:
         """Write the tables."""

@@ -9,7 +9,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class Session:
     address: str = ""
     mac: str = ""
     ports: dict[int, int] = field(default_factory=dict)
+    outbound: bool = False
     created: float = field(default_factory=time.time)
     owner: str = ""  # the process that serves its pages, as "pid start"
     state: str = "new"
@@ -132,9 +133,16 @@ def boot_of(base: Base) -> Boot | None:
     return Boot(base.path("kernel"), base.path("initrd"), base.append)
 
 
-def feed(sock: socket.socket, state: State, pieces: Iterable[Piece], disk: Writer) -> None:
+def feed(
+    sock: socket.socket,
+    state: State,
+    pieces: Iterable[Piece],
+    disk: Writer,
+    tail: Callable[[], bytes] | None = None,
+) -> None:
     """Give QEMU its memory as it comes, write the disk as it comes, and the devices last.
 
+    ``tail`` brings the devices where they are not known before the pages have come.
     Raises whatever the pieces raise; QEMU then finds its stream cut off, and ends.
     """
     with sock:
@@ -146,7 +154,7 @@ def feed(sock: socket.socket, state: State, pieces: Iterable[Piece], disk: Write
                 for record in records(piece.numbers, piece.content):
                     sock.sendall(record)
         disk.finish()
-        sock.sendall(state.end_pages() + state.tail)
+        sock.sendall(state.end_pages() + (tail() if tail else state.tail))
 
 
 def resume(
@@ -157,10 +165,13 @@ def resume(
     pieces: Iterable[Piece],
     *,
     paused: bool = False,
+    tail: Callable[[], bytes] | None = None,
+    devices: Sequence[str] = (),
 ) -> Vm:
     """A VM in ``folder`` that goes on from ``state``: memory and disk are the base's, but for ``pieces``.
 
-    Unchanged memory is mapped from the base's file: VMs of one base share it. Raises PreflightError,
+    Unchanged memory is mapped from the base's file: VMs of one base share it. ``tail`` is as for feed, ``devices``
+    are QEMU's arguments for what was plugged in when the state was taken. Raises PreflightError,
     NotRestoredError (and then nothing runs), and whatever the pieces raise.
     """
     preflight(base.machine, store.root / "qemu")
@@ -175,12 +186,13 @@ def resume(
             boot_of(base),
             incoming=theirs,
             paused=paused,
+            devices=devices,
         )
     trouble: list[Exception] = []
 
     def work() -> None:
         try:
-            feed(ours, state, pieces, disk)
+            feed(ours, state, pieces, disk, tail)
         except Exception as error:  # handed to the caller
             trouble.append(error)
 
@@ -205,7 +217,8 @@ def connect(session: Session, vm: Vm, network: Network) -> None:
     session.mac = "52:54:00:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
     # Each VM has a network of its own; the address differs all the same, so that no one builds on it.
     session.address = f"10.0.2.{20 + secrets.randbelow(220)}"
-    session.ports = {_free_port(): port for port in network.ports}
+    session.ports = {free_port(): port for port in network.ports}
+    session.outbound = network.outbound
     agent = vm.agent()
     try:
         if network.ports or network.outbound:
@@ -240,6 +253,6 @@ def run_base(
     return session, vm
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])

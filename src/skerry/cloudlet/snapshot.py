@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skerry.cloudlet import intake as intakes
+from skerry.cloudlet import layers
 from skerry.cloudlet.base import Base
 from skerry.cloudlet.encode import Changes
-from skerry.cloudlet.errors import QemuError
-from skerry.cloudlet.machine import DISK_NODE
-from skerry.cloudlet.pages import PAGE, Pages, as_pages, differing
-from skerry.cloudlet.qmp import seconds
-from skerry.cloudlet.stream import Parser, State
-from skerry.cloudlet.vm import Vm, own_to, qcow2_on
-from skerry.common.proc import run
+from skerry.cloudlet.intake import Intake
+from skerry.cloudlet.pages import PAGE, Numbers, Pages, as_pages, differing, open_pages
+from skerry.cloudlet.spool import Spool
+from skerry.cloudlet.stream import State
+from skerry.cloudlet.vm import Vm
 
-DOWNTIME_MS = 40
+
+@dataclass(frozen=True)
+class Lower:
+    """A raw disk between the base and a VM's own file, and which of its pages are not the base's."""
+
+    path: Path
+    changed: Numbers
 
 
 @dataclass(frozen=True)
@@ -46,102 +48,20 @@ def take(vm: Vm, memory_pages: int, *, go_on: bool, disk: str = "disk.qcow2") ->
 
     Raises BadStreamError, QemuError.
     """
-    parser = Parser(memory_pages)
-    result: list[State | Exception] = []
-    path = vm.folder / "snapshot"
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    folder = os.open(vm.folder, os.O_PATH)
-    listener.bind(f"/proc/self/fd/{folder}/snapshot")  # the folder's own name may be too long for an address
-    os.close(folder)
-    own_to(vm.folder, path)
-    listener.listen(1)
-
-    def receive() -> None:
-        try:
-            sock, _ = listener.accept()
-            with sock:
-                result.append(parser.read(sock))
-        except Exception as trouble:  # handed to the caller
-            result.append(trouble)
-
-    reader = threading.Thread(target=receive, daemon=True)
-    reader.start()
-    qmp = vm.qmp
-    try:
-        capabilities = [{"capability": name, "state": True} for name in ("events", "pause-before-switchover")]
-        qmp("migrate-set-capabilities", capabilities=capabilities)
-        qmp("migrate-set-parameters", max_bandwidth=1 << 40, downtime_limit=DOWNTIME_MS)
+    spool = Spool(memory_pages)
+    current = vm.folder / disk
+    layer = layers.prepare(vm, current) if go_on else ""
+    with Intake(vm, spool) as intake:
+        stopped = intake.wait()
         if go_on:
-            _prepare_disk(vm, vm.folder / disk)
-        qmp.events.clear()
-        running = qmp("query-status")["running"]
-        qmp("migrate", uri="unix:snapshot")
-        _wait(vm, "pre-switchover", result)
-        stopped = seconds(qmp.wait("STOP", 5)) if running else 0.0
-        if go_on:
-            qmp("blockdev-snapshot", node=DISK_NODE, overlay="disk-next")
-        qmp("migrate-continue", state="pre-switchover")
-        _wait(vm, "completed", result)
-        if go_on and running:
-            _finalized(vm)
-            qmp("cont")
-            pause = seconds(qmp.wait("RESUME", 10)) - stopped
-        else:
-            pause = 0.0
+            layers.switch(vm, layer)
+        state = intake.finish()
+        pause = 0.0
+        if go_on and intake.ran:
+            pause = intakes.go_on(vm) - stopped
+        elif not go_on:
             vm.quit()
-        reader.join(60)
-    finally:
-        listener.close()
-        path.unlink(missing_ok=True)
-    if not result:
-        raise QemuError("migrate", "the stream did not end")
-    if isinstance(result[0], Exception):
-        raise result[0]
-    return Snapshot(parser.memory, parser.held(), result[0], vm.folder / disk, pause)
-
-
-def _wait(vm: Vm, status: str, result: list[State | Exception], timeout: float = 180.0) -> None:
-    end = time.monotonic() + timeout
-    while True:
-        now = vm.qmp("query-migrate")
-        if now.get("status") == status:
-            return
-        if now.get("status") in ("failed", "cancelled", "completed") or time.monotonic() > end:
-            if result and isinstance(result[0], Exception):
-                raise result[0]
-            raise QemuError("migrate", now.get("error-desc", f"it is '{now.get('status')}'"))
-        time.sleep(0.002)
-
-
-def _finalized(vm: Vm) -> None:
-    """A migration that is completed is not yet over: QEMU lets the guest go on only in its next state."""
-    end = time.monotonic() + 10
-    while vm.qmp("query-status")["status"] != "postmigrate":
-        if time.monotonic() > end:
-            raise QemuError("migrate", "it is completed, but does not come to its end")
-        time.sleep(0.001)
-
-
-def _prepare_disk(vm: Vm, current: Path) -> None:
-    """Have the next disk file ready, so that the switch to it takes no time while the guest stands still."""
-    info = json.loads(run(["qemu-img", "info", "-U", "--output=json", str(current)]).stdout)
-    following = vm.folder / "disk.next.qcow2"
-    words = ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", str(current), "-F", "qcow2"]
-    run([*words, str(following), str(info["virtual-size"])])
-    own_to(vm.folder, following)
-    file = {"driver": "file", "filename": str(following), "discard": "unmap"}
-    vm.qmp("blockdev-add", driver="qcow2", node_name="disk-next", file=file, backing=None, discard="unmap")
-
-
-def settle(vm: Vm) -> None:
-    """Merge what the guest wrote since the snapshot back into its one disk file, while it runs on."""
-    vm.qmp("block-commit", job_id="settle", device="disk-next", base_node=DISK_NODE)
-    vm.qmp.wait("BLOCK_JOB_READY", 120, device="settle")
-    vm.qmp("job-complete", id="settle")
-    vm.qmp.wait("BLOCK_JOB_COMPLETED", 120, device="settle")
-    vm.qmp("blockdev-del", node_name="disk-next")
-    (vm.folder / "disk.next.qcow2").unlink()
+    return Snapshot(spool.memory, np.frombuffer(spool.held, np.bool_), state, current, pause)
 
 
 def memory_changes(base: Base, memory: Pages, held: NDArray[np.bool_]) -> Changes:
@@ -160,29 +80,33 @@ def memory_changes(base: Base, memory: Pages, held: NDArray[np.bool_]) -> Change
 
 def image_name(disk: Path, base: Base) -> str:
     """How programs of QEMU are told of a qcow2 file upon a base: the file itself does not say so."""
-    described = qcow2_on(disk, base.path("disk"))
-    del described["node-name"]
-    return "json:" + json.dumps(described)
+    return "json:" + json.dumps(layers.described([disk], base.path("disk")))
 
 
-def disk_changes(base: Base, disk: Path) -> Changes:
-    """The pages of a disk that differ from the base's; ``disk`` is a qcow2 file upon it."""
-    image = image_name(disk, base)
-    listed = json.loads(run(["qemu-img", "map", "-U", "--output=json", image]).stdout)
+def disk_changes(base: Base, disk: Path, lower: Lower | None = None) -> Changes:
+    """The pages of a disk that differ from the base's; ``disk`` is a qcow2 file upon it, or upon ``lower``."""
     held = disk.read_bytes() if disk.stat().st_size else b""
-    nonzero_base = base.listed("disk")["page"]
+    known = np.asarray(base.listed("disk")["page"], np.uint32)
+    if lower:
+        known = np.union1d(known, lower.changed)
     numbers, content = [np.empty(0, np.uint32)], [np.empty((0, PAGE), np.uint8)]
-    for extent in listed:
-        if extent["depth"] != 0:
-            continue  # the base's
-        first, end = extent["start"] // PAGE, (extent["start"] + extent["length"]) // PAGE
-        if extent["zero"] or not extent["data"]:
-            low, high = np.searchsorted(nonzero_base, [first, end])
-            numbers.append(np.asarray(nonzero_base[low:high], np.uint32))
+    above = [np.empty(0, np.uint32)]
+    for extent in layers.extents([disk], lower.path if lower else base.path("disk")):
+        first, end = extent.first, extent.end
+        above.append(np.arange(first, end, dtype=np.uint32))
+        if extent.offset < 0:
+            low, high = np.searchsorted(known, [first, end])
+            numbers.append(known[low:high])
             content.append(np.zeros((high - low, PAGE), np.uint8))
         else:
-            new = as_pages(held[extent["offset"] : extent["offset"] + extent["length"]])
+            new = as_pages(held[extent.offset : extent.offset + (end - first) * PAGE])
             differs = np.flatnonzero(differing(base.disk[first:end], new))
             numbers.append((differs + first).astype(np.uint32))
             content.append(new[differs])
-    return Changes(np.concatenate(numbers), np.concatenate(content))
+    if lower:
+        rest = np.setdiff1d(lower.changed, np.concatenate(above))
+        numbers.append(rest)
+        content.append(open_pages(lower.path)[rest])
+    every, pages = np.concatenate(numbers), np.concatenate(content)
+    order = np.argsort(every, kind="stable") if lower else slice(None)
+    return Changes(every[order], pages[order])

@@ -9,18 +9,17 @@ The guest's memory is left out of what is kept: whoever resumes maps it from a f
 
 from __future__ import annotations
 
-import mmap
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skerry.cloudlet.errors import BadStreamError
 from skerry.cloudlet.machine import RAM_BLOCK
-from skerry.cloudlet.pages import PAGE, Numbers, Pages, as_pages
+from skerry.cloudlet.pages import PAGE, Numbers, Pages
+from skerry.cloudlet.spool import Spool
 
 MAGIC = b"QEVM\0\0\0\3"
 _EOF, _START, _PART, _END, _FULL, _CONFIG, _FOOTER = 0, 1, 2, 3, 4, 7, 0x7E
@@ -79,18 +78,17 @@ def records(numbers: Numbers, content: Pages) -> Iterator[bytes]:
 
 
 class Parser:
-    """Takes a stream from a socket into ``memory``; ``state`` is there at its end.
+    """Takes a stream from a socket into a spool; a page that is not what it was there before becomes dirty.
 
-    ``dirty`` has a one for each page that was received; whoever forwards pages takes them and sets it to zero.
+    ``head`` is what stands before the pages, as soon as it is there, and ``section`` the number of theirs.
     Raises BadStreamError for anything that such a stream does not have, or that is out of bounds.
     """
 
-    def __init__(self, pages: int) -> None:
-        self._map = mmap.mmap(-1, pages * PAGE)
-        self.memory: Pages = as_pages(self._map)
-        self.dirty = bytearray(pages)
+    def __init__(self, spool: Spool) -> None:
+        self._spool, self._map = spool, spool.map
         self.received = 0
-        self._seen = bytearray(pages)
+        self.section, self.head = 0, b""
+        self._whole = False
         self._blocks: dict[bytes, int] = {}
         self._block = b""
         self._others: dict[tuple[bytes, int], bytes] = {}
@@ -98,13 +96,12 @@ class Parser:
         self._at = 0
         self._socket: socket.socket | None = None
 
-    def held(self) -> NDArray[np.bool_]:
-        """Which pages may be anything but zero."""
-        return np.frombuffer(self._seen, np.bool_)
+    def read(self, sock: socket.socket, enough: Callable[[], bool] = lambda: False) -> State | None:
+        """Read to the stream's end.
 
-    def read(self, sock: socket.socket) -> State:
-        """Read to the stream's end."""
-        self._socket = sock
+        When all of memory has come once, ``enough`` is asked whether to stop there; then there is no state.
+        """
+        self._socket, asked = sock, False
         if self._take(8) != MAGIC:
             raise BadStreamError("it does not begin as QEMU's do")
         head = MAGIC
@@ -122,6 +119,7 @@ class Parser:
             raise BadStreamError(f"it has the section {name!r} in front of the memory")
         head += bytes([_START]) + _HALF.pack(section) + bytes([len(name)]) + name + self._take(8)
         head += self._setup() + self._footer(section)
+        self.section, self.head = section, head
         while True:
             kind = self._byte()
             if kind not in (_PART, _END) or self._half() != section:
@@ -130,6 +128,10 @@ class Parser:
             end = self._footer(section)
             if kind == _END:
                 break
+            if self._whole and not asked:
+                asked = True
+                if enough():
+                    return None
         tail = self._other_pages(section) + bytes([_END]) + _HALF.pack(section) + _WORD.pack(_EOS) + end
         return State(section, head, tail + self._rest())
 
@@ -163,8 +165,9 @@ class Parser:
     def _records(self) -> None:
         """Pages, up to the end of a part. The one loop that has to be quick."""
         ram, unpack = RAM_BLOCK.encode(), _WORD.unpack_from
-        memory, dirty, seen = self._map, self.dirty, self._seen
+        memory, dirty, held = self._map, self._spool.dirty, self._spool.held
         size = len(memory)
+        last = size - PAGE
         while True:
             if len(self._data) - self._at < 8192:
                 self._fill()
@@ -193,8 +196,12 @@ class Parser:
                 if self._block == ram:
                     if place >= size:
                         raise BadStreamError("a page lies beyond the end of memory")
-                    memory[place : place + PAGE] = data[at:end]
-                    dirty[place >> 12] = seen[place >> 12] = 1
+                    number, page = place >> 12, data[at:end]
+                    if not held[number] or memory[place : place + PAGE] != page:
+                        memory[place : place + PAGE] = page
+                        dirty[number] = held[number] = 1
+                    if place == last:
+                        self._whole = True
                 else:
                     self._other(place, bytes(data[at:end]))
                 self.received += PAGE
@@ -206,9 +213,12 @@ class Parser:
                     if place >= size:
                         raise BadStreamError("a page lies beyond the end of memory")
                     # Untouched memory is zero already, and stays unallocated.
-                    if seen[place >> 12]:
+                    if held[place >> 12]:
                         memory[place : place + PAGE] = _NONE
-                    dirty[place >> 12] = 1
+                        held[place >> 12] = 0
+                        dirty[place >> 12] = 1
+                    if place == last:
+                        self._whole = True
                 else:
                     self._other(place, _NONE)
             else:

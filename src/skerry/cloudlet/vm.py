@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,11 +73,13 @@ class Vm:
         incoming: socket.socket | None = None,
         paused: bool = False,
         lazy: bool = False,
+        devices: Sequence[str] = (),
     ) -> Vm:
         """Start QEMU. ``memory`` is a file whose pages are the guest's until it writes to them; None is empty memory.
 
         With ``incoming`` the devices (and perhaps pages) come from that socket, and the guest goes on running
-        when they are there. ``lazy`` says that the file's pages are dear. As root, QEMU runs as a user of its own.
+        when they are there. ``lazy`` says that the file's pages are dear. ``devices`` are more
+        arguments. As root, QEMU runs as a user of its own.
         """
         words: list[str] = []
         backend: dict[str, Any] = {
@@ -95,7 +98,7 @@ class Vm:
         words += ["-blockdev", json.dumps(disk)]
         words += ["-chardev", "file,id=console,path=console,append=on"]
         words += ["-chardev", "socket,id=agent,path=agent,server=on,wait=off"]
-        words += machine.devices()
+        words += [*machine.devices(), *devices]
         if boot:
             words += ["-kernel", str(boot.kernel), "-initrd", str(boot.initrd), "-append", boot.append]
         words += ["-qmp", "unix:qmp,server=on,wait=off", "-sandbox", _SANDBOX]
@@ -188,11 +191,19 @@ class Vm:
         ``ports`` maps TCP ports of this host's loopback to the guest's. The guest reaches nothing by itself
         unless ``outbound``: a user-mode network would let it reach the host's loopback.
         """
-        forward = [{"str": f"tcp:127.0.0.1:{host}-{guest}:{port}"} for host, port in ports.items()]
+        forward = [{"str": rule} for rule in _forwards(guest, ports)]
         self.qmp("netdev_add", type="user", id="net0", hostfwd=forward, restrict=not outbound)
         self.qmp(
             "device_add", driver="virtio-net-pci", id="nic0", netdev="net0", bus="port0", mac=mac, romfile=""
         )
+
+    def has_nic(self) -> bool:
+        plugged = self.qmp("qom-list", path="/machine/peripheral")
+        return any(each["name"] == "nic0" for each in plugged)
+
+    def generation(self) -> str:
+        """The generation id that the guest sees: a VM that moves keeps it, a copy has a new one."""
+        return str(self.qmp("query-vm-generation-id")["guid"])
 
     def remove_nic(self) -> None:
         """Take the card out. Raises QemuError when the guest does not let go of it."""
@@ -227,15 +238,36 @@ class Vm:
             time.sleep(0.01)
         self.kill()
 
-    def kill(self) -> None:
+    def let_go(self) -> None:
+        """Close the control connection: QEMU serves one at a time, and others may want it."""
         if self._qmp:
             self._qmp.close()
             self._qmp = None
+
+    def kill(self) -> None:
+        self.let_go()
         if self.alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
+
+
+def same_generation(guid: str) -> list[str]:
+    """QEMU's arguments for a VM that is no copy."""
+    return ["-set", f"device.generation.guid={guid}"]
+
+
+def nic(mac: str, guest: str, ports: dict[int, int], outbound: bool) -> list[str]:
+    """QEMU's arguments for the card that ``add_nic`` plugs in."""
+    net = ["user", "id=net0", f"restrict={'off' if outbound else 'on'}"]
+    net += [f"hostfwd={rule}" for rule in _forwards(guest, ports)]
+    card = f"virtio-net-pci,id=nic0,netdev=net0,bus=port0,mac={mac},romfile="
+    return ["-netdev", ",".join(net), "-device", card]
+
+
+def _forwards(guest: str, ports: dict[int, int]) -> list[str]:
+    return [f"tcp:127.0.0.1:{host}-{guest}:{port}" for host, port in ports.items()]
 
 
 def started(pid: int) -> str:

@@ -21,6 +21,7 @@ from skerry.cloudlet.fetch import HttpSource
 from skerry.cloudlet.machine import Machine
 from skerry.cloudlet.pages import PAGE
 from skerry.cloudlet.qcow2 import Writer
+from skerry.cloudlet.spool import Spool
 from skerry.cloudlet.stream import MAGIC, Parser, State, records
 from skerry.common.errors import UsageError
 
@@ -57,9 +58,9 @@ def part(body: bytes) -> bytes:
     return b"\x02" + struct.pack(">I", 3) + body + EOS + FOOTER
 
 
-def parse(data: bytes) -> tuple[Parser, State]:
+def parse(data: bytes) -> tuple[Spool, State]:
     ours, theirs = socket.socketpair()
-    parser = Parser(PAGES)
+    spool = Spool(PAGES)
 
     def send() -> None:
         with theirs:
@@ -71,7 +72,9 @@ def parse(data: bytes) -> tuple[Parser, State]:
     thread = threading.Thread(target=send)
     thread.start()
     try:
-        return parser, parser.read(ours)
+        state = Parser(spool).read(ours)
+        assert state is not None
+        return spool, state
     finally:
         ours.close()
         thread.join()
@@ -83,9 +86,9 @@ ONE, TWO = b"\1" * PAGE, b"\2" * PAGE
 def test_pages_go_to_memory_and_the_rest_is_kept() -> None:
     body = page(2, ONE, b"ram") + page(3, TWO) + page(0, TWO, b"rom") + page(2, TWO, b"ram")
     body += struct.pack(">Q", 3 * PAGE | 0x22) + b"\0"
-    parser, state = parse(stream(part(body)))
-    assert parser.memory[2].tobytes() == TWO
-    assert not parser.memory[3].any()
+    spool, state = parse(stream(part(body)))
+    assert spool.memory[2].tobytes() == TWO
+    assert not spool.memory[3].any()
     assert state.tail.endswith(b"\x04devices") and b"\x03rom" + TWO in state.tail and ONE not in state.tail
     assert State.unpack(state.pack()) == state
 
@@ -94,8 +97,8 @@ def test_pages_that_are_put_in_come_out_again() -> None:
     _, state = parse(stream(b""))
     content = np.frombuffer(ONE + TWO, np.uint8).reshape(2, PAGE)
     put_in = b"".join(records(np.array([1, 5], np.uint32), content))
-    parser, again = parse(state.head + state.begin_pages() + put_in + state.end_pages() + state.tail)
-    assert parser.memory[1].tobytes() == ONE and parser.memory[5].tobytes() == TWO
+    spool, again = parse(state.head + state.begin_pages() + put_in + state.end_pages() + state.tail)
+    assert spool.memory[1].tobytes() == ONE and spool.memory[5].tobytes() == TWO
     assert again.head == state.head
 
 
