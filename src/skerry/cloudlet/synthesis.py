@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from skerry.cloudlet import session as sessions
 from skerry.cloudlet.errors import BadOverlayError
 from skerry.cloudlet.fetch import HttpSource
@@ -168,6 +170,7 @@ def _early(
     wanted: list[Transfer] = []
     lazy = LazyPages(rebuild, lambda number: wanted[0].want(number))
     mounted.mkdir()
+    np.save(folder / "disk.changed.npy", rebuild.index.disk.pages)
     transfer = Transfer(rebuild.overlay, rebuild.index, lazy.arrived, trouble.append, lazy.busy)
     wanted.append(transfer)
     transfer.start()

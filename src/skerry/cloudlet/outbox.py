@@ -1,0 +1,115 @@
+"""The sending half of a handoff: changed pages, by reference where the other side holds them, compressed to the link."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from skerry.cloudlet.adapt import Adapt
+from skerry.cloudlet.batches import NO_PAGES, Batch, pack
+from skerry.cloudlet.encode import Changes, Sources, finder, plan
+from skerry.cloudlet.held import Held
+from skerry.cloudlet.index import LITERAL, SEGMENT_PAGES, PageMap
+from skerry.cloudlet.pages import PAGE, Digests, digests
+from skerry.cloudlet.wire import Kind, Wire
+
+_FIRST = 256  # pages in a round's first batch: the link should not wait for long
+_UNDER_WAY = 2  # batches that were not yet seen by the other side
+NOTHING = Changes(np.empty(0, np.uint32), NO_PAGES)
+
+
+class Outbox:
+    """Sends rounds of changes over a wire. Raises OSError, BadFrameError, PeerRefusedError."""
+
+    def __init__(self, wire: Wire, held: Held) -> None:
+        self._wire = wire
+        self._known = held.sources()
+        self._sent: list[Digests] = []
+        self._cores = os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self._cores)
+        self.adapt = Adapt(self._cores)
+        self._under_way: deque[tuple[int, float]] = deque()
+        self._last_seen = 0.0
+        self.backlog = 0  # pages of the current round that were not sent yet, at most
+        self.pages = 0
+        self.literals = 0
+        self.levels: dict[int, int] = {}  # literals by level
+
+    def send(self, memory: Changes, disk: Changes) -> None:
+        """One round, to its last batch."""
+        if not len(memory.numbers) and not len(disk.numbers):
+            return
+        self.pages += len(memory.numbers) + len(disk.numbers)
+        self.backlog = len(memory.numbers) + len(disk.numbers)
+        earlier = np.concatenate(self._sent) if self._sent else np.empty(0, "S32")
+        known = self._known
+        chosen = plan(
+            memory, disk, Sources(known.base_disk, known.base_memory, [*known.parents, finder(earlier)])
+        )
+        self.backlog = len(chosen.literals)
+        self.literals += self.backlog
+        waiting: deque[Future[tuple[bytes, int, int, float]]] = deque()
+        for (first, end), where, there in _cut(chosen.memory, chosen.disk, len(chosen.literals)):
+            batch = Batch(where, there, chosen.literals[first:end])
+            waiting.append(self._pool.submit(_packed, batch, self.adapt.level()))
+            if len(waiting) > self._cores:
+                self._one(*waiting.popleft().result())
+        while waiting:
+            self._one(*waiting.popleft().result())
+        self._sent.append(digests(chosen.literals))
+        self.backlog = 0
+
+    def all_seen(self) -> None:
+        """Wait until the other side has all."""
+        while self._under_way:
+            self._seen()
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def _one(self, body: bytes, level: int, count: int, seconds: float) -> None:
+        self.adapt.packed(level, count * PAGE, len(body), seconds)
+        self.levels[level] = self.levels.get(level, 0) + count
+        self._under_way.append((len(body), time.monotonic()))
+        self._wire.send(Kind.BATCH, body)
+        self.backlog -= count
+        while len(self._under_way) > _UNDER_WAY:
+            self._seen()
+
+    def _seen(self) -> None:
+        self._wire.receive(Kind.SEEN)
+        size, begun = self._under_way.popleft()
+        now = time.monotonic()
+        self.adapt.delivered(size, now - max(begun, self._last_seen))
+        self._last_seen = now
+
+
+def _packed(batch: Batch, level: int) -> tuple[bytes, int, int, float]:
+    begun = time.thread_time()
+    body = pack(batch, level)
+    return body, level, len(batch.literals), time.thread_time() - begun
+
+
+def _cut(memory: PageMap, disk: PageMap, total: int) -> Iterator[tuple[tuple[int, int], PageMap, PageMap]]:
+    """Batches of a round: literals from first to before end, and the pages that refer to them.
+
+    Pages that need no literal go with the first one.
+    """
+    first, size = 0, _FIRST
+    while first < total or size == _FIRST:
+        end = min(first + size, total)
+        yield (first, end), _of(memory, first, end), _of(disk, first, end)
+        first, size = end, min(size * 2, SEGMENT_PAGES)
+
+
+def _of(where: PageMap, first: int, end: int) -> PageMap:
+    literal = where.kinds == LITERAL
+    mine = literal & (where.refs >= first) & (where.refs < end)
+    chosen = mine | ~literal if first == 0 else mine
+    refs = where.refs[chosen] - np.where(mine[chosen], np.uint32(first), np.uint32(0))
+    return PageMap(where.pages[chosen], where.kinds[chosen], refs.astype(np.uint32))
