@@ -43,10 +43,11 @@ class Spool:
 
     def take(self) -> Changes:
         """All dirty pages, which are clean then."""
-        numbers = np.flatnonzero(self._marks).astype(np.uint32)
+        # Of a copy: the marks change meanwhile.
+        numbers = np.flatnonzero(np.frombuffer(bytes(self.dirty), np.uint8)).astype(np.uint32)
         self._marks[numbers] = 0
         return Changes(numbers, self.memory[numbers])
 
     def waiting(self) -> int:
         """How many pages are dirty."""
-        return int(np.count_nonzero(self._marks))
+        return self.dirty.count(1)

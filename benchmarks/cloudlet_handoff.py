@@ -1,0 +1,199 @@
+"""Handing a running server over a slow link: by Skerry, and by QEMU's own live migration, in one run.
+
+The server is the Python and numpy one of benchmarks/cloudlet.py, in a guest of 1 GiB. Both engines are on this
+machine, with stores of their own; between them is one token bucket of 25 Mbit/s and 5 ms. QEMU's migration moves
+memory only, over a disk that both sides share: it is spared the disk that a handoff moves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from cloudlet import FOLDER, PEER_ROUNDS, ROUNDS, Bench, Row, figure, say
+from cloudlet_parts.workloads import WORKLOADS, payload
+
+from skerry.cloudlet import overlays
+from skerry.cloudlet import session as sessions
+from skerry.cloudlet.handoff import Done, handoff
+from skerry.cloudlet.identity import Identity
+from skerry.cloudlet.reader import FileSource
+from skerry.cloudlet.session import Network, Session
+from skerry.cloudlet.store import Store
+from skerry.cloudlet.synthesis import synthesize
+from skerry.cloudlet.vm import Vm, nic, qcow2_on
+
+RATE = 25.0  # Mbit/s
+OVERLAY = "handoff-numpy"
+RELAY = Path(__file__).with_name("cloudlet_parts") / "relay.py"
+
+
+@contextlib.contextmanager
+def process(*words: str) -> Iterator[int]:
+    """A program of this benchmark that says its port in its first line, and ends with us."""
+    begun = subprocess.Popen(
+        [sys.executable, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert begun.stdout and begun.stdin
+    try:
+        yield int(begun.stdout.readline().split("port")[-1].split(",")[0])
+    finally:
+        begun.stdin.close()
+        begun.terminate()
+        begun.wait()
+
+
+@contextlib.contextmanager
+def link(port: int) -> Iterator[str]:
+    with process(str(RELAY), f"127.0.0.1:{port}", str(RATE)) as near:
+        yield f"127.0.0.1:{near}"
+
+
+class Handoffs:
+    def __init__(self) -> None:
+        bench = Bench()
+        self.base, self.store, self.workload = bench.base, bench.store, WORKLOADS[0]
+        self.overlay = self._overlay()
+        self.other = Store(FOLDER / "other")
+        there = self.other.root / "bases" / self.base.id
+        if not there.exists():
+            shutil.copytree(self.base.folder, there, copy_function=os.link)
+        one, two = (Identity(store.root / "keys") for store in (self.store, self.other))
+        one.pair(two.certificate())
+        two.pair(one.certificate())
+        self.other.keys.trust(self.store.keys.public().hex())
+
+    def _overlay(self) -> Path:
+        """The server as an overlay; kept for the next run."""
+        for overlay in self.store.overlays():
+            if overlay.manifest.name == OVERLAY:
+                return self.store.overlay_path(overlay.manifest.id)
+        archive = payload(self.workload, FOLDER, say)
+        install = self.workload.install
+        return overlays.create(self.store, self.base.id, OVERLAY, install, files=archive, say=say).path
+
+    def running(self) -> Session:
+        """A server that has been at work for a moment."""
+        running = synthesize(self.store, FileSource(self.overlay), "bench", Network((self.workload.port,)))
+        running.vm.let_go()
+        self.used(running.session)
+        return running.session
+
+    def used(self, session: Session) -> None:
+        for _ in range(20):
+            self.workload.first_reply(next(iter(session.ports)))
+
+    def holds(self, overlay: bool) -> None:
+        """Whether the other engine has the overlay."""
+        there = self.other.root / "overlays" / self.overlay.name
+        if overlay and not there.exists():
+            shutil.copyfile(self.overlay, there)
+        elif not overlay:
+            there.unlink(missing_ok=True)
+
+    def by_skerry(self) -> Done:
+        self.running()
+        command = ["-m", "skerry.cli.main", "cloudlet", "--store", str(self.other.root), "serve", "--port", "0"]
+        with process(*command) as port, link(port) as where:
+            done = handoff(self.store, "bench", where)
+        session, _ = sessions.find(self.other, "bench")
+        self.used(session)
+        sessions.stop(self.other, "bench")
+        say(f"  {done}")
+        return done
+
+    def by_qemu(self) -> tuple[float, float, float]:
+        """Seconds, seconds of downtime as QEMU says, and megabytes."""
+        session = self.running()
+        _, vm = sessions.find(self.store, "bench")
+        disk = vm.folder / "disk.qcow2"
+        disk.chmod(0o666)
+        folder = FOLDER / "peer"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o711)
+        got: list[socket.socket] = []
+        with socket.create_server(("127.0.0.1", 0)) as listener, link(listener.getsockname()[1]) as where:
+            thread = threading.Thread(target=lambda: got.append(listener.accept()[0]), daemon=True)
+            thread.start()
+            vm.qmp("migrate-set-parameters", max_bandwidth=1 << 40)
+            begun = time.monotonic()
+            vm.qmp("migrate", uri=f"tcp:{where}")
+            thread.join(30)
+            ports = {sessions.free_port(): self.workload.port}
+            there = Vm.start(
+                folder, self.base.machine, qcow2_on(disk, self.base.path("disk")), None,
+                sessions.boot_of(self.base), incoming=got[0],
+                devices=nic(session.mac, session.address, ports, False),
+            )  # fmt: skip
+            got[0].close()
+            try:
+                there.restored(timeout=900)
+                seconds = time.monotonic() - begun
+                told = vm.qmp("query-migrate")
+                self.used(Session("peer", self.base.id, ports=ports))
+            finally:
+                there.quit()
+        vm.let_go()
+        sessions.stop(self.store, "bench")
+        shutil.rmtree(folder)
+        mb = told["ram"]["transferred"] / 1e6
+        say(f"  QEMU: {seconds:.1f} s, downtime {told.get('downtime')} ms, {mb:.0f} MB")
+        return seconds, told.get("downtime", 0) / 1e3, mb
+
+    def run(self) -> list[Row]:
+        cases = {"base present": (False, 30, 15), "overlay present too": (True, 5, 2)}
+        done: dict[str, list[Done]] = {case: [] for case in cases}
+        peer: list[tuple[float, float, float]] = []
+        for number in range(ROUNDS):
+            for case, (overlay, *_) in cases.items():
+                self.holds(overlay)
+                done[case].append(self.by_skerry())
+            if number < PEER_ROUNDS:
+                peer.append(self.by_qemu())
+        rows = []
+        name = "QEMU live migration, memory only"
+        theirs = sorted(each[0] for each in peer)[len(peer) // 2] if peer else 0.0
+        told: Row = {"peer": name, "peer_value": round(theirs, 2)} if peer else {}
+        for case, (_, must, aim) in cases.items():
+            each = done[case]
+            how = f"1 GiB guest with the numpy server at {RATE:.0f} Mbit/s, from the call to the word that it runs there"
+            seconds = [one.seconds for one in each]
+            rows.append(figure(f"handoff, {case}", seconds, "s", must, aim, how, **told))
+            how = "from the guest's stop here to the word that it runs there"
+            rows.append(figure(f"handoff, {case}: downtime", [one.pause for one in each], "s", 1, None, how))
+            sent = [one.sent / 1e6 for one in each]
+            rows.append(figure(f"handoff, {case}: sent", sent, "MB", None, None, "all that went to the peer"))
+            if peer:
+                how = "how many times faster than QEMU's live migration over the same link"
+                faster = [theirs / one for one in seconds]
+                rows.append(figure(f"handoff, {case}: against live migration", faster, "x", 5, 10, how))
+        for at, (what, unit) in enumerate((("", "s"), (": downtime", "s"), (": sent", "MB"))):
+            if peer:
+                rows.append(figure(f"{name}{what}", [one[at] for one in peer], unit, None, None, "the peer"))
+        return rows
+
+
+def main() -> None:
+    if missing := [tool for tool in ("mmdebstrap", "qemu-system-x86_64") if not shutil.which(tool)]:
+        sys.exit(f"not installed: {', '.join(missing)}")
+    bench = Handoffs()
+    try:
+        rows = bench.run()
+    finally:
+        for store in (bench.store, bench.other):
+            for session in sessions.listed(store):
+                sessions.stop(store, session.name)
+    print(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
