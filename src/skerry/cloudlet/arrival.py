@@ -30,7 +30,7 @@ from skerry.cloudlet.store import Store
 from skerry.cloudlet.stream import MAGIC, State
 from skerry.cloudlet.tickets import Ticket
 from skerry.cloudlet.vm import Vm, nic, same_generation, started
-from skerry.cloudlet.wire import BadFrameError, Begin, Kind, Named, Offer, Wire
+from skerry.cloudlet.wire import BadFrameError, Begin, Kind, Named, Offer, Seen, Wire
 from skerry.common.errors import RefusedError, SkerryError
 
 IDLE = 120.0  # seconds in which a source that is at work must send something
@@ -140,13 +140,14 @@ class _Arriving:
                 self._tail = decompress(memoryview(body)[4:], size)
                 self.literals.close()
                 return
+            took = max(1, int(self._link.took * 1e6))
             batch = unpack(body, self._held.limits(self.literals.count))
             earlier = self.literals.pages()
             for disk, where in ((False, batch.memory), (True, batch.disk)):
                 yield from self._held.pieces(disk, where, batch.literals, earlier)
             self.literals.add(batch.literals)
             self.batches += 1
-            self._link.send(Kind.SEEN)
+            self._link.send(Kind.SEEN, Seen(microseconds=took))
 
     def tail(self) -> bytes:
         return self._tail

@@ -69,3 +69,9 @@ class UnsettledError(StepError):
     """The handoff to {} broke off at its last step, and the engine there cannot be asked: {}"""
 
     remedy = "The VM goes on here. It may run there as well: when that engine is in reach again, stop the session there."
+
+
+class DirectoryError(StepError):
+    """The directory at {} cannot be asked: {}"""
+
+    remedy = "Does 'skerry cloudlet directory' run there, and are both sides paired with one another?"

@@ -58,6 +58,7 @@ class Done:
     literals: int  # of these, by content
     levels: dict[int, int]  # of compression, and the literals that were compressed with each
     bandwidth: int  # bytes per second, as it was seen
+    times: dict[str, float]  # seconds after the begin at which each stage was over
 
 
 def handoff(store: Store, name: str, where: str, *, rename: str = "", say: Say = lambda text: None) -> Done:
@@ -82,9 +83,10 @@ class _Handoff:
         self.base: Base = store.base(session.base)
         self.committed = False
         self.passes = 0
+        self.times: dict[str, float] = {}
+        self._begun = time.monotonic()
 
     def run(self, name: str) -> Done:
-        begun = time.monotonic()
         where = self.link.name
         try:
             self._offer(name)
@@ -94,6 +96,7 @@ class _Handoff:
                 self.base.machine.memory_pages, self.base.path("memory"), self.base.listed("memory")["page"]
             )
             begin = self._begin(held)
+            self._time("prepared")
             self.out = out = Outbox(self.link, held)
             with contextlib.closing(out):
                 pause = self._last(self._live(begin))
@@ -101,8 +104,8 @@ class _Handoff:
             raise self._go_on(trouble) from None
         sessions.stop(self.store, self.session.name)
         return Done(
-            self.session.name, where, round(time.monotonic() - begun, 3), round(pause, 3), self.link.sent,
-            self.passes, out.pages, out.literals, out.levels, round(out.adapt.bandwidth),
+            self.session.name, where, round(time.monotonic() - self._begun, 3), round(pause, 3), self.link.sent,
+            self.passes, out.pages, out.literals, out.levels, round(out.adapt.bandwidth), self.times,
         )  # fmt: skip
 
     def _offer(self, name: str) -> None:
@@ -133,6 +136,9 @@ class _Handoff:
                 self.spool.put(piece.numbers, piece.content)
         return Changes(np.concatenate(numbers), np.concatenate(content))
 
+    def _time(self, stage: str) -> None:
+        self.times[stage] = round(time.monotonic() - self._begun, 3)
+
     # -- while the guest runs -----------------------------------------------------------------------------
 
     def _live(self, begin: Changes) -> State:
@@ -144,6 +150,7 @@ class _Handoff:
         now = snapshot.disk_changes(self.base, self.files[1], self._lower())
         disk = against(now, begin, self.base.disk)
         self.out.backlog = len(disk.numbers)
+        self._time("disk read")
         while True:
             self.passes += 1
             with Intake(self.vm, self.spool, self._enough) as intake:
@@ -158,11 +165,13 @@ class _Handoff:
                         self.out.send(self.spool.take(), NOTHING)
                     if intake.stands_still():
                         self.stopped = intake.stopped_at()
+                        self._time("stopped")
                         return intake.finish()
                     if not waiting:
                         time.sleep(0.005)
             self.out.send(self.spool.take(), NOTHING)
             self.out.all_seen()
+            self._time(f"pass {self.passes}")
             self.say(f"pass {self.passes} is over: {self.link.sent / 1e6:.1f} MB sent")
 
     def _say_begin(self, intake: Intake) -> None:
@@ -210,6 +219,7 @@ class _Handoff:
         self.out.send(self.spool.take(), disk)
         self.link.send(Kind.FINAL, len(state.tail).to_bytes(4, "little") + compress(state.tail, 3))
         self.out.all_seen()
+        self._time("sent")
         self.link.receive(Kind.READY)
         self.committed = True
         self._note()

@@ -10,13 +10,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
+from skerry.cloudlet import wire
 from skerry.cloudlet.adapt import Adapt
 from skerry.cloudlet.batches import NO_PAGES, Batch, pack
 from skerry.cloudlet.encode import Changes, Sources, finder, plan
 from skerry.cloudlet.held import Held
 from skerry.cloudlet.index import LITERAL, SEGMENT_PAGES, PageMap
 from skerry.cloudlet.pages import PAGE, Digests, digests
-from skerry.cloudlet.wire import Kind, Wire
+from skerry.cloudlet.wire import Kind, Seen, Wire
 
 _FIRST = 256  # pages in a round's first batch: the link should not wait for long
 _UNDER_WAY = 2  # batches that were not yet seen by the other side
@@ -33,8 +34,7 @@ class Outbox:
         self._cores = os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._cores)
         self.adapt = Adapt(self._cores)
-        self._under_way: deque[tuple[int, float]] = deque()
-        self._last_seen = 0.0
+        self._under_way: deque[int] = deque()  # bytes of each batch
         self.backlog = 0  # pages of the current round that were not sent yet, at most
         self.pages = 0
         self.literals = 0
@@ -75,24 +75,21 @@ class Outbox:
     def _one(self, body: bytes, level: int, count: int, seconds: float) -> None:
         self.adapt.packed(level, count * PAGE, len(body), seconds)
         self.levels[level] = self.levels.get(level, 0) + count
-        self._under_way.append((len(body), time.monotonic()))
+        self._under_way.append(len(body))
         self._wire.send(Kind.BATCH, body)
         self.backlog -= count
         while len(self._under_way) > _UNDER_WAY:
             self._seen()
 
     def _seen(self) -> None:
-        self._wire.receive(Kind.SEEN)
-        size, begun = self._under_way.popleft()
-        now = time.monotonic()
-        self.adapt.delivered(size, now - max(begun, self._last_seen))
-        self._last_seen = now
+        seen = wire.read(Seen, self._wire.receive(Kind.SEEN)[1])
+        self.adapt.delivered(self._under_way.popleft(), seen.microseconds / 1e6)
 
 
 def _packed(batch: Batch, level: int) -> tuple[bytes, int, int, float]:
-    begun = time.thread_time()
+    begun = time.monotonic()
     body = pack(batch, level)
-    return body, level, len(batch.literals), time.thread_time() - begun
+    return body, level, len(batch.literals), time.monotonic() - begun
 
 
 def _cut(memory: PageMap, disk: PageMap, total: int) -> Iterator[tuple[tuple[int, int], PageMap, PageMap]]:

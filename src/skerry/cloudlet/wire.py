@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from enum import IntEnum
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -21,6 +22,7 @@ from skerry.cloudlet.manifest import MOST_DISK_PAGES, MOST_STATE
 PORT = 8022
 TIMEOUT = 30.0  # seconds without a word
 _HEAD = struct.Struct("<BI")
+_WAITED = 0.002  # seconds
 
 
 class Kind(IntEnum):
@@ -97,6 +99,12 @@ class Named(Message):
     id: Id
 
 
+class Seen(Message):
+    """A batch was taken; ``microseconds`` is how long the link needed for it."""
+
+    microseconds: Annotated[int, Field(ge=1, le=1 << 40)]
+
+
 class Refusal(Message):
     reason: Annotated[str, Field(max_length=1000)]
 
@@ -114,6 +122,8 @@ class Wire:
     def __init__(self, sock: socket.socket, name: str) -> None:
         self._socket, self.name = sock, name
         self.sent = 0
+        self.took = 0.0  # seconds that the last frame was on its way, as far as this side can tell
+        self._last = time.monotonic()
 
     def send(self, kind: Kind, body: bytes | Message = b"") -> None:
         """Raises OSError."""
@@ -125,13 +135,19 @@ class Wire:
     def receive(self, *kinds: Kind, timeout: float = TIMEOUT) -> tuple[Kind, bytes]:
         """The next frame. Raises OSError, BadFrameError, and PeerRefusedError when the other side says no."""
         self._socket.settimeout(timeout)
+        asked = time.monotonic()
         number, length = _HEAD.unpack(self._take(_HEAD.size))
+        begun = time.monotonic()
         if number not in (*kinds, Kind.REFUSE):
             raise BadFrameError(f"a frame of kind {number} came out of turn")
         kind = Kind(number)
         if length > MOST[kind]:
             raise BadFrameError(f"a frame of kind {kind.name} has {length} bytes, {MOST[kind]} are allowed")
         body = self._take(length)
+        # What came before it was waited for has lain in buffers: then all since the last frame counts.
+        now = time.monotonic()
+        self.took = now - (begun if begun - asked > _WAITED else self._last)
+        self._last = now
         if kind is Kind.REFUSE:
             raise PeerRefusedError(self.name, read(Refusal, body).reason)
         return kind, body
