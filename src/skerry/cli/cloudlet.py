@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from skerry.cli import cloudlet_peers
 from skerry.common.errors import EXIT_CODES, NotFoundError, SkerryError
 
 # The engine stands on numpy and others, which only its own verb should wait for.
@@ -61,42 +62,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     sessions = parts.add_parser("sessions", help="VMs that run")
     stop = parts.add_parser("stop", help="end a session and remove what it wrote")
     stop.add_argument("session", help="a session")
-    handoff = parts.add_parser("handoff", help="move a running VM to another engine, while it runs")
-    handoff.add_argument("session", help="a session")
-    handoff.add_argument(
-        "destination",
-        metavar="HOST[:PORT]",
-        help="where 'serve' runs, of an engine that this one is paired with",
-    )
-    handoff.add_argument("--rename", default="", metavar="NAME", help="what the session is called there")
-    _serve_arguments(parts.add_parser("serve", help="take VMs over from paired engines, until it is ended"))
-    pair = parts.add_parser(
-        "pair", help="believe the engine with this certificate; without one: print one's own"
-    )
-    pair.add_argument(
-        "certificate", metavar="FILE", nargs="?", help="what 'pair' printed at the other engine"
-    )
-    pair.add_argument("--remove", metavar="FINGERPRINT", help="believe an engine no longer")
+    cloudlet_peers.arguments(parts)
     trust = parts.add_parser("trust", help="believe overlays that are signed with this public key")
     trust.add_argument(
         "key", metavar="KEYFILE", help="a file with 64 hexadecimal digits; none: print one's own", nargs="?"
     )
-    for part in (synthesize, resume, sessions, handoff, pair, trust):
+    for part in (synthesize, resume, sessions, trust):
         _json(part)
-
-
-def _serve_arguments(serve: argparse.ArgumentParser) -> None:
-    serve.add_argument("--listen", default="127.0.0.1", metavar="ADDRESS", help="(default: loopback)")
-    serve.add_argument("--port", type=int, default=8022, help="TCP; 0: any free one (default: 8022)")
-    serve.add_argument("--most", type=int, default=2, metavar="COUNT", help="VMs that arrive at a time")
-    serve.add_argument(
-        "--most-memory", type=int, default=65536, metavar="MIB", help="refuse VMs with more memory"
-    )
-    serve.add_argument(
-        "--outbound",
-        action="store_true",
-        help="take VMs, too, that may reach other hosts and this one's loopback",
-    )
 
 
 def _base_arguments(parser: argparse.ArgumentParser) -> None:
@@ -202,10 +174,8 @@ def run(args: argparse.Namespace) -> int:
         "run": _run,
         "sessions": _sessions,
         "stop": _stop,
-        "handoff": _handoff,
-        "serve": _listen,
-        "pair": _pair,
         "trust": _trust,
+        **cloudlet_peers.VERBS,
     }
     result = verbs[args.part](store, args)
     if result is not None:
@@ -449,46 +419,6 @@ def _recover(store: Any) -> None:
 
         arrival.sweep(store)
         recovery.recover_all(store)
-
-
-def _handoff(store: Any, args: argparse.Namespace) -> Any:
-    from skerry.cloudlet.handoff import handoff
-
-    return asdict(handoff(store, args.session, args.destination, rename=args.rename, say=say))
-
-
-def _listen(store: Any, args: argparse.Namespace) -> None:
-    from skerry.cloudlet.identity import Identity
-    from skerry.cloudlet.serve import Server
-
-    identity = Identity(store.root / "keys")
-    server = Server(
-        store, args.listen, args.port, most=args.most, most_mib=args.most_memory, outbound=args.outbound, say=say
-    )  # fmt: skip
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: server.stop())
-    print(f"serving on {args.listen} port {server.port}, as {identity.fingerprint[:16]}", flush=True)
-    if not identity.peers():
-        say("paired with nobody yet: 'skerry cloudlet pair FILE' with the other engine's certificate")
-    server.run()
-
-
-def _pair(store: Any, args: argparse.Namespace) -> Any:
-    from skerry.cloudlet.identity import Identity
-
-    identity = Identity(store.root / "keys")
-    if args.remove:
-        return {"removed": identity.part(args.remove)}
-    if args.certificate:
-        path = Path(args.certificate)
-        if not path.is_file():
-            raise NotFoundError(f"There is no file {path}.")
-        return {"paired": identity.pair(path.read_text(errors="replace"))}
-    if args.json:
-        peers = identity.peers()
-        return {"certificate": identity.certificate(), "fingerprint": identity.fingerprint, "peers": peers}
-    print(identity.certificate(), end="")
-    return None
 
 
 def _run(store: Any, args: argparse.Namespace) -> Any:

@@ -1,0 +1,130 @@
+"""The directory and the ranking: who may register, who is told, and which cloudlet comes first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from skerry.cloudlet import directory, discovery, wire
+from skerry.cloudlet.directory import Directory, Entries, ask, register
+from skerry.cloudlet.discovery import Cloudlet, Wanted, measure, rank
+from skerry.cloudlet.errors import DirectoryError
+from skerry.cloudlet.identity import Identity
+
+BASE, OVERLAY = "ab" * 32, "cd" * 32
+
+
+def cloudlet(name: str = "one", engine: str = BASE, **fields: object) -> Cloudlet:
+    given: dict[str, object] = {
+        "name": name, "engine": engine, "where": "127.0.0.1:9", "features": [], "bases": [BASE],
+        "overlays": [], "cpus": 4, "load": 0.0, "memory_mib": 8000, "sessions": 0,
+    }  # fmt: skip
+    return Cloudlet(**{**given, **fields})  # type: ignore[arg-type]
+
+
+def test_what_is_held_near_and_free_comes_first() -> None:
+    every = [
+        (cloudlet("far-with-overlay", overlays=[OVERLAY]), 0.2),
+        (cloudlet("near-with-overlay", overlays=[OVERLAY]), 0.01),
+        (cloudlet("near-with-base"), 0.001),
+        (cloudlet("busy-with-overlay", overlays=[OVERLAY], load=40.0), 0.01),
+        (cloudlet("silent", overlays=[OVERLAY]), None),
+        (cloudlet("without-base", bases=[]), 0.001),
+        (cloudlet("overlay-without-base", bases=[], overlays=[OVERLAY]), 0.001),
+        (cloudlet("no-memory", overlays=[OVERLAY], memory_mib=100), 0.001),
+    ]
+    found = rank([each for each, _ in every], Wanted(BASE, [OVERLAY], 1024), [rtt for _, rtt in every])
+    names = [one.cloudlet.name for one in found]
+    assert names[:4] == ["near-with-overlay", "far-with-overlay", "busy-with-overlay", "near-with-base"]
+    assert names[-1] == "silent" and set(names[4:7]) == {"without-base", "overlay-without-base", "no-memory"}
+    assert [found[0].held, found[3].held, found[-2].held] == ["overlay", "base", found[-2].held]
+    # Without a wish, the distance counts.
+    near = rank([each for each, _ in every], Wanted(), [rtt for _, rtt in every])
+    assert near[-1].rtt is None and near[0].rtt == 0.001
+
+
+def test_an_entry_lives_as_long_as_three_heartbeats() -> None:
+    now = [0.0]
+    entries = Entries(lambda: now[0])
+    assert entries.put(cloudlet())
+    now[0] = 3 * directory.HEARTBEAT
+    assert len(entries.all()) == 1
+    now[0] += 1
+    assert entries.all() == []
+
+
+def test_the_number_of_entries_is_bounded() -> None:
+    entries = Entries(lambda: 0.0)
+    taken = [entries.put(cloudlet(engine=f"{number:064x}")) for number in range(directory._MOST + 1)]
+    assert taken == [True] * directory._MOST + [False]
+    assert entries.put(cloudlet(engine=f"{0:064x}"))
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[str, Identity]]:
+    identity = Identity(tmp_path / "directory")
+    server = Directory(identity, "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield f"127.0.0.1:{server.server_address[1]}", identity
+    server.shutdown()
+    server.server_close()
+    thread.join(10)
+
+
+def test_paired_engines_register_themselves_and_ask(tmp_path: Path, served: tuple[str, Identity]) -> None:
+    where, identity = served
+    one, stranger = Identity(tmp_path / "one"), Identity(tmp_path / "two")
+    for each in (one, stranger):
+        each.pair(identity.certificate())
+    identity.pair(one.certificate())
+    register(one, where, cloudlet(engine=one.fingerprint, where="0.0.0.0:8022"))
+    (told,) = ask(one, where)
+    assert told.where == "127.0.0.1:8022" and told.bases == [BASE]
+    with pytest.raises(DirectoryError, match="no other"):
+        register(one, where, cloudlet(engine=BASE))
+    with pytest.raises(DirectoryError, match="400"):
+        many = [f"{number:064x}" for number in range(512)]
+        big = cloudlet(engine=one.fingerprint).model_copy(update={"bases": many * 5})
+        register(one, where, big)
+    with pytest.raises(DirectoryError):
+        ask(stranger, where)
+    assert measure(where) is not None and measure("127.0.0.1:1") is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"where": "a b:1"}, {"where": "host"}, {"engine": "x"}, {"cpus": 0}, {"load": -1.0}, {"bases": ["x"]},
+        {"bases": [BASE] * 513}, {"location": {"latitude": 91.0, "longitude": 0.0}}, {"more": 1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_cloudlets_that_are_none_are_refused(fields: dict[str, object]) -> None:
+    import json
+
+    good = json.loads(cloudlet().model_dump_json())
+    assert wire.read(Cloudlet, json.dumps(good).encode()) == cloudlet()
+    with pytest.raises(wire.BadFrameError):
+        wire.read(Cloudlet, json.dumps({**good, **fields}).encode())
+
+
+def test_a_heartbeat_goes_on_when_the_directory_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directory, "HEARTBEAT", 0.001)
+    beats: list[int] = []
+    enough, said = threading.Event(), []
+
+    def beat() -> None:
+        beats.append(1)
+        if len(beats) > 5:
+            enough.set()
+        raise DirectoryError("there", "gone")
+
+    heartbeat = directory.Heartbeat(beat, said.append)
+    assert enough.wait(5)
+    heartbeat.close()
+    assert said == ["The directory at there cannot be asked: gone"]
+    assert discovery.Wanted() == Wanted()
