@@ -133,9 +133,7 @@ def _overlay_arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--warm", type=Path, metavar="FILE", help=first)
     create.add_argument("--outbound", action="store_true", help="let the guest reach other hosts meanwhile")
     create.add_argument("--level", type=int, default=9, metavar="1-19", help="of compression")
-    keep = verbs.add_parser(
-        "keep", help="keep what has changed in a session without a network card; it runs on"
-    )
+    keep = verbs.add_parser("keep", help="keep what has changed in a session (its residue); it runs on")
     keep.add_argument("session", help="a session")
     keep.add_argument("name", help="of the new overlay")
     info = verbs.add_parser("info", help="one overlay: of this store, or a file")
@@ -281,7 +279,7 @@ def _about(base: Any) -> dict[str, Any]:
 
 
 def _overlay(store: Any, args: argparse.Namespace) -> Any:
-    from skerry.cloudlet import overlays
+    from skerry.cloudlet import overlays, residue
     from skerry.cloudlet import session as sessions
     from skerry.cloudlet.reader import FileSource, Overlay
     from skerry.cloudlet.session import Network
@@ -299,7 +297,7 @@ def _overlay(store: Any, args: argparse.Namespace) -> Any:
         return _about_created(made)
     if verb == "keep":
         session, vm = sessions.find(store, args.session)
-        made = overlays.keep(store, session, vm, args.name, say=say)
+        made = residue.keep(store, session, vm, args.name, say)
         return _about_created(made)
     if verb == "info":
         path = Path(args.overlay) if Path(args.overlay).is_file() else store.overlay_path(args.overlay)

@@ -14,6 +14,7 @@ from skerry.cloudlet.qmp import seconds
 from skerry.cloudlet.spool import Spool
 from skerry.cloudlet.stream import Parser, State
 from skerry.cloudlet.vm import Vm, own_to
+from skerry.common.errors import SkerryError
 
 DOWNTIME_MS = 40
 
@@ -25,7 +26,7 @@ class Intake:
     Raises BadStreamError, QemuError.
     """
 
-    def __init__(self, vm: Vm, spool: Spool, enough: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, vm: Vm, spool: Spool, enough: Callable[[], bool] | None = None) -> None:
         self._vm = vm
         self.parser = Parser(spool)
         self._result: list[State | Exception | None] = []
@@ -55,6 +56,8 @@ class Intake:
             qmp.events.clear()
             self.ran = bool(qmp("query-status")["running"])
             qmp("migrate", uri="unix:snapshot")
+            if self._enough:
+                threading.Thread(target=self._watch, daemon=True).start()
         except BaseException:
             self._close()
             raise
@@ -65,13 +68,14 @@ class Intake:
     ) -> None:
         try:
             if not self._done:
+                self._done = True
                 self._cancel()
         finally:
             self._close()
 
     def ended_early(self) -> bool:
         """Whether ``enough`` has ended it. Raises what went wrong in the other thread."""
-        if self._result and isinstance(self._result[0], Exception):
+        if not self._ends and self._result and isinstance(self._result[0], Exception):
             raise self._result[0]
         return bool(self._ends)
 
@@ -130,15 +134,25 @@ class Intake:
             sock, _ = self._listener.accept()
             with sock:
                 self._result.append(self.parser.read(sock, self._decide))
-        except Exception as trouble:  # handed to the caller
-            self._result.append(trouble)
+        except Exception as trouble:  # handed to the caller, unless it is the end that was asked for
+            self._result.append(None if self._ends else trouble)
 
     def _decide(self) -> bool:
         """Ask once, whichever thread comes first: QEMU may hold the last pages back until it is told to go on."""
         with self._lock:
             if self._ends is None:
-                self._ends = self._enough()
+                self._ends = bool(self._enough and self._enough())
+                if self._ends and not self._done:
+                    self._vm.qmp("migrate_cancel")  # at once: the guest may stand still already
             return self._ends
+
+    def _watch(self) -> None:
+        """Whoever began this may be busy when the guest is stopped."""
+        try:
+            while self._ends is None and not self._done and not self.stands_still():
+                time.sleep(0.01)
+        except SkerryError:
+            pass  # the caller sees the same when it asks
 
     def _shut(self) -> None:
         self._listener.close()

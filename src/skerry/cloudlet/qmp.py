@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 import time
 from collections import deque
 from pathlib import Path
@@ -42,35 +43,38 @@ class Qmp:
                     raise QemuError("its control socket does not answer", error) from None
                 time.sleep(0.005)
         self._buffer = b""
+        self._lock = threading.RLock()  # two threads may ask at a time, and each gets its answer
         self.events: deque[dict[str, Any]] = deque()
         self._receive(deadline)
         self("qmp_capabilities")
 
     def __call__(self, command: str, timeout: float = 60.0, **arguments: Any) -> Any:
         """Run a command and return its result."""
-        words = {name.replace("_", "-"): value for name, value in arguments.items()}
-        request = {"execute": command, "arguments": words}
-        try:
-            self._socket.sendall(json.dumps(request).encode() + b"\n")
-        except OSError as error:
-            raise QemuError(command, error) from None
-        end = time.monotonic() + timeout
-        while True:
-            message = self._receive(end - time.monotonic(), command)
-            if "return" in message:
-                return message["return"]
-            if "error" in message:
-                raise QemuError(command, message["error"]["desc"])
+        with self._lock:
+            words = {name.replace("_", "-"): value for name, value in arguments.items()}
+            request = {"execute": command, "arguments": words}
+            try:
+                self._socket.sendall(json.dumps(request).encode() + b"\n")
+            except OSError as error:
+                raise QemuError(command, error) from None
+            end = time.monotonic() + timeout
+            while True:
+                message = self._receive(end - time.monotonic(), command)
+                if "return" in message:
+                    return message["return"]
+                if "error" in message:
+                    raise QemuError(command, message["error"]["desc"])
 
     def wait(self, name: str, timeout: float = 60.0, **data: Any) -> dict[str, Any]:
         """The next event with this name whose data has these values; earlier events are dropped."""
-        end = time.monotonic() + timeout
-        while True:
-            while self.events:
-                event = self.events.popleft()
-                if event["event"] == name and data.items() <= event.get("data", {}).items():
-                    return event
-            self._receive(end - time.monotonic(), f"waiting for {name}")
+        with self._lock:
+            end = time.monotonic() + timeout
+            while True:
+                while self.events:
+                    event = self.events.popleft()
+                    if event["event"] == name and data.items() <= event.get("data", {}).items():
+                        return event
+                self._receive(end - time.monotonic(), f"waiting for {name}")
 
     def close(self) -> None:
         self._socket.close()

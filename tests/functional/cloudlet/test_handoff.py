@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from skerry.cloudlet import arrival, layers, overlays, recovery, wire
+from skerry.cloudlet import arrival, layers, overlays, recovery, residue, wire
 from skerry.cloudlet import handoff as handoffs
 from skerry.cloudlet import session as sessions
 from skerry.cloudlet.base import Base
@@ -226,6 +226,22 @@ def test_a_vm_that_began_early_is_moved_as_any_other(
     session, arrived = sessions.find(engine.store, "moving")
     assert session.mode == "full" and ask(arrived, SUMS + "; cat /root/new") == before + "new\n"
     goes_on(arrived)
+
+
+def test_the_residue_of_a_session_with_a_card_is_an_overlay_upon_its_own(
+    store: Store, moving: Session, moving_app: overlays.Created
+) -> None:
+    session, vm = sessions.find(store, "moving")
+    ask(vm, "echo new >/root/new; sync")
+    made = residue.keep(store, session, vm, "later", lambda text: None)
+    assert made.manifest.parents == (moving_app.manifest.id,)
+    assert made.manifest.size < moving_app.manifest.size / 2
+    assert session.address in ask(vm, "ip -o -4 address")
+    goes_on(vm)
+    running = synthesize(store, FileSource(made.path), "again", Network())
+    assert ask(running.vm, "cat /root/new") == "new\n"
+    sessions.stop(store, "again")
+    store.remove(made.path)
 
 
 @contextlib.contextmanager
