@@ -71,6 +71,7 @@ class Handoffs:
         one.pair(two.certificate())
         two.pair(one.certificate())
         self.other.keys.trust(self.store.keys.public().hex())
+        self.clear()
 
     def _overlay(self) -> Path:
         """The server as an overlay; kept for the next run."""
@@ -80,6 +81,11 @@ class Handoffs:
         archive = payload(self.workload, FOLDER, say)
         install = self.workload.install
         return overlays.create(self.store, self.base.id, OVERLAY, install, files=archive, say=say).path
+
+    def clear(self) -> None:
+        for store in (self.store, self.other):
+            for session in sessions.listed(store):
+                sessions.stop(store, session.name)
 
     def running(self) -> Session:
         """A server that has been at work for a moment."""
@@ -102,7 +108,16 @@ class Handoffs:
 
     def by_skerry(self) -> Done:
         self.running()
-        command = ["-m", "skerry.cli.main", "cloudlet", "--store", str(self.other.root), "serve", "--port", "0"]
+        command = [
+            "-m",
+            "skerry.cli.main",
+            "cloudlet",
+            "--store",
+            str(self.other.root),
+            "serve",
+            "--port",
+            "0",
+        ]
         with process(*command) as port, link(port) as where:
             done = handoff(self.store, "bench", where)
         session, _ = sessions.find(self.other, "bench")
@@ -189,9 +204,7 @@ def main() -> None:
     try:
         rows = bench.run()
     finally:
-        for store in (bench.store, bench.other):
-            for session in sessions.listed(store):
-                sessions.stop(store, session.name)
+        bench.clear()
     print(json.dumps(rows, indent=1))
 
 

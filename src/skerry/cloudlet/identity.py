@@ -113,7 +113,9 @@ class Identity:
 def _made() -> str:
     """A new key and its certificate, in PEM."""
     key = Ed25519PrivateKey.generate()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "skerry cloudlet engine")])
+    # A name of its own: OpenSSL finds a trusted certificate by its name, and takes the first one that it finds.
+    own = hashlib.sha256(key.public_key().public_bytes_raw()).hexdigest()[:32]
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"skerry cloudlet {own}")])
     now = datetime.now(UTC)
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
     certificate = (

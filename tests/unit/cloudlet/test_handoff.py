@@ -326,6 +326,16 @@ def test_engines_believe_those_that_they_are_paired_with(tmp_path: Path) -> None
     shaken(one, two)
     with pytest.raises(OSError):
         shaken(one, three)
+    # Any of several, in both directions.
+    for other in (two, three):
+        for each in (Identity(tmp_path / f"more{number}") for number in range(3)):
+            other.pair(each.certificate())
+            one.pair(each.certificate())
+    three.pair(one.certificate())
+    one.pair(three.certificate())
+    for client in (two, three):
+        shaken(one, client)
+        shaken(client, one)
     assert (tmp_path / "one/tls.pem").stat().st_mode & 0o077 == 0
     one.part(two.fingerprint[:8])
     with pytest.raises(OSError):
