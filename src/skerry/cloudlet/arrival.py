@@ -128,6 +128,7 @@ class _Arriving:
 
     def pieces(self) -> Iterator[Piece]:
         yield from self._held.begin()
+        self._link.idle()
         while True:
             try:
                 kind, body = self._link.receive(Kind.BATCH, Kind.FINAL, timeout=IDLE)

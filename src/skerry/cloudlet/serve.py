@@ -92,6 +92,8 @@ class Server:
             sock = secure
             self._open.add(sock)
             self._talk(Wire(secure, host), self._identity.known(secure))
+        except ssl.SSLEOFError:
+            pass  # it only measured the way
         except (ssl.SSLError, OSError) as error:
             self._say(f"{host}: {getattr(error, 'verify_message', '') or error}")
         finally:

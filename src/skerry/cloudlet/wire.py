@@ -152,6 +152,10 @@ class Wire:
             raise PeerRefusedError(self.name, read(Refusal, body).reason)
         return kind, body
 
+    def idle(self) -> None:
+        """What this side did until now was its own affair, and no measure of the link."""
+        self._last = time.monotonic()
+
     def refuse(self, reason: object) -> None:
         """Say why not, and let the other side read it before the connection goes."""
         try:
