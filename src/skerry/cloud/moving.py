@@ -6,9 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from subprocess import CompletedProcess
-from tempfile import gettempdir
 
 from skerry.cloud.config import ini
 from skerry.cloud.context import Context
@@ -67,7 +65,7 @@ class Hosts:
 
     def login(self, address: str) -> list[str]:
         *ssh, target = ssh_command(self._ctx, address)
-        shared = Path(gettempdir()) / "skerry-migration-%C"  # one connection for all commands
+        shared = self._ctx.layout.run / "ssh-%C"  # one connection for all; only root writes there
         once = ["-o", "ControlMaster=auto", "-o", f"ControlPath={shared}", "-o", "ControlPersist=30"]
         return [*ssh, *once, "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", target]
 

@@ -23,6 +23,7 @@ from skerry.cloudlet.pages import PAGE, Pages
 from skerry.cloudlet.qcow2 import Writer
 from skerry.cloudlet.rebuild import Rebuild
 from skerry.cloudlet.session import feed
+from skerry.cloudlet.spool import Spool
 from skerry.cloudlet.store import Store
 from skerry.cloudlet.stream import MAGIC, Parser, State
 from skerry.cloudlet.transfer import Transfer
@@ -61,16 +62,16 @@ def disk_of(path: Path, base: Pages) -> Pages:
 
 def synthesised(rebuild: Rebuild, folder: Path) -> tuple[bytes, bytes]:
     """Hashes of memory and disk after full synthesis."""
-    parser = Parser(MEMORY)
-    parser.memory[:] = rebuild.base.memory  # what QEMU maps
+    spool = Spool(MEMORY)
+    spool.memory[:] = rebuild.base.memory  # what QEMU maps
     ours, theirs = socket.socketpair()
-    reader = threading.Thread(target=parser.read, args=(theirs,))
+    reader = threading.Thread(target=Parser(spool).read, args=(theirs,))
     reader.start()
     (folder / "disk").unlink(missing_ok=True)
     feed(ours, state(), rebuild.pieces(), Writer(folder / "disk", DISK))
     reader.join(20)
     theirs.close()
-    return sha(parser.memory), sha(disk_of(folder / "disk", rebuild.base.disk))
+    return sha(spool.memory), sha(disk_of(folder / "disk", rebuild.base.disk))
 
 
 def started_early(rebuild: Rebuild, random: np.random.Generator) -> tuple[bytes, bytes]:
