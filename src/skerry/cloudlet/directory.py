@@ -100,6 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         length = self.headers.get("Content-Length", "")
         if self.path != _PATH or not length.isdigit() or int(length) > _MOST_BODY:
+            # What is under way is taken, within bounds, or it would reset the connection before the answer is read.
+            self.rfile.read(min(int(length), 2 * _MOST_BODY) if length.isdigit() else 0)
             self._answer(400, {"error": f"PUT {_PATH} takes a cloudlet of at most {_MOST_BODY} bytes"})
             return
         try:
