@@ -140,11 +140,14 @@ def _overlay_arguments(parser: argparse.ArgumentParser) -> None:
     info.add_argument("overlay", help="an overlay, by name or id, or a file")
     listed = verbs.add_parser("list", help="overlays that are here")
     remove = verbs.add_parser("remove", help="remove an overlay")
+    bring = verbs.add_parser("import", help="take an overlay out of a file; its base must be here")
+    bring.add_argument("file", type=Path, help="what 'export' wrote")
+    bring.add_argument("--most-mb", type=int, default=65536, metavar="MB", help="refuse a larger overlay")
     out = verbs.add_parser("export", help="write an overlay to a file, to be served or carried")
     for part in (remove, out):
         part.add_argument("overlay", help="an overlay, by name or id")
     out.add_argument("file", type=Path, help="to be written")
-    for part in (create, keep, info, listed):
+    for part in (create, keep, info, listed, bring):
         _json(part)
 
 
@@ -302,6 +305,10 @@ def _overlay(store: Any, args: argparse.Namespace) -> Any:
     if verb == "info":
         path = Path(args.overlay) if Path(args.overlay).is_file() else store.overlay_path(args.overlay)
         return _about_overlay(Overlay(FileSource(path), None).manifest)
+    if verb == "import":
+        if not args.file.is_file():
+            raise NotFoundError(f"There is no file {args.file}.")
+        return _about_overlay(overlays.import_(store, args.file, most=args.most_mb << 20, say=say))
     if verb == "export":
         overlays.export(store, args.overlay, args.file)
     elif verb == "remove":

@@ -17,22 +17,25 @@ from skerry.cloudlet import session as sessions
 from skerry.cloudlet.agent import Agent
 from skerry.cloudlet.base import Base
 from skerry.cloudlet.encode import Changes, Sources, finder, make, plan
+from skerry.cloudlet.errors import BadOverlayError
 from skerry.cloudlet.manifest import Manifest, good_name
 from skerry.cloudlet.pages import Numbers, digests
 from skerry.cloudlet.reader import FileSource, Overlay
-from skerry.cloudlet.rebuild import parent_literals
+from skerry.cloudlet.rebuild import Rebuild, parent_literals
 from skerry.cloudlet.segments import LEVEL
 from skerry.cloudlet.session import Network, Session
 from skerry.cloudlet.store import Store
+from skerry.cloudlet.stream import State
 from skerry.cloudlet.synthesis import Running, synthesize
 from skerry.cloudlet.vm import Vm, own_to
-from skerry.common.errors import NotFoundError, UsageError
+from skerry.common.errors import NotFoundError, PreflightError, UsageError
 
 Say = Callable[[str], None]
 
 # Deleted files leave the disk, and what the kernel only remembers of files leaves memory. The page cache stays: its
 # content is on the disk, and costs nothing twice.
 SETTLE = "sync; fstrim / 2>/dev/null; sync; echo 2 >/proc/sys/vm/drop_caches"
+_PIECE = 1 << 24  # bytes that are copied at a time
 
 
 @dataclass
@@ -227,3 +230,36 @@ def export(store: Store, word: str, target: Path) -> Manifest:
     shutil.copyfile(path, half)
     half.replace(target)
     return Overlay(FileSource(target), None).manifest
+
+
+def import_(store: Store, path: Path, *, most: int = 1 << 36, say: Say = lambda text: None) -> Manifest:
+    """Take an overlay of at most ``most`` bytes out of a file, checking all of it as synthesis does.
+
+    What is checked is a copy, and the copy is what is kept: whoever changes the file meanwhile changes nothing.
+    Raises BadOverlayError, BadStreamError, UntrustedError, NotFoundError (without its base and the overlays below),
+    PreflightError (no room).
+    """
+    with store.work() as folder, contextlib.closing(FileSource(path)) as source:
+        size = Overlay(source, store.keys).manifest.size
+        if size > most:
+            raise BadOverlayError(source.name, f"it has {size} bytes, {most} are allowed")
+        copy = folder / "overlay"
+        try:
+            with copy.open("wb") as file:
+                for at in range(0, size, _PIECE):
+                    file.write(source.read(at, min(_PIECE, size - at)))
+        except OSError as error:
+            raise PreflightError(
+                f"Cannot take {path} into the store: {error.strerror}.",
+                remedy=f"Nothing of it was kept. Is there room below {store.root}?",
+            ) from None
+        say("checking its pages")
+        with contextlib.closing(FileSource(copy)) as taken:
+            taken.name = source.name
+            rebuild = Rebuild(Overlay(taken, store.keys), store)
+            State.unpack(rebuild.overlay.state(rebuild.base.state))
+            for _ in rebuild.overlay.segments(rebuild.index):
+                pass
+        manifest = rebuild.overlay.manifest
+        store.keep(copy, "overlays", manifest.id)
+        return manifest

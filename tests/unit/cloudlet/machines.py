@@ -11,10 +11,11 @@ from skerry.cloudlet.pages import PAGE, Pages, differing, digests, write_sparse
 from skerry.cloudlet.reader import FileSource, Overlay
 from skerry.cloudlet.rebuild import Rebuild
 from skerry.cloudlet.store import Store
+from skerry.cloudlet.stream import MAGIC, State
 
 MACHINE = Machine(memory_mib=1)
 MEMORY, DISK = 256, 300  # pages
-STATE = b"devices" * 100
+STATE = State(3, MAGIC + b"head", b"devices" * 100).pack()
 
 
 def image(random: np.random.Generator, pages: int) -> Pages:

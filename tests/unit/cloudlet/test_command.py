@@ -29,6 +29,7 @@ def run(*words: str) -> int:
             "synthesize http://x/y --early --port 80 --port 443",
             {"early": True, "port": [80, 443], "outbound": False},
         ),
+        ("overlay import app.overlay", {"verb_of": "import", "file": Path("app.overlay"), "most_mb": 65536}),
         ("sessions --json", {"part": "sessions", "json": True}),
         ("stop one", {"session": "one"}),
     ],
@@ -45,7 +46,13 @@ def test_an_empty_store_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert json.loads(capsys.readouterr().out) == []
     run(*store, "sessions")
     assert "none" in capsys.readouterr().out
-    for words in (("base", "show", "x"), ("overlay", "info", "x"), ("stop", "x"), ("synthesize", "x")):
+    for words in (
+        ("base", "show", "x"),
+        ("overlay", "info", "x"),
+        ("overlay", "import", "x"),
+        ("stop", "x"),
+        ("synthesize", "x"),
+    ):
         with pytest.raises(NotFoundError):
             run(*store, *words)
     with pytest.raises(UsageError):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from machines import DISK, MEMORY, STATE, base_of, changed, image, kept, overlay_of
 
+from skerry.cloudlet import overlays
 from skerry.cloudlet.store import Store
 
 # What changes files, as Python's audit events name it. Each of them may be the last thing that a verb does.
@@ -43,17 +44,19 @@ def cut_at(number: int, verb: Callable[[], object]) -> bool:
 
 def contents(store: Store) -> tuple[set[str], set[str]]:
     """Ids of bases and overlays, all read and checked."""
-    bases, overlays = store.bases(), store.overlays()
+    bases, kept_overlays = store.bases(), store.overlays()
     for base in bases:
         base.verify()
-    for overlay in overlays:
+    for overlay in kept_overlays:
         opened = store.open_overlay(overlay.manifest.id)
         (base,) = (each for each in bases if each.id == opened.manifest.base)
         opened.state(base.state)
-    return {base.id for base in bases}, {overlay.manifest.id for overlay in overlays}
+    return {base.id for base in bases}, {overlay.manifest.id for overlay in kept_overlays}
 
 
-@pytest.mark.parametrize("verb", ["keep base", "keep overlay", "remove overlay", "remove base"])
+@pytest.mark.parametrize(
+    "verb", ["keep base", "keep overlay", "import overlay", "remove overlay", "remove base"]
+)
 def test_a_power_cut_at_any_moment_leaves_a_whole_store(tmp_path: Path, verb: str) -> None:
     random = np.random.default_rng(9)
     memory, disk = image(random, MEMORY), image(random, DISK)
@@ -71,9 +74,12 @@ def test_a_power_cut_at_any_moment_leaves_a_whole_store(tmp_path: Path, verb: st
         with store.work() as folder:
             store.keep_overlay(other.parts, other.manifest.id, folder)
 
+    file = tmp_path / "file"
+    file.write_bytes(b"".join(other.parts))
     verbs: dict[str, tuple[Callable[[], object], set[str]]] = {
         "keep base": (lambda: base_of(store, new_base, disk, "new"), set()),
         "keep overlay": (keep_overlay, {other.manifest.id}),
+        "import overlay": (lambda: overlays.import_(store, file), {other.manifest.id}),
         "remove overlay": (lambda: store.remove(store.overlay_path(id)), {id}),
         "remove base": (lambda: store.remove(third.folder), {third.id}),
     }
