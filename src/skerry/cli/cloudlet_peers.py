@@ -6,7 +6,9 @@ import argparse
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +39,11 @@ def arguments(parts: Any) -> None:
     )
     discover.add_argument(
         "--directory",
-        required=True,
         metavar="HOST[:PORT]",
-        help="a directory that this engine is paired with",
+        help="ask this directory, which this engine is paired with; without it: look in the LAN",
+    )
+    discover.add_argument(
+        "--seconds", type=float, default=2.0, help="how long to listen in the LAN (default: 2)"
     )
     pair = parts.add_parser(
         "pair", help="believe the engine with this certificate; without one: print one's own"
@@ -68,7 +72,12 @@ def _serve_arguments(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--directory", metavar="HOST[:PORT]", help="say there, again and again, that it serves"
     )
-    serve.add_argument("--name", default="cloudlet", help="what it is called there (default: cloudlet)")
+    serve.add_argument(
+        "--no-mdns", action="store_true", help="be silent in the LAN (on loopback it always is)"
+    )
+    serve.add_argument(
+        "--name", default="cloudlet", help="what it is called there and in the LAN (default: cloudlet)"
+    )
     serve.add_argument(
         "--advertise", metavar="HOST:PORT", help="where others reach it (default: where it listens)"
     )
@@ -93,38 +102,62 @@ def _serve(store: Any, args: argparse.Namespace) -> None:
     server = Server(
         store, args.listen, args.port, most=args.most, most_mib=args.most_memory, outbound=args.outbound, say=say
     )  # fmt: skip
-    heartbeat = _heartbeat(store, args, identity, server.port) if args.directory else None
+    server.about = _about(store, args, identity, server.port)
+    heartbeat = _heartbeat(args, identity, server.about) if args.directory else None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())
+    announcement = None if args.no_mdns else announce(server, identity.fingerprint)
     print(f"serving on {args.listen} port {server.port}, as {identity.fingerprint[:16]}", flush=True)
     if not identity.peers():
         say("paired with nobody yet: 'skerry cloudlet pair FILE' with the other engine's certificate")
     server.run()
-    if heartbeat:
-        heartbeat.close()
+    for each in (heartbeat, announcement):
+        if each:
+            each.close()
 
 
-def _heartbeat(store: Any, args: argparse.Namespace, identity: Any, port: int) -> Any:
-    from skerry.cloudlet import directory, discovery
+def announce(server: Any, engine: str) -> Any:
+    """Say in the LAN that it serves. An engine that cannot serves all the same."""
+    from skerry.cloudlet import mdns
+    from skerry.cloudlet.errors import MulticastError
+
+    addresses = mdns.announced(server.address, mdns.own_interfaces())
+    if not addresses:
+        return None
+    try:
+        announcement = mdns.Announcement(engine, addresses, server.port)
+    except MulticastError as error:
+        say(f"not announced in the LAN: {error}")
+        return None
+    say(f"announced in the LAN at {', '.join(addresses)}")
+    return announcement
+
+
+def _about(store: Any, args: argparse.Namespace, identity: Any, port: int) -> Callable[[], Any]:
+    """What this engine says of itself, now and whenever it is asked. Raises UsageError, PreflightError."""
+    from skerry.cloudlet import discovery
 
     location = None
-    address = f"[{args.listen}]" if ":" in args.listen else args.listen
-    where = args.advertise or f"{address}:{port}"
+    address = args.listen.partition("%")[0]
+    where = args.advertise or (f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
     try:
         if args.location:
             latitude, longitude = map(float, args.location.split(","))
             location = discovery.Location(latitude=latitude, longitude=longitude)
-        discovery.describe(store, args.name, identity.fingerprint, where, location)
+        about = partial(discovery.describe, store, args.name, identity.fingerprint, where, location)
+        about()  # some of it takes seconds when it is asked for the first time
     except ValueError:
         raise UsageError(
             "--name, --advertise or --location is not of the form that 'serve --help' shows."
         ) from None
 
-    def beat() -> None:
-        me = discovery.describe(store, args.name, identity.fingerprint, where, location)
-        directory.register(identity, args.directory, me)
+    return about
 
-    return directory.Heartbeat(beat, say)
+
+def _heartbeat(args: argparse.Namespace, identity: Any, about: Callable[[], Any]) -> Any:
+    from skerry.cloudlet import directory
+
+    return directory.Heartbeat(lambda: directory.register(identity, args.directory, about()), say)
 
 
 def _directory(store: Any, args: argparse.Namespace) -> None:
@@ -147,27 +180,57 @@ def _discover(store: Any, args: argparse.Namespace) -> Any:
 
     identity = Identity(store.root / "keys")
     want = discovery.wanted(store, args.wanted)
-    own, paired = identity.fingerprint, set(identity.peers())
-    every = [each for each in directory.ask(identity, args.directory) if each.engine != own]
+    strangers: list[Any] = []
+    if args.directory:
+        own = identity.fingerprint
+        every = [each for each in directory.ask(identity, args.directory) if each.engine != own]
+    else:
+        if not 0 <= args.seconds <= 600:
+            raise UsageError("--seconds is a number from 0 to 600.")
+        every, strangers = _in_the_lan(identity, args.seconds)
     found = discovery.rank(every, want, discovery.measure_all([each.where for each in every]))
-    if args.json:
-        return [
-            {**asdict(one), "cloudlet": one.cloudlet.model_dump(), "paired": one.cloudlet.engine in paired}
-            for one in found
-        ]
-    return [
-        {
-            "name": one.cloudlet.name,
-            "where": one.cloudlet.where,
-            "rtt_ms": "no answer" if one.rtt is None else round(one.rtt * 1000, 1),
-            "holds": one.held or "-",
-            "cpus": one.cloudlet.cpus,
-            "load": one.cloudlet.load,
-            "memory_mib": one.cloudlet.memory_mib,
-            "paired": "yes" if one.cloudlet.engine in paired else "no",
-        }
-        for one in found
-    ]
+    paired = set(identity.peers())
+    ways = discovery.measure_all([each.addresses[0] for each in strangers])
+    rows = [_row(one, one.cloudlet.engine in paired, args.json) for one in found]
+    return rows + [_strangers_row(each, rtt, args.json) for each, rtt in zip(strangers, ways, strict=True)]
+
+
+def _in_the_lan(identity: Any, seconds: float) -> tuple[list[Any], list[Any]]:
+    from skerry.cloudlet import mdns, neighbours
+
+    heard = mdns.browse(seconds)
+    if not heard:
+        say("nobody is announced in the LAN; routers keep announcements back, 'serve' on loopback makes none")
+    return neighbours.tell_apart(identity, heard, say)
+
+
+def _row(one: Any, paired: bool, as_json: bool) -> dict[str, Any]:
+    if as_json:
+        return {**asdict(one), "cloudlet": one.cloudlet.model_dump(), "paired": paired}
+    return {
+        "name": one.cloudlet.name,
+        "where": one.cloudlet.where,
+        "rtt_ms": _milliseconds(one.rtt),
+        "holds": one.held or "-",
+        "cpus": one.cloudlet.cpus,
+        "load": one.cloudlet.load,
+        "memory_mib": one.cloudlet.memory_mib,
+        "paired": "yes" if paired else "no",
+    }
+
+
+def _strangers_row(heard: Any, rtt: float | None, as_json: bool) -> dict[str, Any]:
+    """Of one that has proven nothing: where it says to be, as whom, and no more."""
+    if as_json:
+        told = {"engine": heard.engine, "where": heard.addresses[0]}
+        return {"cloudlet": told, "rtt": rtt, "held": "", "seconds": None, "paired": False}
+    unknown = dict.fromkeys(("holds", "cpus", "load", "memory_mib"), "-")
+    told = {"name": f"{heard.engine[:16]}?", "where": heard.addresses[0], "rtt_ms": _milliseconds(rtt)}
+    return {**told, **unknown, "paired": "no"}
+
+
+def _milliseconds(rtt: float | None) -> Any:
+    return "no answer" if rtt is None else round(rtt * 1000, 1)
 
 
 def _pair(store: Any, args: argparse.Namespace) -> Any:

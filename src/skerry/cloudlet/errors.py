@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skerry.common.errors import RefusedError, StepError
+from skerry.common.errors import PreflightError, RefusedError, StepError
 
 
 class BadOverlayError(RefusedError):
@@ -69,6 +69,18 @@ class UnsettledError(StepError):
     """The handoff to {} broke off at its last step, and the engine there cannot be asked: {}"""
 
     remedy = "The VM goes on here. It may run there as well: when that engine is in reach again, stop the session there."
+
+
+class NeighbourError(StepError):
+    """The cloudlet at {} is not counted as paired: {}"""
+
+    remedy = "Does 'skerry cloudlet serve' run there, and are both sides paired with one another?"
+
+
+class MulticastError(PreflightError):
+    """Multicast DNS does not work here: {}."""
+
+    remedy = "Is another program alone on UDP port 5353? 'discover --directory HOST' does without multicast."
 
 
 class DirectoryError(StepError):

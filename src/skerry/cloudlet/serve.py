@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 
 from skerry.cloudlet import arrival, wire
+from skerry.cloudlet.discovery import Cloudlet
 from skerry.cloudlet.identity import Identity
 from skerry.cloudlet.store import Store
 from skerry.cloudlet.tickets import Tickets
@@ -23,6 +24,7 @@ class Server:
     """Listens on an address and a port (0: any free one). Raises PreflightError when it cannot.
 
     ``most`` VMs arrive at a time, of ``most_mib`` of memory; ``outbound`` lets in those that may reach other hosts.
+    The attribute ``about`` gives what paired engines are told that ask for it; None: nothing.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Server:
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._store, self._say = store, say
+        self.about: Callable[[], Cloudlet] | None = None
         self._outbound, self._most_mib = outbound, most_mib
         self._identity = Identity(store.root / "keys")
         self._tickets = Tickets()
@@ -53,6 +56,7 @@ class Server:
             raise PreflightError(
                 f"Cannot listen on {address}, port {port}: {error.strerror}.", remedy="Give another --port."
             ) from None
+        self.address = str(self._listener.getsockname()[0])
         self.port = int(self._listener.getsockname()[1])
 
     def run(self) -> None:
@@ -105,7 +109,7 @@ class Server:
         """Offers, questions, and at most one handoff, which ends the connection."""
         try:
             while not self._stopping:
-                kind, body = link.receive(Kind.OFFER, Kind.BEGIN, Kind.STATUS)
+                kind, body = link.receive(Kind.OFFER, Kind.BEGIN, Kind.STATUS, Kind.ASK)
                 if kind is Kind.OFFER:
                     offer = wire.read(Offer, body)
                     held = arrival.check(self._store, offer, outbound=self._outbound, most_mib=self._most_mib)
@@ -115,6 +119,10 @@ class Server:
                     if not self._tickets.runs(wire.read(Named, body).id, peer):
                         raise RefusedError("that VM does not run here")
                     link.send(Kind.RUNNING)
+                elif kind is Kind.ASK:
+                    if self.about is None:
+                        raise RefusedError("this engine does not say what it holds")
+                    link.send(Kind.CLOUDLET, self.about())
                 else:
                     self._handoff(link, peer, wire.read(Begin, body))
                     return

@@ -26,7 +26,7 @@ _WAITED = 0.002  # seconds
 
 
 class Kind(IntEnum):
-    """From the source: OFFER, BEGIN, BATCH, FINAL, COMMIT, STATUS. From the destination: the others."""
+    """From the source: OFFER, BEGIN, BATCH, FINAL, COMMIT, STATUS, ASK. From the destination: the others."""
 
     OFFER = 1
     ACCEPT = 2
@@ -39,9 +39,16 @@ class Kind(IntEnum):
     RUNNING = 9
     REFUSE = 10
     STATUS = 11
+    ASK = 12
+    CLOUDLET = 13
 
 
-MOST = {kind: 1 << 16 for kind in Kind} | {Kind.BATCH: 1 << 25, Kind.FINAL: MOST_STATE}
+MOST = {kind: 1 << 16 for kind in Kind} | {
+    Kind.BATCH: 1 << 25,
+    Kind.FINAL: MOST_STATE,
+    Kind.ASK: 0,
+    Kind.CLOUDLET: 1 << 17,
+}
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -119,8 +126,9 @@ class BadFrameError(ValueError):
 class Wire:
     """One connection between two engines; not to be used by two threads at once."""
 
-    def __init__(self, sock: socket.socket, name: str) -> None:
-        self._socket, self.name = sock, name
+    def __init__(self, sock: socket.socket, name: str, peer: str = "") -> None:
+        """``peer`` is the fingerprint of whom the other side has proven to be."""
+        self._socket, self.name, self.peer = sock, name, peer
         self.sent = 0
         self.took = 0.0  # seconds that the last frame was on its way, as far as this side can tell
         self._last = time.monotonic()
@@ -190,11 +198,11 @@ def read(message: type[Some], body: bytes) -> Some:
         raise BadFrameError(f"{message.__name__.lower()}: {where}: {first['msg']}") from None
 
 
-def connect(identity: Identity, where: str) -> Wire:
-    """A connection to the engine at ``HOST`` or ``HOST:PORT``. Raises HandoffError, PeerRefusedError."""
+def connect(identity: Identity, where: str, *, patience: float = 10.0) -> Wire:
+    """A connection to the engine at ``HOST`` or ``HOST:PORT``; ``patience`` is in seconds. Raises HandoffError."""
     host, _, port = where.rpartition(":") if ":" in where else (where, "", "")
     try:
-        plain = socket.create_connection((host.strip("[]"), int(port) if port.isdigit() else PORT), 10)
+        plain = socket.create_connection((host.strip("[]"), int(port) if port.isdigit() else PORT), patience)
     except OSError as error:
         raise HandoffError(
             where, f"it does not answer ({error}); does 'skerry cloudlet serve' run there?"
@@ -202,9 +210,9 @@ def connect(identity: Identity, where: str) -> Wire:
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         secure = identity.context(server=False).wrap_socket(plain)
-        identity.known(secure)
+        peer = identity.known(secure)
     except OSError as error:
         plain.close()
         words = getattr(error, "verify_message", "") or getattr(error, "reason", "") or error
         raise HandoffError(where, f"it is not an engine that this one is paired with ({words})") from None
-    return Wire(secure, where)
+    return Wire(secure, where, peer)

@@ -30,6 +30,7 @@ def run(*words: str) -> int:
             {"early": True, "port": [80, 443], "outbound": False},
         ),
         ("overlay import app.overlay", {"verb_of": "import", "file": Path("app.overlay"), "most_mb": 65536}),
+        ("discover app", {"wanted": "app", "directory": None, "seconds": 2.0}),
         ("sessions --json", {"part": "sessions", "json": True}),
         ("stop one", {"session": "one"}),
     ],
