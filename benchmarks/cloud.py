@@ -59,7 +59,14 @@ KOLLA = "Kolla-Ansible quick start, host requirements: 8 GB of memory"
 
 
 def figure(
-    name: str, value: float, unit: str, must: float | None, aim: float | None, rounds: int, how: str, **peer: object
+    name: str,
+    value: float,
+    unit: str,
+    must: float | None,
+    aim: float | None,
+    rounds: int,
+    how: str,
+    **peer: object,
 ) -> dict[str, object]:
     row: dict[str, object] = {"name": name, "value": value, "unit": unit, "must": must, "aim": aim}
     row |= {"peer": None, "peer_value": None, "ratio": None, **peer, "rounds": rounds, "how": how}

@@ -57,7 +57,14 @@ def test_the_control_plane_is_on_one_host(tmp_path: Path) -> None:
     one, two = services(at(tmp_path / "one")), services(at(tmp_path / "two", "two"))
     assert {"mariadb", "rabbitmq", "nova-api", "neutron-api", "ovn-northd"} <= one
     assert "nova-compute" not in one and "libvirtd" not in one
-    assert {"link", "libvirtd", "nova-compute", "ovn-controller", "neutron-ovn-metadata-agent"} <= two
+    assert {
+        "link",
+        "libvirtd",
+        "nova-compute",
+        "ovn-controller",
+        "ovn-arrivals",
+        "neutron-ovn-metadata-agent",
+    } <= two
     assert not two & {
         "mariadb",
         "rabbitmq",
@@ -72,7 +79,7 @@ def test_the_control_plane_is_on_one_host(tmp_path: Path) -> None:
 def test_one_host_alone_has_all_as_before(tmp_path: Path) -> None:
     names = services(at(tmp_path, text=""))
     assert {"mariadb", "nova-compute", "libvirtd", "haproxy", "neutron-ovn-metadata-agent"} <= names
-    assert "link" not in names
+    assert not names & {"link", "ovn-arrivals"}, "no other host, no arrivals"
     assert not [step for step in converge.graph(at(tmp_path, text="")).steps if step.startswith("host:")]
 
 

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from skerry.cloud import guestports, ports
+from skerry.cloud import arrivals, guestports, ports
 from skerry.cloud.context import Context
 from skerry.cloud.network import EXTERNAL, HostSide, Wires
 from skerry.cloud.probes import CommandProbe, UnixProbe
@@ -192,7 +192,12 @@ class OVN(Role):
             after=("start:ovs-vswitchd", "start:ovn-northd", "ovn-listeners", "chassis"),
             cost=0.3,
         )
-        return [database, northd, controller] if self.ctx.does("control") else [controller]
+        moving = self.ctx.does("compute") and len(self.ctx.cloud.computes) > 1
+        return [
+            *([database, northd] if self.ctx.does("control") else []),
+            controller,
+            *([arrivals.service(self.ctx, self.environment())] if moving else []),
+        ]
 
 
 class Listeners(Step):

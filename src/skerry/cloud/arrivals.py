@@ -1,0 +1,36 @@
+"""Servers that arrive by live migration keep their floating addresses.
+
+While a server moves, its port is bound to both hosts (``additional_chassis``). When that ends, ovn-controller 23.03 now
+and then does not see that the port is resident on its host now: flows of the floating address (``is_chassis_resident``)
+are missing until something makes it compute all of them anew, and nobody answers for the address until then. So that is
+asked for, whenever the second binding of a port comes or goes; that happens with live migrations and at no other time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from skerry.cloud import ports
+from skerry.cloud.context import Context
+from skerry.cloud.probes import ConnectedProbe
+from skerry.cloud.service import File, Service
+
+
+def service(ctx: Context, env: Mapping[str, str]) -> Service:
+    """What follows the bindings of ports; ``env`` tells where OVN's sockets are."""
+    script = File(
+        ctx.layout.etc / "ovn/arrivals.sh",
+        Path(__file__).with_name("arrivals.sh").read_text(),
+        executable=True,
+    )
+    return Service(
+        "ovn-arrivals",
+        (str(script.path), f"tcp:127.0.0.1:{ports.OVN_SOUTHBOUND}"),
+        ConnectedProbe((ports.OVN_SOUTHBOUND,)),
+        title="floating addresses of servers that arrive",
+        env=env,
+        files=(script,),
+        after=("start:ovn-controller",),
+        cost=0.2,
+    )
