@@ -66,7 +66,7 @@ def hypervisor(ctx: Context) -> list[Role]:
     """What runs guests on this host, and what moves them between hosts."""
     if not ctx.does("compute"):
         return []
-    return [Libvirt(ctx), Copies(ctx)] if len(ctx.cloud.computes) > 1 else [Libvirt(ctx)]
+    return [Libvirt(ctx), Copies(ctx)] if ctx.cloud.moves else [Libvirt(ctx)]
 
 
 def services(ctx: Context) -> list[Service]:

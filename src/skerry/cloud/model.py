@@ -179,6 +179,11 @@ class Cloud(Part):
         return next(host for host in self.host if "control" in host.roles)
 
     @property
+    def moves(self) -> bool:
+        """Whether hosts are set up for servers to move: there are several, or one of two is just leaving."""
+        return len(self.host) > 1
+
+    @property
     def computes(self) -> tuple[Host, ...]:
         """The hosts that run servers."""
         return tuple(host for host in self.host if "compute" in host.roles)

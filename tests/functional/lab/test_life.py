@@ -130,7 +130,11 @@ def test_a_changed_link_is_made_anew(lab: Lab) -> None:
 
 
 def test_a_host_that_died_is_started_again(lab: Lab) -> None:
-    os.kill(lab.host("h1").pid, signal.SIGKILL)
+    first = lab.host("h1").pid
+    os.kill(first, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{first}/root/etc").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)  # it takes its mounts down
     assert "host h1 started" in lab.up()
     assert pings(lab, "h1", "h2")
 

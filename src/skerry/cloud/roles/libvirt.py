@@ -48,7 +48,7 @@ class Libvirt(Role):
 
     def _moves(self) -> bool:
         """Whether guests may move between hosts."""
-        return len(self.ctx.cloud.computes) > 1
+        return self.ctx.cloud.moves
 
     @property
     def _pki(self) -> Path:

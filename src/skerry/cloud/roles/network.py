@@ -192,7 +192,7 @@ class OVN(Role):
             after=("start:ovs-vswitchd", "start:ovn-northd", "ovn-listeners", "chassis"),
             cost=0.3,
         )
-        moving = self.ctx.does("compute") and len(self.ctx.cloud.computes) > 1
+        moving = self.ctx.does("compute") and self.ctx.cloud.moves
         return [
             *([database, northd] if self.ctx.does("control") else []),
             controller,

@@ -104,7 +104,7 @@ class Nova(OpenStackRole):
     @property
     def moves(self) -> bool:
         """Whether servers may move between hosts."""
-        return len(self.ctx.cloud.computes) > 1
+        return self.ctx.cloud.moves
 
     def console(self) -> dict[str, object]:
         """Where QEMU listens for the console's proxy; between hosts both ends prove who they are (VeNCrypt)."""
