@@ -10,25 +10,27 @@ from skerry.cloud.join import Joined
 from skerry.cloud.members import Members
 from skerry.cloud.model import Host
 from skerry.cloud.moving import damaging_qemu
-from skerry.cloud.steps import Change, Step
+from skerry.cloud.resources import ApiStep
+from skerry.cloud.steps import Change
 from skerry.cloud.work.wait import wait_for
 from skerry.common.errors import StepError
 
 PATIENCE = 600.0  # seconds for one server to move
 
 
-class Departed(Step):
+class Departed(ApiStep):
     """No server is left on the host, nothing of the cloud runs there, and the cloud does not know it any more."""
 
-    live = True
+    live = False  # which servers will move is known before the other hosts have heard of it
     cost = 20.0
     needs = ("compute-alive",)
 
     def __init__(self, ctx: Context, host: Host) -> None:
-        self.ctx, self.host = ctx, host
+        super().__init__(ctx)
+        self.host = host
         self.name, self.title = f"leave:{host.name}", f"take host {host.name} out of the cloud"
 
-    def check(self) -> list[Change]:
+    def look(self) -> list[Change]:
         if self.host.name not in Members(self.ctx).all():
             return []
         servers = self._servers()
