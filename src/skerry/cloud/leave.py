@@ -40,7 +40,7 @@ class Departed(ApiStep):
         ]
 
     def _servers(self) -> list[Any]:
-        return list(self.ctx.api.compute.servers(all_projects=True, host=self.host.name))
+        return list(self.ctx.api.compute.servers(all_projects=True, compute_host=self.host.name))
 
     def apply(self, say: Callable[[str], None]) -> None:
         compute, name = self.ctx.api.compute, self.host.name
