@@ -12,8 +12,8 @@ from skerry.cloud.model import Host
 from skerry.cloud.moving import damaging_qemu
 from skerry.cloud.resources import ApiStep
 from skerry.cloud.steps import Change
-from skerry.cloud.work.wait import wait_for
 from skerry.common.errors import StepError
+from skerry.common.wait import wait_for
 
 PATIENCE = 600.0  # seconds for one server to move
 

@@ -16,8 +16,8 @@ from skerry.cloud.roles.libvirt import FAULTS, Libvirt
 from skerry.cloud.service import SERVICE_USER
 from skerry.cloud.transport import Transport
 from skerry.cloud.work.hypervisor import VERDICT, damaging
-from skerry.cloud.work.wait import wait_for
 from skerry.common.errors import PreflightError
+from skerry.common.wait import wait_for
 
 PATIENCE = 300.0  # seconds for a host to take new options
 
@@ -51,6 +51,10 @@ class Hosts:
     @property
     def virsh(self) -> list[str]:
         return ["virsh", "--connect", Libvirt(self._ctx).uri]
+
+    @property
+    def vsctl(self) -> list[str]:
+        return ["ovs-vsctl", f"--db=unix:{self._ctx.layout.run}/ovs/db.sock", "--timeout=20"]
 
     def _there(self, host: str) -> Transport:
         return self._ctx.transport if host == self.here else self._joined[host].there

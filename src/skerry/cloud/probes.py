@@ -6,6 +6,7 @@ import http.client
 import socket
 import subprocess
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,17 +132,24 @@ class ConnectedProbe(Probe):
     def missing(self, pid: int) -> str | None:
         try:
             process = psutil.Process(pid)
-            family = [process, *process.children(recursive=True)]
-            remote = {
-                peer.raddr.port
-                for member in family
-                for peer in member.net_connections("tcp")
-                if peer.raddr and peer.status == psutil.CONN_ESTABLISHED
-            }
+            remote = _connected(process)
+            children = process.children(recursive=True)
         except psutil.NoSuchProcess:
             return "the process is gone"
+        for child in children:
+            with suppress(psutil.NoSuchProcess):  # a command that it ran, and that has ended meanwhile
+                remote |= _connected(child)
         absent = [str(port) for port in self.ports if port not in remote]
         return f"not connected to port {' and '.join(absent)} yet" if absent else None
+
+
+def _connected(process: psutil.Process) -> set[int]:
+    """The remote ports of its TCP connections."""
+    return {
+        peer.raddr.port
+        for peer in process.net_connections("tcp")
+        if peer.raddr and peer.status == psutil.CONN_ESTABLISHED
+    }
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from skerry.cloud.network_facts import name_servers
 from skerry.cloud.steps import Change, Step, Unknown
 from skerry.cloud.work.database import connect
 from skerry.cloud.work.manage import apart
-from skerry.cloud.work.wait import wait_for
 from skerry.common.errors import StepError
+from skerry.common.wait import wait_for
 
 FLAVORS = {  # name: (MiB of memory, virtual CPUs, GiB of disk)
     "m1.nano": (128, 1, 1),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -14,8 +13,8 @@ from pathlib import Path
 import psutil
 
 from skerry.common.errors import CommandError, PreflightError
+from skerry.common.netns import entered
 
-CLONE_NEWNET = 0x40000000
 PATIENCE = 20.0  # seconds for a namespace to appear or to go
 
 
@@ -135,21 +134,8 @@ class Inside:
     @contextmanager
     def network(self) -> Iterator[None]:
         """While it lasts, the calling thread, and what it starts, is in the host's network."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        inside = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if libc.setns(inside, CLONE_NEWNET) != 0:
-                raise PreflightError(
-                    f"The network of {self.name} cannot be entered: {os.strerror(ctypes.get_errno())}"
-                )
-            try:
-                yield
-            finally:
-                libc.setns(before, CLONE_NEWNET)
-        finally:
-            os.close(inside)
-            os.close(before)
+        with entered(Path(f"/proc/{self.pid}/ns/net")):
+            yield
 
     def processes(self) -> list[psutil.Process]:
         """All its processes but the first one."""

@@ -7,18 +7,20 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from skerry.common.errors import PreflightError, SkerryError
 from skerry.migration import capture
 from skerry.migration.book import Book, Row
 from skerry.migration.capacity import crowded, demand_room
-from skerry.migration.fleet import Fleet
+from skerry.migration.fleet import NETWORK, Fleet
 from skerry.migration.guest import Load, Reading, rate_between
 from skerry.migration.measure import Look, Round, observe
 from skerry.migration.nova import Server, hosts_up
 from skerry.migration.plan import Plan, Run, Setting, runs
 from skerry.migration.site import Site
+from skerry.migration.vantage import Vantage
 
 A_RUN, A_SETTING = (
     22.0,
@@ -93,7 +95,12 @@ class Experiment:
         """Make all runs that are left; hosts and cloud are in the end as they were."""
         left = self.left()
         self._say(f"seed {self.seed}: {len(left)} runs, {self._time_left(left)}")
-        with Fleet(self._api, self._site, self._plan.flavors, self._say) as fleet, self._settings() as tell:
+        with (
+            Fleet(self._api, self._site, self._plan.flavors, self._say) as fleet,
+            Vantage(self._api, self._site, NETWORK) as namespace,
+            self._settings() as tell,
+        ):
+            self._look = replace(self._look, namespace=namespace)
             for number, run in enumerate(left):
                 tell(run.setting)
                 begun = time.monotonic()

@@ -29,6 +29,7 @@ class Round:
     outcome: Outcome
     figures: Figures | None
     udp: Figures | None
+    private: Figures | None  # of the private address, seen from among the servers
     counters: dict[str, float]
     at: str  # when it began, ISO 8601, UTC
     guest: dict[str, object] = field(default_factory=dict)
@@ -47,6 +48,8 @@ class Round:
             flat |= _flat(self.figures)
         if self.udp is not None:
             flat |= {f"udp_{name}": value for name, value in _flat(self.udp).items()}
+        if self.private is not None:
+            flat |= {f"private_{name}": value for name, value in _flat(self.private).items()}
         flat |= {f"qemu_{name}": value for name, value in self.counters.items()}
         moved, total = self.counters.get("moved"), self.counters.get("total")
         if moved and total:
@@ -60,25 +63,32 @@ class Round:
             return f"{way} failed: {self.outcome.failure}"
         if self.figures is None:
             return f"{way} {self.outcome.seconds:.2f} s; nothing answered the probes"
+        private = (
+            f" (private address: {self.private.network_downtime:.0f} ms)" if self.private is not None else ""
+        )
         late = (
             ""
             if self.figures.trustworthy
             else f"; not counted: the prober was {self.figures.lateness:.0f} ms late"
         )
         return (
-            f"{way} {self.outcome.seconds:.2f} s, network downtime {self.figures.network_downtime:.0f} ms,"
-            f" {self.figures.lost} of {self.figures.sent} lost{late}"
+            f"{way} {self.outcome.seconds:.2f} s, network downtime {self.figures.network_downtime:.0f} ms"
+            f"{private}, {self.figures.lost} of {self.figures.sent} lost{late}"
         )
 
 
 @dataclass(frozen=True)
 class Look:
-    """How closely a migration is looked at. ``folder`` gets its traces, and captures where they are wanted."""
+    """How closely a migration is looked at. ``folder`` gets its traces, and captures where they are wanted.
+
+    From ``namespace`` the private address is probed, too.
+    """
 
     site: Site
     interval: float = 0.01
     folder: Path | None = None
     captures: bool = False
+    namespace: Path | None = None
 
 
 def observe(
@@ -95,6 +105,9 @@ def observe(
             stack.enter_context(Captures(look.site, look.folder, key, server.addresses, most))
         sampler = stack.enter_context(Sampler(look.site, server.host, server.domain, most))
         probe = stack.enter_context(Probe(address, look.interval))
+        beside: Probe | None = None
+        if look.namespace is not None:
+            beside = stack.enter_context(Probe(server.private, look.interval, look.namespace))
         _until_it_answers(probe)
         time.sleep(AROUND)
         clocks = time.time() - time.monotonic()
@@ -111,11 +124,12 @@ def observe(
         outcome,
         _figures(probe.trace, outcome),
         _figures(probe.udp, outcome),
+        _figures(beside.trace, outcome) if beside else None,
         {} if outcome.failure else counters(look.site, server, samples),
         begun_at.isoformat(timespec="seconds"),
     )
     if look.folder is not None:
-        _keep(look.folder / f"{key}.json", probe, outcome, samples)
+        _keep(look.folder / f"{key}.json", probe, beside, outcome, samples)
     return done
 
 
@@ -146,7 +160,9 @@ def _figures(trace: Trace, outcome: Outcome) -> Figures | None:
         return None
 
 
-def _keep(path: Path, probe: Probe, outcome: Outcome, samples: list[dict[str, float]]) -> None:
+def _keep(
+    path: Path, probe: Probe, beside: Probe | None, outcome: Outcome, samples: list[dict[str, float]]
+) -> None:
     """Write what the plots need: times in seconds since the request for the migration."""
 
     def relative(trace: Trace) -> list[tuple[float, float | None]]:
@@ -160,6 +176,7 @@ def _keep(path: Path, probe: Probe, outcome: Outcome, samples: list[dict[str, fl
         "seconds": outcome.seconds,
         "icmp": relative(probe.trace),
         "udp": relative(probe.udp),
+        "private": relative(beside.trace) if beside else [],
         "qemu": moved,
     }
     path.write_text(json.dumps(kept) + "\n")

@@ -104,6 +104,20 @@ class Server:
         )
 
     @property
+    def private(self) -> str:
+        """Where its neighbours reach it."""
+        return next(
+            str(entry["addr"])
+            for entry in self._addresses()
+            if (entry.get("version"), entry.get("OS-EXT-IPS:type")) == (4, "fixed")
+        )
+
+    @property
+    def network(self) -> str:
+        """The name of its first network."""
+        return str(next(iter(self.now().addresses)))
+
+    @property
     def addresses(self) -> list[str]:
         """All its addresses of version 4."""
         return [str(entry["addr"]) for entry in self._addresses() if entry.get("version") == 4]

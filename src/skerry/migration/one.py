@@ -12,6 +12,7 @@ from skerry.migration.capacity import demand_room
 from skerry.migration.measure import Look, Round, observe
 from skerry.migration.nova import Server, hosts_up
 from skerry.migration.site import Site
+from skerry.migration.vantage import Vantage
 
 
 def rounds(
@@ -37,17 +38,18 @@ def rounds(
         capture.demand(site)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    look = Look(site, interval, folder, captures)
     memory = int(server.now().flavor["ram"])
-    for number in range(1, times + 1):
-        source = server.host
-        demand_room(api, name, memory, source, usable)
-        goal = next(host for host in usable if host != source)
-        done = observe(look, server, f"{name}-{number}", goal)
-        say(f"{number} of {times}: {done.told()}")
-        yield done
-        if done.outcome.failure:
-            return
+    with Vantage(api, site, server.network) as namespace:
+        look = Look(site, interval, folder, captures, namespace)
+        for number in range(1, times + 1):
+            source = server.host
+            demand_room(api, name, memory, source, usable)
+            goal = next(host for host in usable if host != source)
+            done = observe(look, server, f"{name}-{number}", goal)
+            say(f"{number} of {times}: {done.told()}")
+            yield done
+            if done.outcome.failure:
+                return
 
 
 def summary(made: list[Round]) -> str:
@@ -64,7 +66,13 @@ def summary(made: list[Round]) -> str:
         f"  lost probes        {statistics.median(f.lost for f in figures):8.1f}      median",
         f"  by loss and delay  {statistics.median(f.by_loss.downtime for f in figures):8.1f} ms   (a wrong method)",
     ]
+    private = [one.private.network_downtime for one in good if one.private]
+    if private:
+        lines.insert(
+            3,
+            f"  at its private address {statistics.median(private):4.0f} ms   median, worst {max(private):.0f} ms",
+        )
     qemu = [one.counters["downtime"] for one in good if "downtime" in one.counters]
     if qemu:
-        lines.insert(3, f"  QEMU's downtime    {statistics.median(qemu):8.0f} ms   median")
+        lines.insert(-2, f"  QEMU's downtime    {statistics.median(qemu):8.0f} ms   median")
     return "\n".join(lines)

@@ -85,6 +85,10 @@ def downtime_by_flavor(rows: Sequence[Row], flavors: Sequence[str]) -> str:
                 )
                 if seen:
                     _point(axes, x, seen, color, mark, f"network, {load} MiB/s written" if first else None)
+                beside = median(values(chosen, "private_network_downtime"))
+                if beside:
+                    label = f"private address, {load} MiB/s written" if first else None
+                    _point(axes, x + 0.03, beside, color, mark, label, alpha=0.4)
                 if told:
                     label = f"QEMU, {load} MiB/s written" if first else None
                     _point(axes, x + 0.06, told, color, mark, label, markerfacecolor="white", alpha=0.75)

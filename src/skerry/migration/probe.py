@@ -14,10 +14,12 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from skerry.common.errors import PreflightError
+from skerry.common.netns import entered
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0  # RFC 792
 UDP_PORT = 33434  # the first of traceroute's: nothing listens there
@@ -60,20 +62,24 @@ class Probe:
     answers 'port unreachable', so that the guest needs no program for it. Both carry number and time of sending.
     ``trace`` and ``udp`` are what was seen; ``udp`` has no reply where a firewall lets UDP not in.
 
+    ``namespace`` is the file of the network to send from, None for this thread's own.
     Raises PreflightError when raw sockets are not allowed.
     """
 
-    def __init__(self, address: str, interval: float = 0.01) -> None:
+    def __init__(self, address: str, interval: float = 0.01, namespace: Path | None = None) -> None:
         self.address, self.trace, self.udp = address, Trace(interval), Trace(interval)
         self._mark = os.getpid() & 0xFFFF
         self._over = threading.Event()
-        try:
-            self._icmp = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        except PermissionError:
-            raise PreflightError("Probing by ICMP needs a raw socket.", remedy="Run this as root.") from None
-        self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._datagrams.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-        self._datagrams.connect((address, UDP_PORT))
+        with entered(namespace) if namespace else nullcontext():
+            try:
+                self._icmp = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+            except PermissionError:
+                raise PreflightError(
+                    "Probing by ICMP needs a raw socket.", remedy="Run this as root."
+                ) from None
+            self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._datagrams.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+            self._datagrams.connect((address, UDP_PORT))
         self._sockets = (self._icmp, self._datagrams)
         for one in self._sockets:
             one.setblocking(False)

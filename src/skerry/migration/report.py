@@ -36,6 +36,7 @@ COLUMNS = (
     Column("seconds", "total", "s", "%.2f"),
     Column("network_downtime", "network downtime", "ms"),
     Column("udp_network_downtime", "by UDP", "ms"),
+    Column("private_network_downtime", "at the private address", "ms"),
     Column("qemu_downtime", "QEMU's downtime", "ms"),
     Column("gaps", "sum of gaps", "ms"),
     Column("lost", "lost", "probes", "%.1f"),
@@ -143,7 +144,8 @@ def drawings(book: Book, about: Row, runs: Sequence[Row]) -> list[dict[str, Any]
         add(
             "Downtime by flavor",
             plots.downtime_by_flavor(usable, flavors),
-            "Pre-copy without a limit. Filled: the longest time without a reply; hollow: what QEMU says of itself."
+            "Pre-copy without a limit. Filled: the longest time without a reply, at the floating address and (paler) at"
+            " the private one; hollow: what QEMU says of itself."
             " Bars are 95 % intervals of the median (bootstrap).",
         )
     traces = switches(book, runs)

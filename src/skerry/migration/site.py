@@ -22,6 +22,10 @@ class Site(Protocol):
     def virsh(self) -> Sequence[str]:
         """The command that reaches libvirt, on each of them."""
 
+    @property
+    def vsctl(self) -> Sequence[str]:
+        """The command that asks Open vSwitch, on each of them."""
+
     def run(
         self, host: str, argv: Sequence[str], *, timeout: float = 60, check: bool = True
     ) -> CompletedProcess[str]:

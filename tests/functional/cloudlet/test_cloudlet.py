@@ -310,18 +310,23 @@ def test_the_command_from_overlay_to_stop(store: Store, app: overlays.Created, t
     assert missing.returncode == 12
 
 
-@pytest.mark.parametrize("after", [0.3, 0.7, 1.2, 2.5])
+@pytest.mark.parametrize(
+    "at", ["", "running the script", "taking its memory", "recording what", "finding what is new"]
+)
 def test_a_verb_that_is_killed_leaves_a_store_that_is_whole(
-    store: Store, app: overlays.Created, after: float
+    store: Store, app: overlays.Created, at: str
 ) -> None:
     bases, kept = [b.id for b in store.bases()], [o.manifest.id for o in store.overlays()]
     script = store.root.parent / "script"
-    script.write_text("echo x >/root/x; sleep 1")
+    script.write_text("head -c 32M /dev/urandom >/root/x; sleep 1")
     process = subprocess.Popen(
-        skerry(store, "overlay", "create", "deb", "killed", "--run", str(script)),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        skerry(store, "overlay", "create", "deb", "killed", "--run", str(script), "--warm", str(script)),
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    time.sleep(after)
+    assert process.stderr
+    told = "" if not at else next((line for line in process.stderr if at in line), "never told")
+    assert at in told
+    time.sleep(0.2)
     assert process.poll() is None, "it was over before it was killed"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
