@@ -148,11 +148,15 @@ def test_a_host_that_is_named_no_more_is_drained(cloud: Spread, servers: Servers
     address = str(servers.float(server).floating_ip_address)
     cloud.named(address, "evicted")
     before = boot_id(cloud, address)
+    off = servers("asleep", **on("three"))
+    cloud.api.compute.stop_server(off)
+    cloud.wait_status(off, "SHUTOFF", 60)
     cloud.describe("two")
     planned = cloud.run("plan").stdout
     assert "move server evicted away from three" in planned
     cloud.run("up", timeout=600)
     assert cloud.place(server) == "two" and boot_id(cloud, address) == before
+    assert cloud.place(off) == "two" and cloud.api.compute.get_server(off.id).status == "SHUTOFF"
     assert [s.host for s in cloud.api.compute.services(binary="nova-compute")] == ["two"]
     left = cloud.lab.hosts["three"].run(
         ["sh", "-c", "ls -d /etc/skerry /var/lib/skerry /run/skerry; id skerry"], check=False

@@ -1,13 +1,27 @@
 #!/bin/sh
-# Lets ovn-controller compute its flows anew when a server has arrived by live migration. See arrivals.py for the reason.
-#   arrivals.sh DATABASE    until it is ended, or the database is gone
-ovsdb-client --format=csv monitor "$1" OVN_Southbound Port_Binding additional_chassis | while read -r line; do
-  case $line in
-  *,new,*)
-    for pause in 0 1; do # the agent may learn of it a little later than this
-      sleep $pause
-      ovn-appctl -t ovn-controller inc-engine/recompute
+# When a server has arrived here by live migration: see arrivals.py for the reasons.
+#   arrivals.sh SOUTHBOUND SWITCH CHASSIS BRIDGE    until it is ended, or the southbound database is gone
+southbound=$1 switch=$2 chassis=$3 bridge=$4
+sb() { ovn-sbctl --db="$southbound" --timeout=5 --bare "$@"; }
+
+# Says on the external network where the floating addresses of a port are: a gratuitous ARP request (RFC 5227) for each.
+announce() {
+  outside=$(ovs-vsctl --db="$switch" --timeout=5 list-ports "$bridge" | grep -m1 '^patch-')
+  sb --columns=nat_addresses find Port_Binding type=patch | tr '"' ' ' | grep -o "[0-9a-f:]\{17\} [0-9.]* is_chassis_resident( *$1 *)" |
+    while read -r mac address _; do
+      mac=$(echo "$mac" | tr -d :)
+      # shellcheck disable=SC2046,SC2086 # four numbers
+      ip=$(printf '%02x%02x%02x%02x' $(echo $address | tr . ' '))
+      ovs-ofctl packet-out "$bridge" \
+        "in_port=$outside packet=ffffffffffff${mac}08060001080006040001${mac}${ip}000000000000${ip} actions=NORMAL"
     done
-    ;;
-  esac
+}
+
+ovsdb-client --format=csv monitor "$southbound" OVN_Southbound Port_Binding additional_chassis | while IFS=, read -r row what _; do
+  [ "$what" = new ] || continue
+  ovn-appctl -t ovn-controller inc-engine/recompute
+  if [ "$(sb get Port_Binding "$row" chassis)" = "$(sb --columns=_uuid find Chassis name="$chassis")" ]; then
+    announce "$(sb get Port_Binding "$row" logical_port | tr -d '"')"
+  fi
+  (sleep 1 && ovn-appctl -t ovn-controller inc-engine/recompute) & # the agent may learn of it a little later than this
 done

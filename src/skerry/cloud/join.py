@@ -127,15 +127,19 @@ class Joined(Step):
             self._send_tree()
         if self.there.run(["id", "-u", SERVICE_USER], check=False).returncode:
             make_user(self.there, self.layout)  # some of the files are this user's
-        for path in self._differing():
-            text, mode, owner = self.files()[path]
-            self.there.write(path, text, mode=mode, owner=owner)
+        self.bring()
         try:
             self.there.watch([self.command, "up"], lambda line: self._tell(line, say), timeout=PATIENCE)
         except CommandError as error:
             raise StepError(self.name, f"'skerry up' failed there: {error}") from None
         self.ctx.journal.finish(self.name, str(int(time.time())))
         Members(self.ctx).add(self.host)
+
+    def bring(self) -> None:
+        """Give it the files that differ."""
+        for path in self._differing():
+            text, mode, owner = self.files()[path]
+            self.there.write(path, text, mode=mode, owner=owner)
 
     def verify(self) -> None:
         """Running it there has verified each of its steps."""

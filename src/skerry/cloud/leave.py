@@ -12,6 +12,7 @@ from skerry.cloud.model import Host
 from skerry.cloud.moving import damaging_qemu
 from skerry.cloud.resources import ApiStep
 from skerry.cloud.steps import Change
+from skerry.cloud.work.certificates import Certificates
 from skerry.common.errors import StepError
 from skerry.common.wait import wait_for
 
@@ -57,6 +58,9 @@ class Departed(ApiStep):
         for agent in self.ctx.api.network.agents(host=name):
             self.ctx.api.network.delete_agent(agent)
         Members(self.ctx).remove(name)
+        Certificates(self.ctx).apply(say)  # its key is let in no more
+        for host in self.ctx.cloud.others:
+            Joined(self.ctx, host).bring()
 
     def _move(self, server: Any) -> None:
         compute = self.ctx.api.compute

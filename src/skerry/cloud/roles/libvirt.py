@@ -42,13 +42,9 @@ class Libvirt(Role):
             (layout.cache / "libvirt", Path("/var/cache/libvirt")),
             (layout.log / "libvirt", Path("/var/log/libvirt")),
             (layout.run / "ovs", Path("/run/openvswitch")),
-            *(((self._pki, Path("/etc/pki")),) if self._moves() else ()),
+            *(((self._pki, Path("/etc/pki")),) if self.ctx.cloud.moves else ()),
             *(((self._no_kvm, KVM),) if self._kvm_is_useless() else ()),
         )
-
-    def _moves(self) -> bool:
-        """Whether guests may move between hosts."""
-        return self.ctx.cloud.moves
 
     @property
     def _pki(self) -> Path:
@@ -147,11 +143,11 @@ renice -n 10 -p $(ls "/proc/$pid/task") >/dev/null
 """,
                 executable=True,
             ),
-            *(self._certificates() if self._moves() else []),
+            *(self._certificates() if self.ctx.cloud.moves else []),
         ]
 
     def _listening(self) -> str:
-        if not self._moves():
+        if not self.ctx.cloud.moves:
             return "listen_tls = 0\n"
         return f"""listen_tls = 1
 listen_addr = "{self.ctx.host.address}"
@@ -161,7 +157,7 @@ auth_tls = "none"
 """
 
     def _migrating(self) -> str:
-        if not self._moves():
+        if not self.ctx.cloud.moves:
             return ""
         return f"""migration_address = "{self.ctx.host.address}"
 migration_host = "{self.ctx.host.address}"
@@ -172,7 +168,7 @@ vnc_tls = 1
 
     @property
     def configure_needs(self) -> tuple[str, ...]:  # type: ignore[override]
-        return ("machine", *(("certificates",) if self._moves() else ()))
+        return ("machine", *(("certificates",) if self.ctx.cloud.moves else ()))
 
     def services(self) -> list[Service]:
         run = self.ctx.layout.run / "libvirt"
@@ -192,7 +188,7 @@ vnc_tls = 1
         )
         daemon = Service(
             "libvirtd",
-            ("/usr/sbin/libvirtd", *(("--listen",) if self._moves() else ())),
+            ("/usr/sbin/libvirtd", *(("--listen",) if self.ctx.cloud.moves else ())),
             CommandProbe(("virsh", "--connect", self.uri, "version"), "libvirt"),
             title=self.title,
             user="root",
@@ -200,7 +196,7 @@ vnc_tls = 1
             env={**OpenVSwitch(self.ctx).environment(), **path},
             files=(*files[:3], *files[5:]),
             after=("packages", "hypervisor", "start:virtlogd", "start:ovsdb", *guards),
-            devices=((FAULTS, SERVICE_USER),) if self._moves() else (),
+            devices=((FAULTS, SERVICE_USER),) if self.ctx.cloud.moves else (),
             keeps_children=True,
             cost=1.0,
         )

@@ -196,7 +196,7 @@ class OVN(Role):
         return [
             *([database, northd] if self.ctx.does("control") else []),
             controller,
-            *([arrivals.service(self.ctx, self.environment())] if moving else []),
+            *([arrivals.service(self.ctx, self.environment(), chassis_name(self.ctx))] if moving else []),
         ]
 
 
@@ -240,6 +240,11 @@ class Listeners(Step):
             )
 
 
+def chassis_name(ctx: Context) -> str:
+    """How OVN's databases call this host."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{ctx.host.name}.{ctx.cloud.name}"))
+
+
 class Chassis(Step):
     """The host is an OVN chassis: its switch knows the tunnel address, the databases, and the bridge outside."""
 
@@ -256,7 +261,7 @@ class Chassis(Step):
     def _wanted(self) -> dict[str, str]:
         wanted = {
             "hostname": self.ctx.host.name,
-            "system-id": str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.ctx.host.name}.{self.ctx.cloud.name}")),
+            "system-id": chassis_name(self.ctx),
             "ovn-bridge-datapath-type": datapath(),
             "ovn-encap-type": "geneve",
             "ovn-encap-ip": self.ctx.host.tunnel_address,

@@ -69,6 +69,9 @@ class Nova(OpenStackRole):
             },
             "glance": {"region_name": self.ctx.cloud.region},
             **({"cache": self.cache()} if self.ctx.does("control") else {}),
+            # Neutron's notifier holds this event for a second (send_events_interval); OVN is long done by then, and
+            # a host without a live agent is refused before: neutron binds no port there.
+            "compute": {"live_migration_wait_for_vif_plug": False},
             "conductor": {"workers": sizes.workers},
             "scheduler": {"workers": sizes.workers, "discover_hosts_in_cells_interval": 60},
             "vnc": {
@@ -79,7 +82,7 @@ class Nova(OpenStackRole):
                 "novncproxy_port": ports.NOVNC,
             },
             "serial_console": {
-                "enabled": not self.moves,  # nothing would encrypt them on their way between hosts
+                "enabled": not self.ctx.cloud.moves,  # nothing would encrypt them on their way between hosts
                 "base_url": f"ws://{self.ctx.listen}:{ports.SERIAL}/",
                 "proxyclient_address": "127.0.0.1",
                 "serialproxy_host": self.ctx.listen,
@@ -91,7 +94,7 @@ class Nova(OpenStackRole):
                 **self.cpu(),
                 "connection_uri": Libvirt(self.ctx).uri,
                 "swtpm_enabled": False,
-                **(self.migration() if self.moves else {}),
+                **(self.migration() if self.ctx.cloud.moves else {}),
                 "wait_soft_reboot_seconds": 30,
             },
             "os_vif_ovs": {"ovsdb_connection": f"unix:{self.ctx.layout.run}/ovs/db.sock"},
@@ -101,14 +104,9 @@ class Nova(OpenStackRole):
             **self.messaging(),
         }
 
-    @property
-    def moves(self) -> bool:
-        """Whether servers may move between hosts."""
-        return self.ctx.cloud.moves
-
     def console(self) -> dict[str, object]:
         """Where QEMU listens for the console's proxy; between hosts both ends prove who they are (VeNCrypt)."""
-        if not self.moves:
+        if not self.ctx.cloud.moves:
             return {"server_listen": "127.0.0.1", "server_proxyclient_address": "127.0.0.1"}
         tls = self.ctx.layout.tls
         return {

@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from skerry.cloud import ports
 from skerry.cloud.context import Context
+from skerry.cloud.members import Members
 from skerry.cloud.model import Host
 from skerry.cloud.service import SERVICE_USER, File
 from skerry.cloud.steps import Change, Step
@@ -113,9 +114,11 @@ class Certificates(Step):
         )
 
     def _ssh_keys(self) -> list[tuple[Host, str]]:
-        """The public keys of the hosts that run servers."""
+        """The public keys of the hosts that run servers, or still do: the copies of one that leaves are let in."""
         read = self.ctx.transport.read
-        found = [(host, read(self._place(host) / f"{SSH_KEY}.pub")) for host in self.ctx.cloud.computes]
+        leaving = [host for host in Members(self.ctx).departing() if "compute" in host.roles]
+        hosts = (*self.ctx.cloud.computes, *leaving)
+        found = [(host, read(self._place(host) / f"{SSH_KEY}.pub")) for host in hosts]
         return [(host, key) for host, key in found if key]
 
 
