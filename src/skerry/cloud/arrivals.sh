@@ -6,7 +6,8 @@ sb() { ovn-sbctl --db="$southbound" --timeout=5 --bare "$@"; }
 
 # Says on the external network where the floating addresses of a port are: a gratuitous ARP request (RFC 5227) for each.
 announce() {
-  outside=$(ovs-vsctl --db="$switch" --timeout=5 list-ports "$bridge" | grep -m1 '^patch-')
+  patch=$(ovs-vsctl --db="$switch" --timeout=5 list-ports "$bridge" | grep -m1 '^patch-')
+  outside=$(ovs-vsctl --db="$switch" --timeout=5 get Interface "$patch" ofport)
   sb --columns=nat_addresses find Port_Binding type=patch | tr '"' ' ' | grep -o "[0-9a-f:]\{17\} [0-9.]* is_chassis_resident( *$1 *)" |
     while read -r mac address _; do
       mac=$(echo "$mac" | tr -d :)
@@ -17,11 +18,12 @@ announce() {
     done
 }
 
-ovsdb-client --format=csv monitor "$southbound" OVN_Southbound Port_Binding additional_chassis | while IFS=, read -r row what _; do
+ovsdb-client --format=csv monitor "$southbound" OVN_Southbound Port_Binding additional_chassis | while IFS=, read -r row what second; do
+  [ -z "$row" ] || port=$row # stands in the line with the old values, not in that with the new ones
   [ "$what" = new ] || continue
   ovn-appctl -t ovn-controller inc-engine/recompute
-  if [ "$(sb get Port_Binding "$row" chassis)" = "$(sb --columns=_uuid find Chassis name="$chassis")" ]; then
-    announce "$(sb get Port_Binding "$row" logical_port | tr -d '"')"
+  if [ "$second" = '[]' ] && [ "$(sb get Port_Binding "$port" chassis)" = "$(sb --columns=_uuid find Chassis name="$chassis")" ]; then
+    announce "$(sb get Port_Binding "$port" logical_port | tr -d '"')"
   fi
   (sleep 1 && ovn-appctl -t ovn-controller inc-engine/recompute) & # the agent may learn of it a little later than this
 done

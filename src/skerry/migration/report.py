@@ -34,6 +34,7 @@ class Column:
 
 COLUMNS = (
     Column("seconds", "total", "s", "%.2f"),
+    Column("qemu_total", "QEMU's part", "ms"),
     Column("network_downtime", "network downtime", "ms"),
     Column("udp_network_downtime", "by UDP", "ms"),
     Column("private_network_downtime", "at the private address", "ms"),
