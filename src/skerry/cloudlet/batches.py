@@ -14,7 +14,7 @@ import numpy as np
 
 from skerry.cloudlet import index as indexes
 from skerry.cloudlet import segments
-from skerry.cloudlet.index import SEGMENT_PAGES, Index, Limits, PageMap, Segments
+from skerry.cloudlet.index import PLAIN, SEGMENT_PAGES, SHUFFLED, Index, Limits, PageMap, Segments
 from skerry.cloudlet.manifest import MOST_INDEX
 from skerry.cloudlet.pages import PAGE, Pages
 
@@ -32,9 +32,13 @@ class Batch:
 def pack(batch: Batch, level: int) -> bytes:
     blob, table = b"", Segments(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty((0, 32), np.uint8))
     if len(batch.literals):
-        blob = segments.compress(np.ascontiguousarray(batch.literals).data.cast("B"), level)
+        blob, kind = segments.compress(np.ascontiguousarray(batch.literals).data.cast("B"), level), PLAIN
+        if len(blob) > batch.literals.nbytes / 2:
+            other = segments.compress(segments.shuffled(batch.literals), level)
+            blob, kind = min((blob, PLAIN), (other, SHUFFLED), key=lambda each: len(each[0]))
         digest = np.frombuffer(hashlib.sha256(blob).digest(), np.uint8).reshape(1, 32)
-        table = Segments(np.array([len(blob)], np.uint32), np.array([len(batch.literals)], np.uint32), digest)
+        sizes, pages, none = (np.array([each], np.uint32) for each in (len(blob), len(batch.literals), 0))
+        table = Segments(sizes, pages, digest, none, none, np.array([kind], np.uint8))
     raw = Index(batch.memory, batch.disk, table).pack()
     small = segments.compress(raw, 9)
     return _HEAD.pack(len(small), len(raw), len(blob)) + small + blob

@@ -15,11 +15,15 @@ from skerry.cloudlet.adapt import Adapt
 from skerry.cloudlet.batches import NO_PAGES, Batch, pack
 from skerry.cloudlet.encode import Changes, Sources, finder, plan
 from skerry.cloudlet.held import Held
-from skerry.cloudlet.index import LITERAL, SEGMENT_PAGES, PageMap
+from skerry.cloudlet.index import LITERAL, PageMap
 from skerry.cloudlet.pages import PAGE, Digests, digests
 from skerry.cloudlet.wire import Kind, Seen, Wire
 
-_FIRST = 256  # pages in a round's first batch: the link should not wait for long
+_FIRST, _MOST = (
+    256,
+    2048,
+)  # pages in a round's first batch, and at most: the link should not wait for one for long
+_PART = 8192  # pages that are looked for at a time
 _UNDER_WAY = 2  # batches that were not yet seen by the other side
 NOTHING = Changes(np.empty(0, np.uint32), NO_PAGES)
 
@@ -34,6 +38,7 @@ class Outbox:
         self._cores = os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._cores)
         self.adapt = Adapt(self._cores)
+        self._packing: deque[Future[tuple[bytes, int, int, float]]] = deque()
         self._under_way: deque[int] = deque()  # bytes of each batch
         self.backlog = 0  # pages of the current round that were not sent yet, at most
         self.pages = 0
@@ -42,27 +47,36 @@ class Outbox:
 
     def send(self, memory: Changes, disk: Changes) -> None:
         """One round, to its last batch."""
-        if not len(memory.numbers) and not len(disk.numbers):
-            return
-        self.pages += len(memory.numbers) + len(disk.numbers)
         self.backlog = len(memory.numbers) + len(disk.numbers)
+        self.pages += self.backlog
+        size = _FIRST
+        for part in (
+            *((some, NOTHING) for some in _parts(memory)),
+            *((NOTHING, some) for some in _parts(disk)),
+        ):
+            size = self._part(*part, size)
+        while self._packing:
+            self._one(*self._packing.popleft().result())
+        self.backlog = 0
+
+    def _part(self, memory: Changes, disk: Changes, size: int) -> int:
+        """What goes over of some pages; the link is busy with those before meanwhile. Returns the next batch's size."""
         earlier = np.concatenate(self._sent) if self._sent else np.empty(0, "S32")
         known = self._known
         chosen = plan(
             memory, disk, Sources(known.base_disk, known.base_memory, [*known.parents, finder(earlier)])
         )
-        self.backlog = len(chosen.literals)
-        self.literals += self.backlog
-        waiting: deque[Future[tuple[bytes, int, int, float]]] = deque()
-        for (first, end), where, there in _cut(chosen.memory, chosen.disk, len(chosen.literals)):
+        count = len(chosen.literals)
+        self.backlog -= len(memory.numbers) + len(disk.numbers) - count
+        self.literals += count
+        for (first, end), where, there in _cut(chosen.memory, chosen.disk, count, size):
             batch = Batch(where, there, chosen.literals[first:end])
-            waiting.append(self._pool.submit(_packed, batch, self.adapt.level()))
-            if len(waiting) > self._cores:
-                self._one(*waiting.popleft().result())
-        while waiting:
-            self._one(*waiting.popleft().result())
+            self._packing.append(self._pool.submit(_packed, batch, self.adapt.level()))
+            size = min(size * 2, _MOST)
+            if len(self._packing) > self._cores:
+                self._one(*self._packing.popleft().result())
         self._sent.append(digests(chosen.literals))
-        self.backlog = 0
+        return size
 
     def all_seen(self) -> None:
         """Wait until the other side has all."""
@@ -92,16 +106,23 @@ def _packed(batch: Batch, level: int) -> tuple[bytes, int, int, float]:
     return body, level, len(batch.literals), time.monotonic() - begun
 
 
-def _cut(memory: PageMap, disk: PageMap, total: int) -> Iterator[tuple[tuple[int, int], PageMap, PageMap]]:
-    """Batches of a round: literals from first to before end, and the pages that refer to them.
+def _parts(changes: Changes) -> Iterator[Changes]:
+    for first in range(0, len(changes.numbers), _PART):
+        yield Changes(changes.numbers[first : first + _PART], changes.content[first : first + _PART])
 
-    Pages that need no literal go with the first one.
+
+def _cut(
+    memory: PageMap, disk: PageMap, total: int, size: int
+) -> Iterator[tuple[tuple[int, int], PageMap, PageMap]]:
+    """Batches of some pages: literals from first to before end, and the pages that refer to them.
+
+    Pages that need no literal go with the first one, which has ``size`` literals.
     """
-    first, size = 0, _FIRST
-    while first < total or size == _FIRST:
-        end = min(first + size, total)
+    first, begun = 0, False
+    while first < total or not begun:
+        end, begun = min(first + size, total), True
         yield (first, end), _of(memory, first, end), _of(disk, first, end)
-        first, size = end, min(size * 2, SEGMENT_PAGES)
+        first, size = end, min(size * 2, _MOST)
 
 
 def _of(where: PageMap, first: int, end: int) -> PageMap:

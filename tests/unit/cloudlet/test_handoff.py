@@ -108,7 +108,7 @@ def test_a_round_is_cut_into_batches_without_loss(seed: int) -> None:
     nothing = PageMap(*(np.empty(0, kind) for kind in (np.uint32, np.uint8, np.uint32)))
     found: dict[int, tuple[int, int]] = {}
     at = 0
-    for (first, end), memory, disk in _cut(whole, nothing, total):
+    for (first, end), memory, disk in _cut(whole, nothing, total, int(random.integers(1, 600))):
         assert first == at and len(disk) == 0 and bool((np.diff(memory.pages.astype(int)) > 0).all())
         at = end
         for page, kind, ref in zip(memory.pages, memory.kinds, memory.refs, strict=True):
