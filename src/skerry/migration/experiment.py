@@ -14,7 +14,7 @@ from skerry.common.errors import PreflightError, SkerryError
 from skerry.migration import capture
 from skerry.migration.book import Book, Row
 from skerry.migration.capacity import crowded, demand_room
-from skerry.migration.fleet import NETWORK, Fleet
+from skerry.migration.fleet import Fleet
 from skerry.migration.guest import Load, Reading, rate_between
 from skerry.migration.measure import Look, Round, observe
 from skerry.migration.nova import Server, hosts_up
@@ -97,7 +97,7 @@ class Experiment:
         self._say(f"seed {self.seed}: {len(left)} runs, {self._time_left(left)}")
         with (
             Fleet(self._api, self._site, self._plan.flavors, self._say) as fleet,
-            Vantage(self._api, self._site, NETWORK) as namespace,
+            Vantage(self._api, self._site, fleet.network) as namespace,
             self._settings() as tell,
         ):
             self._look = replace(self._look, namespace=namespace)

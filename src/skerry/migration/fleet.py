@@ -55,6 +55,11 @@ class Fleet:
                 raise
         return self._servers[flavor]
 
+    @property
+    def network(self) -> str:
+        """The id of the network that the servers are on. Raises NotFoundError."""
+        return str(self._known(self._api.network.find_network(NETWORK), f"network '{NETWORK}'").id)
+
     def shell(self, server: Server) -> Callable[[str], str]:
         """Runs a script as root on a server and returns what it prints; raises StepError."""
         argv = [*self._site.login(server.address), "sudo", "sh", "-s"]
@@ -77,7 +82,7 @@ class Fleet:
             name=name,
             image_id=self._known(self._api.image.find_image(IMAGE), f"image '{IMAGE}'").id,
             flavor_id=made.id,
-            networks=[{"uuid": self._known(network.find_network(NETWORK), f"network '{NETWORK}'").id}],
+            networks=[{"uuid": self.network}],
             key_name=KEYPAIR,
             security_groups=[{"name": self._group()}],
         )

@@ -114,8 +114,8 @@ class Server:
 
     @property
     def network(self) -> str:
-        """The name of its first network."""
-        return str(next(iter(self.now().addresses)))
+        """The id of its first port's network."""
+        return str(next(iter(self.api.network.ports(device_id=self.id))).network_id)
 
     @property
     def addresses(self) -> list[str]:

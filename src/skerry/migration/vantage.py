@@ -22,14 +22,14 @@ BOUND = 60.0  # seconds for neutron to say that the port is there
 
 
 class Vantage:
-    """A port on the network of this name, as a context manager; what a killed run left goes first.
+    """A port on the network of this id, as a context manager; what a killed run left goes first.
 
     Its value is the file of the namespace, or None where the prober's host is no part of the servers' networks.
     Raises NotReadyError when the port does not become active, CommandError.
     """
 
     def __init__(self, api: Any, site: Site, network: str) -> None:
-        self._network, self._site, self._name = api.network, site, network
+        self._network, self._site, self._where = api.network, site, network
 
     def __enter__(self) -> Path | None:
         if self._site.run(
@@ -49,7 +49,7 @@ class Vantage:
             self.take_away()
 
     def _plug(self) -> None:
-        network = self._network.find_network(self._name, ignore_missing=False)
+        network = self._network.get_network(self._where)
         port = self._network.create_port(
             name=NAME,
             network_id=network.id,
