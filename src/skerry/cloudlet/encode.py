@@ -20,7 +20,7 @@ from skerry.cloudlet.segments import LEVEL, Areas, compress, cut, pack
 NONE = np.empty(0, np.uint32)
 # Pages on either side of one that was touched, of memory for what only memory has, else of the disk:
 CLOSE = 8  # what it touches next, often
-NEAR = 256  # other parts of its file
+NEAR = 512  # other parts of its file
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,8 @@ ZERO, BASE_DISK, BASE_MEMORY, LITERAL, PARENT = range(5)  # PARENT + n: a litera
 MOST_PARENTS = 8
 SEGMENT_PAGES = 8192  # at most in one segment: 32 MiB
 MOST_DICTIONARY = 24576  # pages: with a segment, 128 MiB
-PLAIN, SHUFFLED = range(
-    2
-)  # how a segment's bytes stand: as they are, or all first ones of four, all second ones, ...
+# How a segment is packed. SHUFFLED: all first bytes of four, all second ones, ...; LZMA: by that instead of zstd, alone.
+PLAIN, SHUFFLED, LZMA = 0, 1, 2  # the latter two together, too
 _HEAD = struct.Struct("<III")
 
 Kinds = NDArray[np.uint8]
@@ -52,7 +51,7 @@ class Segments:
     """Bytes of each segment as stored, pages in it, and its SHA-256 (shape (n, 32)).
 
     A segment's dictionary is ``lengths`` literals from the literal ``dictionary`` on, all of them before its own.
-    ``kinds`` is PLAIN or SHUFFLED. These three are zeros where they are not given.
+    ``kinds`` says how each is packed. These three are zeros where they are not given.
     """
 
     sizes: Numbers
@@ -154,8 +153,10 @@ def _check_dictionaries(parts: Segments) -> None:
         raise ValueError("a segment's dictionary is not before it")
     if int(parts.lengths.max()) > MOST_DICTIONARY:
         raise ValueError(f"a segment's dictionary has more than {MOST_DICTIONARY} pages")
-    if int(parts.kinds.max()) > SHUFFLED:
+    if int(parts.kinds.max()) > SHUFFLED | LZMA:
         raise ValueError("a segment is of an unknown kind")
+    if bool(parts.lengths[parts.kinds & LZMA > 0].any()):
+        raise ValueError("a segment of LZMA has a dictionary")
 
 
 def _check(what: str, read: PageMap, pages: int, literals: int, limits: Limits) -> None:

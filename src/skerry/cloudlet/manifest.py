@@ -14,7 +14,7 @@ from skerry.cloudlet.keys import KEY, SIGNATURE
 from skerry.cloudlet.machine import Machine
 
 MAGIC = b"SKRYOVL1"
-FORMAT = 2
+FORMAT = 3
 MOST_MANIFEST = 1 << 16
 MOST_INDEX = 1 << 28
 MOST_STATE = 1 << 28
@@ -38,7 +38,8 @@ class Blob:
 class Manifest:
     """What an overlay is, upon what, and what its parts must be. ``segments`` is the bytes of all segments.
 
-    In format 2 the state is compressed with the base's state as its dictionary, and segments may have dictionaries.
+    Since format 2 the state is compressed with the base's state as its dictionary, and segments may have dictionaries;
+    since format 3 they may be packed by LZMA.
     """
 
     name: str
@@ -82,8 +83,8 @@ def unpack(data: bytes) -> Manifest:
         read = json.loads(data)
     except (ValueError, RecursionError):
         raise ValueError("the manifest is not JSON") from None
-    if not isinstance(read, dict) or read.get("format") not in (1, FORMAT):
-        raise ValueError(f"the manifest is of another format than 1 and {FORMAT}")
+    if not isinstance(read, dict) or read.get("format") not in range(1, FORMAT + 1):
+        raise ValueError(f"the manifest is of another format than 1 to {FORMAT}")
     if set(read) != set(Manifest.__dataclass_fields__):
         raise ValueError("the manifest has other fields than its format has")
     machine = Machine.from_json(read.pop("machine"))

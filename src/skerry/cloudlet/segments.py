@@ -1,12 +1,14 @@
 """Segments: literal pages compressed in pieces, each of which is fetched and checked on its own.
 
-Pieces that something may wait for are small and stand alone. The others are large, and are compressed with literals
-before them as a dictionary: what they hold has often been seen before, far away.
+Pieces that something may wait for are small and stand alone: those of the working set unpack fastest, by zstd, the others
+are smaller, by LZMA. The rest are large, and are compressed with literals before them as a dictionary: what they hold has
+often been seen before, far away.
 """
 
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import threading
 from collections.abc import Sequence
@@ -16,16 +18,16 @@ from dataclasses import dataclass
 import numpy as np
 import zstandard
 
-from skerry.cloudlet.index import MOST_DICTIONARY, PLAIN, SEGMENT_PAGES, SHUFFLED, Segments
+from skerry.cloudlet.index import LZMA, MOST_DICTIONARY, PLAIN, SEGMENT_PAGES, SHUFFLED, Segments
 from skerry.cloudlet.pages import PAGE, Pages
 
 WARM_PAGES = 128  # in a segment of the working set: small, since something waits for it
 COLD_PAGES = 256  # in one of what may be touched next
-NEAR_PAGES = 1024  # in one of the files that the working set is a part of
-NEAR_DICTIONARY = 8192  # pages, of those that come first anyway
+NEAR_PAGES = 512  # in one of the files that the working set is a part of
+FAR = 8  # a dictionary that is so many times larger than its segment takes more than it gives
 LEVEL = 9
 THOROUGH = 16  # for small segments that compress neither well nor badly: slow, and a twentieth smaller
-_WORTHWHILE = 0.3  # compressed bytes by bytes
+_WORTHWHILE, _HOPELESS = 0.25, 0.7  # compressed bytes by bytes: between them, more work makes a difference
 _GRAIN = 4  # bytes of a number: what SHUFFLED goes by
 
 
@@ -43,39 +45,46 @@ class Areas:
 
 @dataclass(frozen=True)
 class Cut:
-    """A segment's literals, from ``first`` to before ``end``, and those of its dictionary."""
+    """A segment's literals, from ``first`` to before ``end``, and those of its dictionary.
+
+    With ``small``, size comes before the time to unpack it.
+    """
 
     first: int
     end: int
     dictionary: tuple[int, int] = (0, 0)
+    small: bool = False
 
 
 def cut(areas: Areas) -> list[Cut]:
     """Where to cut literals into segments.
 
-    Files that the working set is a part of have what comes first anyway as their dictionary; other files have these,
-    and the other files before; what only the disk has, like a database's log, has what only memory has. Where no
-    working set was recorded, anything may be touched next, and all segments stand alone.
+    The working set, what lies close to it, what only memory has, and the files that the working set is a part of stand
+    alone. Other files have these files, and the other files before, as their dictionary; what only the disk has, like a
+    database's log, has what only memory has. Where no working set was recorded, anything may be touched next, and all
+    segments stand alone.
     """
     if not areas.warm:
         return _steps(0, areas.total, COLD_PAGES)
-    cuts = _steps(0, areas.warm, WARM_PAGES)
-    cuts += _steps(areas.warm, areas.close, COLD_PAGES) + _steps(areas.close, areas.memory, COLD_PAGES)
-    first = (max(0, areas.close - NEAR_DICTIONARY), areas.close)
-    cuts += [Cut(each.first, each.end, first) for each in _steps(areas.memory, areas.near, NEAR_PAGES)]
-    for each in _steps(areas.near, areas.files, SEGMENT_PAGES):
-        cuts.append(Cut(each.first, each.end, _before(areas.memory, each.first)))
-    for each in _steps(areas.files, areas.total, SEGMENT_PAGES):
-        cuts.append(Cut(each.first, each.end, _before(areas.warm, areas.memory)))
-    return cuts
+    cuts = _steps(0, areas.warm, WARM_PAGES) + _steps(areas.warm, areas.close, COLD_PAGES)
+    cuts += _steps(areas.close, areas.memory, COLD_PAGES, small=True)
+    cuts += _steps(areas.memory, areas.near, NEAR_PAGES, small=True)
+    files = _steps(areas.near, areas.files, SEGMENT_PAGES)
+    cuts += [_with(each, areas.memory, each.first) for each in files]
+    others = _steps(areas.files, areas.total, SEGMENT_PAGES)
+    return cuts + [_with(each, areas.warm, areas.memory) for each in others]
 
 
-def _steps(first: int, end: int, step: int) -> list[Cut]:
-    return [Cut(at, min(at + step, end)) for at in range(first, end, step)]
+def _steps(first: int, end: int, step: int, small: bool = False) -> list[Cut]:
+    return [Cut(at, min(at + step, end), small=small) for at in range(first, end, step)]
 
 
-def _before(first: int, end: int) -> tuple[int, int]:
-    return max(first, end - MOST_DICTIONARY), end
+def _with(piece: Cut, first: int, end: int) -> Cut:
+    """The piece with the last literals from ``first`` to before ``end`` as its dictionary, or alone if that is better."""
+    first = max(first, end - MOST_DICTIONARY)
+    if end - first > FAR * (piece.end - piece.first):
+        return Cut(piece.first, piece.end, small=True)
+    return Cut(piece.first, piece.end, (first, end))
 
 
 def compress(data: bytes | memoryview, level: int = LEVEL, dictionary: bytes | memoryview = b"") -> bytes:
@@ -87,7 +96,7 @@ def compress(data: bytes | memoryview, level: int = LEVEL, dictionary: bytes | m
     elif level >= LEVEL:
         more["min_match"] = 4  # memory is full of small numbers and addresses
     if level == THOROUGH:
-        more |= {"search_log": 3, "target_length": 24}
+        more |= {"min_match": 3, "search_log": 5, "target_length": 48}
     parameters = zstandard.ZstdCompressionParameters.from_level(level, write_content_size=True, **more)
     packer = zstandard.ZstdCompressor(compression_params=parameters, dict_data=_dictionary(dictionary))
     return packer.compress(data)
@@ -116,6 +125,32 @@ def _dictionary(content: bytes | memoryview) -> zstandard.ZstdCompressionDict | 
     return zstandard.ZstdCompressionDict(content, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
 
 
+def compress_lzma(data: bytes | memoryview, thorough: bool) -> bytes:
+    """Compress machine code and data of programs with LZMA, after a filter for the former: small, and slow to unpack."""
+    return lzma.compress(data, format=lzma.FORMAT_RAW, filters=_filters(len(data), thorough))
+
+
+def decompress_lzma(data: bytes | memoryview, size: int) -> bytes:
+    """Decompress exactly ``size`` bytes. Raises ValueError: it never makes more, and takes memory for no more."""
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_filters(size))
+    try:
+        out = unpacker.decompress(data, max_length=size + 1)
+    except lzma.LZMAError as error:
+        raise ValueError(f"compressed data is damaged ({error})") from None
+    if len(out) != size or not unpacker.eof or unpacker.unused_data:
+        raise ValueError(f"compressed data is not that of {size} bytes")
+    return out
+
+
+def _filters(size: int, thorough: bool = False) -> list[dict[str, int]]:
+    """LZMA's settings; only those of the encoder differ."""
+    how = {"mode": lzma.MODE_FAST, "nice_len": 48, "depth": 16}
+    if thorough:
+        how = {"mode": lzma.MODE_NORMAL, "nice_len": 32, "depth": 8}
+    packer = {"id": lzma.FILTER_LZMA2, "dict_size": size, "mf": lzma.MF_HC4, **how}
+    return [{"id": lzma.FILTER_X86}, packer]
+
+
 def _bytes(pages: Pages) -> memoryview:
     return np.ascontiguousarray(pages).data.cast("B")
 
@@ -130,19 +165,29 @@ def pack(literals: Pages, cuts: Sequence[Cut], level: int = LEVEL) -> tuple[list
 
     def one(piece: Cut) -> tuple[bytes, int]:
         pages, (first, end) = literals[piece.first : piece.end], piece.dictionary
-        blob = compress(_bytes(pages), level, _bytes(literals[first:end]) if end > first else b"")
-        share = len(blob) / pages.nbytes
-        if end > first or level < LEVEL or share < _WORTHWHILE:
+        data = _bytes(pages)
+        blob = compress(data, level, _bytes(literals[first:end]) if end > first else b"")
+        if end > first or level < LEVEL:
             return blob, PLAIN
-        tries = [(blob, PLAIN)]
+        share, kind = len(blob) / len(data), PLAIN
         if share > 0.5:
-            tries.append((compress(shuffled(pages), level), SHUFFLED))
-        if share < 0.7:
-            tries.append((compress(_bytes(pages), THOROUGH), PLAIN))
+            apart = shuffled(pages)
+            other = compress(apart, level)
+            if len(other) < len(blob):
+                data, blob, kind = apart, other, SHUFFLED
+        tries = [(blob, kind)]
+        if piece.small and (kind or share < _HOPELESS):
+            tries.append((compress_lzma(data, thorough=share > _WORTHWHILE), kind | LZMA))
+        elif _WORTHWHILE < share < _HOPELESS:
+            tries.append((compress(data, THOROUGH), kind))
         return min(tries, key=lambda each: len(each[0]))
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        packed = list(pool.map(one, cuts))
+        # The largest first: nobody waits for the last one alone.
+        begun = {
+            piece: pool.submit(one, piece) for piece in sorted(cuts, key=lambda each: each.first - each.end)
+        }
+        packed = [begun[piece].result() for piece in cuts]
     hashes = b"".join(hashlib.sha256(blob).digest() for blob, _ in packed)
     table = Segments(
         np.array([len(blob) for blob, _ in packed], np.uint32),
@@ -162,9 +207,12 @@ def unpack(
     if hashlib.sha256(blob).digest() != segments.hashes[number].tobytes():
         raise ValueError(f"segment {number} has another hash than the signed index says")
     count = int(segments.pages[number])
-    data = decompress(blob, count * PAGE, b"" if dictionary is None else _bytes(dictionary))
+    if segments.kinds[number] & LZMA:
+        data = decompress_lzma(blob, count * PAGE)
+    else:
+        data = decompress(blob, count * PAGE, b"" if dictionary is None else _bytes(dictionary))
     pages = np.frombuffer(data, np.uint8)
-    if segments.kinds[number] == SHUFFLED:
+    if segments.kinds[number] & SHUFFLED:
         pages = np.ascontiguousarray(pages.reshape(_GRAIN, -1).T)
     return pages.reshape(count, PAGE)
 

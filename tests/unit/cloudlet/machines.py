@@ -19,10 +19,22 @@ STATE = State(3, MAGIC + b"head", b"devices" * 100).pack()
 
 
 def image(random: np.random.Generator, pages: int) -> Pages:
-    """Pages of which some are zero, some the same, and the rest random."""
-    pool = random.integers(0, 256, (40, PAGE), np.uint8)
+    """Pages of which some are zero, some the same, and the rest of any kind."""
+    pool = np.stack([page(random) for _ in range(40)])
     pool[:8] = 0
     return pool[random.integers(0, 40, pages)].copy()
+
+
+def page(random: np.random.Generator) -> Pages:
+    """A page of noise, of numbers that are like each other, or of something like a program."""
+    kind = random.integers(0, 3)
+    if kind == 0:
+        return random.integers(0, 256, PAGE, np.uint8)
+    if kind == 1:
+        return np.sin(np.arange(PAGE // 4) * random.random()).astype(np.float32).view(np.uint8)
+    code = random.integers(0, 20, PAGE, np.uint8)
+    code[::9], code[4::9] = 0xE8, 0  # calls: what the filter for machine code changes
+    return code
 
 
 def changed(random: np.random.Generator, old: Pages, other: Pages) -> Pages:
@@ -38,7 +50,7 @@ def changed(random: np.random.Generator, old: Pages, other: Pages) -> Pages:
         elif kind == 3:
             new[number, random.integers(0, PAGE)] ^= 1
         else:
-            new[number] = random.integers(0, 256, PAGE, np.uint8)
+            new[number] = page(random)
     return new
 
 

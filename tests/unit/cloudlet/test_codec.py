@@ -11,18 +11,42 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from machines import DISK, MACHINE, MEMORY, STATE, base_of, changed, changes, image, kept, overlay_of, rebuilt
+from machines import (
+    DISK,
+    MACHINE,
+    MEMORY,
+    STATE,
+    base_of,
+    changed,
+    changes,
+    image,
+    kept,
+    overlay_of,
+    page,
+    rebuilt,
+)
 
 from skerry.cloudlet import index as indexes
 from skerry.cloudlet import manifest as manifests
 from skerry.cloudlet.base import Base
 from skerry.cloudlet.encode import Changes, Made, Sources, plan
 from skerry.cloudlet.errors import BadBaseError, BadOverlayError, UntrustedError
-from skerry.cloudlet.index import Index, Limits, PageMap, Segments
+from skerry.cloudlet.index import SEGMENT_PAGES, Index, Limits, PageMap, Segments
 from skerry.cloudlet.pages import PAGE, nonzero
 from skerry.cloudlet.reader import FileSource, Overlay
 from skerry.cloudlet.rebuild import Rebuild
-from skerry.cloudlet.segments import Cut, Unpacker, compress, decompress, pack, unpack
+from skerry.cloudlet.segments import (
+    Areas,
+    Cut,
+    Unpacker,
+    compress,
+    compress_lzma,
+    cut,
+    decompress,
+    decompress_lzma,
+    pack,
+    unpack,
+)
 from skerry.cloudlet.store import Store
 from skerry.common.errors import NotFoundError
 
@@ -125,7 +149,8 @@ def resigned(made: Made, store: Store, change: dict[str, object]) -> bytes:
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 3},
+        {"format": 4},
+        {"format": 0},
         {"name": "../../etc/passwd"},
         {"base": "0" * 64},
         {"disk_pages": DISK + 1},
@@ -163,12 +188,55 @@ def test_a_stranger_is_not_trusted_until_told(sample: tuple[Store, Base, Made], 
     assert Overlay(FileSource(path), other.keys).manifest == made.manifest
 
 
+def test_only_what_is_far_from_the_working_set_has_a_dictionary() -> None:
+    areas = Areas(warm=300, close=1000, memory=9000, near=20000, files=31000, total=31100)
+    pieces = cut(areas)
+    assert [piece.first for piece in pieces] == [0, *(piece.end for piece in pieces[:-1])]
+    assert pieces[-1].end == areas.total
+    for piece in pieces:
+        first, end = piece.dictionary
+        assert (end > first) == (piece.first in (areas.near, areas.near + SEGMENT_PAGES))
+        # The first pieces unpack fast. The last 100 pages are not worth a dictionary of thousands.
+        assert piece.small == (piece.first >= areas.close and end == first)
+    assert not any(piece.small or any(piece.dictionary) for piece in cut(Areas(0, 0, 0, 0, 0, 9000)))
+
+
 def test_bombs_do_not_go_off() -> None:
     bomb = compress(bytes(1 << 26))
     with pytest.raises(ValueError, match="claims to be"):
         decompress(bomb, PAGE)
     with pytest.raises(ValueError, match="damaged"):
         decompress(bomb[: len(bomb) // 2], 1 << 26)
+    bomb = compress_lzma(bytes(1 << 26), thorough=False)
+    with pytest.raises(ValueError, match="not that of"):
+        decompress_lzma(bomb, PAGE)
+    with pytest.raises(ValueError, match="not that of"):
+        decompress_lzma(bomb[: len(bomb) // 2], 1 << 26)
+
+
+@given(st.integers(1, 6), st.booleans(), st.data())
+@settings(max_examples=100, deadline=None)
+def test_what_is_packed_by_lzma_comes_back_or_is_refused(
+    count: int, thorough: bool, data: st.DataObject
+) -> None:
+    random = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    content = np.concatenate([page(random) for _ in range(count)]).tobytes()
+    packed = compress_lzma(content, thorough)
+    assert decompress_lzma(packed, len(content)) == content
+    for size in (len(content) - PAGE, len(content) - 1, len(content) + 1, len(content) + PAGE):
+        with pytest.raises(ValueError):
+            decompress_lzma(packed, max(size, 1))
+    for other in (packed[:-1], packed + b"\0", packed + packed, b""):
+        with pytest.raises(ValueError):
+            decompress_lzma(other, len(content))
+    bent = bytearray(packed)
+    bent[data.draw(st.integers(0, len(bent) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    noise = data.draw(st.binary(max_size=200))
+    for hostile in (bytes(bent), noise, b"\x01\xff\xff" + noise, b"\xe0\x00\x00\x00\x40\x5d" + noise):
+        try:
+            assert len(decompress_lzma(hostile, len(content))) == len(content)
+        except ValueError:
+            pass
 
 
 NUMBERS = st.lists(st.integers(0, 2**32 - 1), max_size=40, unique=True).map(sorted)
@@ -226,7 +294,7 @@ def test_segments_with_dictionaries_come_back_in_any_order(data: st.DataObject) 
     cuts = []
     for first, end in zip([0, *ends[:-1]], ends, strict=True):
         low = data.draw(st.integers(0, first))
-        cuts.append(Cut(first, end, (low, data.draw(st.integers(low, first)))))
+        cuts.append(Cut(first, end, (low, data.draw(st.integers(low, first))), data.draw(st.booleans())))
     blobs, table = pack(pages, cuts, data.draw(st.sampled_from([1, 9])))
     unpacker, again = Unpacker(table), np.empty_like(pages)
     for number in data.draw(st.permutations(range(len(cuts)))):
@@ -248,7 +316,9 @@ def test_segments_with_dictionaries_come_back_in_any_order(data: st.DataObject) 
         ({"dictionary": [0, 0], "lengths": [0, 3]}, "not before"),
         ({"dictionary": [1, 0], "lengths": [1, 0]}, "not before"),
         ({"dictionary": [0, 2**32 - 1], "lengths": [0, 2]}, "not before"),
-        ({"kinds": [0, 2]}, "unknown kind"),
+        ({"kinds": [0, 4]}, "unknown kind"),
+        ({"kinds": [0, 2], "lengths": [0, 1]}, "LZMA has a dictionary"),
+        ({"kinds": [0, 3], "lengths": [0, 1]}, "LZMA has a dictionary"),
         ({"pages": [indexes.SEGMENT_PAGES + 1, 1], "kinds": [1, 0]}, "no pages or more"),
         ({"pages": [8000] * 8, "dictionary": [0] * 8, "lengths": [0] * 7 + [24577]}, "more than 24576"),
     ],
@@ -270,16 +340,19 @@ def test_dictionaries_are_checked(change: dict[str, list[int]], why: str) -> Non
         indexes.unpack(Index(nothing, nothing, table).pack(), Limits(10, 10, 10, 10))
 
 
-def test_an_overlay_of_format_1_is_read(store: Store) -> None:
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_overlay_of_an_older_format_is_read(store: Store, number: int) -> None:
     random = np.random.default_rng(8)
     memory, disk = image(random, MEMORY), image(random, DISK)
     base = base_of(store, memory, disk)
     new = changed(random, memory, disk)
     made = overlay_of(store, base, new, disk)
-    state = compress(STATE, 12)
+    state = compress(STATE, 12, base.state if number > 1 else b"")
     about = {"size": len(state), "raw": len(STATE), "sha256": hashlib.sha256(state).hexdigest()}
     data = resigned(
-        Made(made.manifest, [*made.parts[:2], state, *made.parts[3:]]), store, {"format": 1, "state": about}
+        Made(made.manifest, [*made.parts[:2], state, *made.parts[3:]]),
+        store,
+        {"format": number, "state": about},
     )
     path = store.root / "old"
     path.write_bytes(data)

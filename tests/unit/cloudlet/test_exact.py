@@ -18,6 +18,7 @@ import pytest
 from machines import DISK, MEMORY, base_of, changed, image, kept, overlay_of
 
 from skerry.cloudlet import encode, segments
+from skerry.cloudlet.index import LZMA, PLAIN, SHUFFLED
 from skerry.cloudlet.lazy import LazyPages
 from skerry.cloudlet.pages import PAGE, Pages
 from skerry.cloudlet.qcow2 import Writer
@@ -118,13 +119,12 @@ def test_a_hundred_random_machines_come_back_bit_by_bit(
     for name, pages in {"WARM": 4, "COLD": 8, "NEAR": 8, "SEGMENT": 16}.items():
         monkeypatch.setattr(segments, f"{name}_PAGES", pages)
     monkeypatch.setattr(segments, "MOST_DICTIONARY", 24)
-    monkeypatch.setattr(segments, "NEAR_DICTIONARY", 12)
     monkeypatch.setattr(encode, "CLOSE", 1)
     monkeypatch.setattr(encode, "NEAR", 6)
     store, random = Store(tmp_path / "store"), np.random.default_rng(1)
     memory, disk = image(random, MEMORY), image(random, DISK)
     base = base_of(store, memory, disk)
-    kinds: set[str] = set()
+    kinds: set[tuple[int, bool]] = set()
     for number in range(ROUNDS):
         new_memory, new_disk = changed(random, memory, disk), changed(random, disk, memory)
         # A part of the disk is in memory, as files are.
@@ -140,7 +140,7 @@ def test_a_hundred_random_machines_come_back_bit_by_bit(
         assert synthesised(rebuild, tmp_path) == wanted, number
         assert started_early(rebuild, random) == wanted, number
         table = rebuild.index.segments
-        kinds |= {"alone"} if (table.lengths == 0).any() else set()
-        kinds |= {"with a dictionary"} if (table.lengths > 0).any() else set()
+        kinds |= set(zip(table.kinds.tolist(), (table.lengths > 0).tolist(), strict=True))
         store.remove(store.overlay_path(made.manifest.id))
-    assert kinds == {"alone", "with a dictionary"}
+    alone = {(kind, False) for kind in (PLAIN, SHUFFLED, LZMA, SHUFFLED | LZMA)}
+    assert kinds == {*alone, (PLAIN, True)}
