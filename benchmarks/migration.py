@@ -34,20 +34,16 @@ from skerry.migration.report import bandwidths
 CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CHECKOUT / "tests/cloud"))  # the cloud is the one that the tests have
 
-from spread import lab_text, spread_over  # noqa: E402
+from spread import Spread, lab_text, spread_over  # noqa: E402
 
 ROOT = Path("/var/tmp/skerry-bench/migration")
 NAME = "bench-migration"
 IDLE, BUSY, CHECKED = 10, 5, 30  # migrations of each kind
+SETTLES = 20.0  # seconds for a guest to boot and become quiet
 PLAN = f"""
 crowded = false
 [flavors]
 tiny = {{memory = 256, disk = 1}}
-[[part]]
-flavors = ["tiny"]
-dirty = [0]
-modes = ["auto-converge"]
-times = {IDLE}
 [[part]]
 flavors = ["tiny"]
 dirty = [40]
@@ -84,8 +80,30 @@ def within(deadline: float, what: str, probe: Callable[[], Any]) -> Any:
     return found
 
 
+def idle(cloud: Spread) -> list[dict[str, Any]]:
+    """The raw rows of a server that does nothing: those of the evaluation check their memory all the time."""
+    server = [
+        "--image",
+        "tiny",
+        "--flavor",
+        "m1.tiny",
+        "--network",
+        "private",
+        "--security-group",
+        "ssh-ping",
+    ]
+    cloud.run("openstack", "server", "create", *server, "--wait", "idle", timeout=300)
+    made = cloud.run("openstack", "floating", "ip", "create", "public", "-f", "value", "-c", "name")
+    cloud.run("openstack", "server", "add", "floating", "ip", "idle", made.stdout.strip())
+    time.sleep(SETTLES)
+    told = cloud.run("migration", "run", "idle", "--times", str(IDLE), "--json", timeout=900)
+    print(told.stderr, file=sys.stderr)
+    cloud.run("openstack", "server", "delete", "--wait", "idle")
+    return [{**row, "dirty": 0, "mode": "auto-converge", "rate": 0} for row in json.loads(told.stdout)]
+
+
 def measured() -> list[dict[str, Any]]:
-    """The raw rows of the evaluation."""
+    """The raw rows of the idle server, and of the evaluation."""
     prepare()
     ROOT.mkdir(parents=True, exist_ok=True)
     places = Places(NAME, ROOT.resolve())
@@ -95,6 +113,7 @@ def measured() -> list[dict[str, Any]]:
     with lab, tempfile.TemporaryDirectory() as keys:
         cloud = spread_over(lab, Layout.at(KEEPS).cache, Path(keys), within)
         cloud.up()
+        rows = idle(cloud)
         cloud.host.run(["sh", "-c", f"cat >/var/lib/plan.toml <<'E'\n{PLAN}E"])
         words = [
             "migration",
@@ -112,7 +131,7 @@ def measured() -> list[dict[str, Any]]:
             raise SystemExit("the evaluation failed")
         shutil.rmtree(ROOT / "evaluation", ignore_errors=True)
         shutil.copytree(cloud.host.folder / "var/lib/evaluation", ROOT / "evaluation")
-    return Book(ROOT / "evaluation").rows()
+    return [*rows, *Book(ROOT / "evaluation").rows()]
 
 
 def figures(rows: list[dict[str, Any]]) -> list[dict[str, object]]:
