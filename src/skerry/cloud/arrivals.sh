@@ -6,7 +6,7 @@ sb() { ovn-sbctl --db="$southbound" --timeout=5 --bare "$@"; }
 
 # Says on the external network where the floating addresses of a port are: a gratuitous ARP request (RFC 5227) for each.
 announce() {
-  patch=$(ovs-vsctl --db="$switch" --timeout=5 list-ports "$bridge" | grep -m1 '^patch-')
+  patch=$(ovs-vsctl --db="$switch" --timeout=5 list-ports "$bridge" | grep -m1 '^patch-') || return 0 # no way outside from here
   outside=$(ovs-vsctl --db="$switch" --timeout=5 get Interface "$patch" ofport)
   sb --columns=nat_addresses find Port_Binding type=patch | tr '"' ' ' | grep -o "[0-9a-f:]\{17\} [0-9.]* is_chassis_resident( *$1 *)" |
     while read -r mac address _; do
