@@ -10,7 +10,8 @@ from contextlib import suppress
 
 import openstack
 import pytest
-from kit import Servers
+from browser import logged_in
+from kit import Servers, Within
 from spread import COMPUTES, Spread
 
 pytestmark = pytest.mark.timeout(600, func_only=True)
@@ -88,6 +89,19 @@ def test_a_running_server_moves_and_comes_back(cloud: Spread, servers: Servers) 
         cloud.within(120, f"it runs on {goal}", lambda goal=goal: cloud.place(server) == goal)
         cloud.wait_status(server, "ACTIVE")
         assert boot_id(cloud, address) == before, "it was not booted again"
+
+
+def test_the_dashboard_moves_a_server(cloud: Spread, servers: Servers, within: Within) -> None:
+    server = servers("by-hand", **on("two"))
+    with logged_in(cloud, within) as browser:
+        browser.open(f"/admin/instances/{server.id}/live_migrate")
+        browser.click(".themable-select .dropdown-toggle")
+        browser.click(".themable-select li a", "three")
+        browser.click("label", "Block Migration")
+        browser.click("input[type=submit]")
+        browser.find("#instances tbody tr", "by-hand")
+    cloud.within(120, "it runs on three", lambda: cloud.place(server) == "three")
+    cloud.wait_status(server, "ACTIVE")
 
 
 def test_a_server_is_resized_onto_another_host(cloud: Spread, servers: Servers) -> None:

@@ -1,0 +1,89 @@
+"""A real browser on a cloud's machine, logged in to the dashboard."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+if TYPE_CHECKING:
+    from kit import Cloud, Within
+
+PATIENCE = 60  # seconds for a page
+DRIVER_PORT = 19515
+
+
+class Browser:
+    """A browser on the machine, and what a user does with it."""
+
+    def __init__(self, driver: Any, url: str) -> None:
+        self.driver, self.url = driver, url
+
+    def open(self, path: str) -> None:
+        self.driver.get(self.url + path)
+
+    def find(self, css: str, text: str = "") -> WebElement:
+        """The first visible element that has the text, waited for."""
+
+        def look(driver: Any) -> WebElement | None:
+            for element in driver.find_elements(By.CSS_SELECTOR, css):
+                if element.is_displayed() and text in element.text:
+                    return element
+            return None
+
+        ignored = [WebDriverException]  # a page that is being drawn again
+        wait = WebDriverWait(self.driver, PATIENCE, ignored_exceptions=ignored)
+        return wait.until(look, f"no '{css}' with '{text}' on {self.driver.current_url}")
+
+    def click(self, css: str, text: str = "") -> None:
+        def press(driver: Any) -> bool:
+            for element in driver.find_elements(By.CSS_SELECTOR, css):
+                if element.is_displayed() and element.is_enabled() and text in element.text:
+                    element.click()
+                    return True
+            return False
+
+        wait = WebDriverWait(self.driver, PATIENCE, ignored_exceptions=[WebDriverException])
+        wait.until(press, f"nothing to press: '{css}' with '{text}' on {self.driver.current_url}")
+
+
+@contextmanager
+def logged_in(cloud: Cloud, within: Within) -> Iterator[Browser]:
+    """A browser in which the administrator has logged in; skips the test where there is none."""
+    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not chromedriver:
+        pytest.skip("not installed: chromium, chromium-driver")
+    host = cloud.host
+    with host.network():
+        service = host.popen([chromedriver, f"--port={DRIVER_PORT}"])
+        driver = None
+        try:
+            within(30, "the browser's driver answers", lambda: cloud.accepts("127.0.0.1", DRIVER_PORT))
+            options = webdriver.ChromeOptions()
+            options.binary_location = chromium
+            for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,860"):
+                options.add_argument(argument)
+            driver = webdriver.Remote(f"http://127.0.0.1:{DRIVER_PORT}", options=options)
+            driver.set_page_load_timeout(PATIENCE)
+            browser = Browser(
+                driver, json.loads(cloud.run("status", "--json").stdout)["endpoints"]["horizon"]
+            )
+            browser.open("/auth/login/")
+            browser.find("#id_username").send_keys("admin")
+            browser.find("#id_password").send_keys(cloud.run("secrets", "show", "admin").stdout.strip())
+            browser.click("#loginBtn")
+            browser.find(".navbar", "admin")
+            yield browser
+        finally:
+            if driver is not None:
+                driver.quit()
+            service.end()
