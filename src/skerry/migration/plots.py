@@ -132,7 +132,7 @@ def _one_trip(axes: Axes, title: str, trace: dict[str, Any]) -> None:
 
 
 def time_by_bandwidth(points: Sequence[tuple[float, float, float]], model: Fit | None) -> str:
-    """Total time against bandwidth, one series for each load, with the fitted model as a line."""
+    """QEMU's part of the total time against bandwidth, one series for each load, with the fitted model as a line."""
     with matplotlib.rc_context(STYLE):
         figure, (axes,) = _figure(8, 3.4)
         loads = sorted({round(dirty) for _, dirty, _ in points})
@@ -150,7 +150,7 @@ def time_by_bandwidth(points: Sequence[tuple[float, float, float]], model: Fit |
                 axes.plot(shown, [model.seconds(x, load) for x in shown], color=color, linewidth=1)
         axes.set_ylim(bottom=0)
         axes.set_xlabel("bandwidth for migrations, MiB/s")
-        axes.set_ylabel("total time, s")
+        axes.set_ylabel("QEMU's part of the time, s")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
         return svg(figure)
 

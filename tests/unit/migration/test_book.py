@@ -38,7 +38,14 @@ def row(flavor: str, number: int, **more: Any) -> dict[str, Any]:
         "by_loss_rtt": 2.0,
         "by_loss_downtime": 2.0 * (number % 2),
     }
-    made |= {"spacing": 10.0, "qemu_downtime": 5.0, "guest_rate": 0.0, "guest_corrupt": 0, **more}
+    made |= {
+        "spacing": 10.0,
+        "qemu_downtime": 5.0,
+        "qemu_total": 900.0 + number,
+        "guest_rate": 0.0,
+        "guest_corrupt": 0,
+        **more,
+    }
     key = f"{made['flavor']}-{made['dirty']}-{made['mode']}-{made['rate']}-{number}"
     return {"key": key, **made}
 
