@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 Row = dict[str, object]
-WIDTH, HEIGHT, LABEL = 460, 22, 300
+WIDTH, HEIGHT, LABEL = 460, 22, 360
 
 
 def plot(rows: Sequence[Row]) -> str:
