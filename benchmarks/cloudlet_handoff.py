@@ -78,6 +78,12 @@ def until(reached: Callable[[], bool], timeout: float = 900.0) -> None:
         time.sleep(0.02)
 
 
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
 @contextlib.contextmanager
 def mirrored(vm: Vm, disk: Path) -> Iterator[Callable[[], None]]:
     """The VM's disk is copied to ``disk`` over the link, and kept equal until its value is called."""
@@ -88,7 +94,7 @@ def mirrored(vm: Vm, disk: Path) -> Iterator[Callable[[], None]]:
         with link(near) as where:
             host, _, port = where.rpartition(":")
             there = {"type": "inet", "host": host, "port": port}
-            time.sleep(0.5)  # the server listens
+            until(lambda: listens(near), 30)
             vm.qmp("blockdev-add", driver="nbd", node_name="peer", server=there, export="disk")
             vm.qmp("blockdev-mirror", job_id="mirror", device=DISK_NODE, target="peer", sync="top")
             until(lambda: all(job["ready"] for job in vm.qmp("query-block-jobs")))
