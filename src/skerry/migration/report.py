@@ -163,7 +163,8 @@ def drawings(book: Book, about: Row, runs: Sequence[Row]) -> list[dict[str, Any]
         text = "Limited runs of pre-copy. "
         if model:
             text += (
-                f"T is QEMU's part of the total time. Lines: T = {model.fixed:.2f} s + {model.volume:.0f} MiB / (B - D), fitted to {model.count} runs"
+                "T is QEMU's part of the total time. Lines:"
+                f" T = {model.fixed:.2f} s + {model.volume:.0f} MiB / (B - D), fitted to {model.count} runs"
                 f" (R² = {model.explained:.2f}); B is the bandwidth, D what the guest was made to write; its"
                 " kernel and the program that checks its memory write, too, page by page, and are not in D."
             )
