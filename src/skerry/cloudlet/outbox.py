@@ -19,10 +19,8 @@ from skerry.cloudlet.index import LITERAL, PageMap
 from skerry.cloudlet.pages import PAGE, Digests, digests
 from skerry.cloudlet.wire import Kind, Seen, Wire
 
-_FIRST, _MOST = (
-    256,
-    2048,
-)  # pages in a round's first batch, and at most: the link should not wait for one for long
+_FIRST = 256  # pages in a round's first batch: the link should not wait for long
+_MOST = 2048  # pages in any batch: nor for one that is being packed
 _PART = 8192  # pages that are looked for at a time
 _UNDER_WAY = 2  # batches that were not yet seen by the other side
 NOTHING = Changes(np.empty(0, np.uint32), NO_PAGES)
