@@ -93,7 +93,7 @@ def take_out(places: Places, old: State, new: State) -> Iterator[str]:
     kept = set(names) - {part.name for part in switches}
     for name, node in nodes.items():
         if name != FABRIC and name not in kept:
-            kill([node.pid] if node.alive else [])
+            kill([node.pid] if node.there else [])
             places.node(name).unlink(missing_ok=True)
             shutil.rmtree(places.folder / name, ignore_errors=True)
             yield f"{node.kind} {name} taken out"
@@ -120,7 +120,9 @@ class Builder:
         Returns what was done. Raises PreflightError where namespaces cannot be made, CommandError.
         """
         file, state = self.file, self.state
-        running = {node.name: node for node in self.places.nodes() if node.alive}
+        nodes = self.places.nodes()
+        kill(node.pid for node in nodes if node.there and not node.alive)
+        running = {node.name: node for node in nodes if node.alive}
         for name in [node.name for node in running.values() if node.kind == "switch"]:
             if not ovs.works(name, running[name].pid):
                 kill([running.pop(name).pid])
@@ -151,7 +153,7 @@ class Builder:
     def power_off(self, host: str) -> None:
         """End a host at once; its cables stay where they are, with nobody at this end."""
         node = self.places.read_node(host)
-        if node and node.alive:
+        if node and node.there:
             kill([node.pid])
         if node:
             node.pid = node.started = 0

@@ -245,7 +245,7 @@ def take_down(places: Places, *, keep: bool = False) -> None:
     with places.locked(make=True):
         state = places.read_state()
         kill(fault.healer for fault in (state.faults if state else []) if faults.has_healer(fault))
-        kill([node.pid for node in places.nodes() if node.alive])
+        kill([node.pid for node in places.nodes() if node.there])
         kill(places.strays())
         outside.remove(places)
         if not keep:

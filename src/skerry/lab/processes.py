@@ -12,14 +12,28 @@ from pathlib import Path
 from skerry.common.errors import PreflightError
 from skerry.lab.inside import PATIENCE
 
+EXITING = 0x4  # PF_EXITING of the kernel: it is being taken down, and has let go of its files already
 
-def start_of(pid: int) -> int | None:
-    """When a process was started, in clock ticks; None when it has ended (even if nobody has noticed yet)."""
+
+def _stat(pid: int) -> list[str]:
+    """The words of /proc/PID/stat after the name, from the state on; none when the process has ended."""
     try:
         words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return None
-    return None if words[0] in "ZX" else int(words[19])
+        return []
+    return [] if words[0] in "ZX" else words
+
+
+def start_of(pid: int) -> int | None:
+    """When a process was started, in clock ticks; None when it has ended (even if nobody has noticed yet)."""
+    words = _stat(pid)
+    return int(words[19]) if words else None
+
+
+def runs(pid: int, started: int) -> bool:
+    """Whether the process of this number that was started then is still there, and not on its way out."""
+    words = _stat(pid)
+    return bool(words) and int(words[19]) == started and not int(words[6]) & EXITING
 
 
 def kill(pids: Iterable[int]) -> None:

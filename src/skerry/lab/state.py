@@ -22,7 +22,7 @@ from skerry.common.errors import BusyError, NotFoundError, PreflightError
 from skerry.common.files import write_atomically
 from skerry.lab.inside import PATIENCE
 from skerry.lab.model import LabFile, LinkPart
-from skerry.lab.processes import start_of
+from skerry.lab.processes import runs, start_of
 
 MARKER = ".skerry-lab"
 VARIABLE = "SKERRY_LAB"
@@ -56,6 +56,11 @@ class Node(BaseModel):
 
     @property
     def alive(self) -> bool:
+        return self.pid > 0 and runs(self.pid, self.started)
+
+    @property
+    def there(self) -> bool:
+        """Whether it is alive or takes its last steps: the first process is the last one to go."""
         return self.pid > 0 and start_of(self.pid) == self.started
 
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from skerry.common.errors import NotFoundError, PreflightError
 from skerry.lab import disks, outside, testing
 from skerry.lab.lab import Lab, take_down
 from skerry.lab.model import LabFile, parse
+from skerry.lab.processes import start_of
 from skerry.lab.state import LabBusyError, Places
 from skerry.lab.testing import MakeLab, lab_root
 
@@ -132,11 +134,32 @@ def test_a_changed_link_is_made_anew(lab: Lab) -> None:
 def test_a_host_that_died_is_started_again(lab: Lab) -> None:
     first = lab.host("h1").pid
     os.kill(first, signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while Path(f"/proc/{first}/root/etc").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)  # it takes its mounts down
+    wait_ending(lab, "h1")
     assert "host h1 started" in lab.up()
-    assert pings(lab, "h1", "h2")
+    assert lab.host("h1").pid != first and pings(lab, "h1", "h2")
+
+
+def test_a_host_that_takes_its_last_steps_is_waited_for(lab: Lab) -> None:
+    first = lab.host("h1").pid
+    with subprocess.Popen(["nsenter", "-t", str(first), "--pid", "sleep", "60"]) as entered:
+        children = Path(f"/proc/{entered.pid}/task/{entered.pid}/children")
+        while not children.read_text():
+            time.sleep(0.02)
+        # The first process cannot go before this one has taken note of its child's end.
+        os.kill(entered.pid, signal.SIGSTOP)
+        os.kill(first, signal.SIGKILL)
+        wait_ending(lab, "h1")
+        assert start_of(first) is not None
+        threading.Timer(0.5, os.kill, (entered.pid, signal.SIGCONT)).start()
+        assert "host h1 started" in lab.up()
+    assert start_of(first) is None and pings(lab, "h1", "h2")
+
+
+def wait_ending(lab: Lab, name: str) -> None:
+    deadline = time.monotonic() + 5
+    while lab.places.read_node(name).alive:  # type: ignore[union-attr]
+        assert time.monotonic() < deadline, f"{name} is alive"
+        time.sleep(0.02)
 
 
 def test_an_interface_that_was_taken_is_made_again(lab: Lab) -> None:

@@ -44,8 +44,15 @@ class Glance(OpenStackRole):
 
     def work(self) -> list[Step]:
         def create(say: object) -> None:
+            # What users may say of images, flavors and servers; the dashboard's pages fail where there is none.
+            definitions = ["db", "load_metadefs", "--path", str(self.ctx.layout.env / "etc/glance/metadefs")]
             manage(
-                self.ctx, "glance.cmd.manage:main", "glance-manage", self.config_arguments(), [["db_sync"]]
+                self.ctx,
+                "glance.cmd.manage:main",
+                "glance-manage",
+                self.config_arguments(),
+                # Merged: those that are there stay, and a load that was cut off is made whole.
+                [["db", "sync"], [*definitions, "--merge"]],
             )
             # glance reads two fixed names from one folder, in this order: they are our two layers.
             folder = self.etc / "wsgi"

@@ -44,6 +44,9 @@ CACHES = {{
     "default": {{
         "BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
         "LOCATION": "127.0.0.1:{ports.MEMCACHED}",
+        # django-compressor shares one client between threads, and a client without a pool mixes their answers up.
+        # A cache that is away has nothing: who was logged in logs in again.
+        "OPTIONS": {{"use_pooling": True, "ignore_exc": True}},
     }}
 }}
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
