@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
+from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -18,6 +18,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 if TYPE_CHECKING:
     from kit import Cloud, Within
 
+T = TypeVar("T")
 PATIENCE = 60  # seconds for a page
 DRIVER_PORT = 19515
 
@@ -31,29 +32,37 @@ class Browser:
     def open(self, path: str) -> None:
         self.driver.get(self.url + path)
 
+    def wait(self, look: Callable[[], T | None], wrong: str) -> T:
+        """What ``look`` finds in the page, asked again and again; fails with what the page says instead."""
+        wait = WebDriverWait(
+            self.driver, PATIENCE, ignored_exceptions=[WebDriverException]
+        )  # it is drawn again
+        try:
+            return wait.until(lambda _: look() or False)
+        except TimeoutException:
+            text = self.driver.find_element(By.TAG_NAME, "body").text
+            raise AssertionError(f"{wrong} on {self.driver.current_url}, which says:\n{text}") from None
+
     def find(self, css: str, text: str = "") -> WebElement:
         """The first visible element that has the text, waited for."""
 
-        def look(driver: Any) -> WebElement | None:
-            for element in driver.find_elements(By.CSS_SELECTOR, css):
+        def look() -> WebElement | None:
+            for element in self.driver.find_elements(By.CSS_SELECTOR, css):
                 if element.is_displayed() and text in element.text:
                     return element
             return None
 
-        ignored = [WebDriverException]  # a page that is being drawn again
-        wait = WebDriverWait(self.driver, PATIENCE, ignored_exceptions=ignored)
-        return wait.until(look, f"no '{css}' with '{text}' on {self.driver.current_url}")
+        return self.wait(look, f"no '{css}' with '{text}'")
 
     def click(self, css: str, text: str = "") -> None:
-        def press(driver: Any) -> bool:
-            for element in driver.find_elements(By.CSS_SELECTOR, css):
+        def press() -> bool:
+            for element in self.driver.find_elements(By.CSS_SELECTOR, css):
                 if element.is_displayed() and element.is_enabled() and text in element.text:
                     element.click()
                     return True
             return False
 
-        wait = WebDriverWait(self.driver, PATIENCE, ignored_exceptions=[WebDriverException])
-        wait.until(press, f"nothing to press: '{css}' with '{text}' on {self.driver.current_url}")
+        self.wait(press, f"nothing to press: '{css}' with '{text}'")
 
 
 @contextmanager
@@ -74,6 +83,7 @@ def logged_in(cloud: Cloud, within: Within) -> Iterator[Browser]:
                 options.add_argument(argument)
             driver = webdriver.Remote(f"http://127.0.0.1:{DRIVER_PORT}", options=options)
             driver.set_page_load_timeout(PATIENCE)
+            driver.set_script_timeout(PATIENCE)
             browser = Browser(
                 driver, json.loads(cloud.run("status", "--json").stdout)["endpoints"]["horizon"]
             )

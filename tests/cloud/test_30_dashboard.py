@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import PATIENCE, Browser, logged_in
-from selenium.webdriver.support.ui import WebDriverWait
+from browser import Browser, logged_in
 
 if TYPE_CHECKING:
     from kit import Cloud, Servers, Within
@@ -54,6 +54,26 @@ def test_styles_and_scripts_are_served(cloud: Cloud, browser: Browser) -> None:
     assert answers and [url for url, status in answers if status != 200] == []
 
 
+def test_pages_asked_for_at_once_are_all_served(browser: Browser) -> None:
+    """Its threads share what they keep in caches: an answer must not reach another's question."""
+    script = """
+        const urls = [...Array(90).keys()].map(number => '/auth/login/?number=' + number);
+        return Promise.all(urls.map(url => fetch(url, {credentials: 'omit'}).then(answer => answer.status)));
+    """
+    browser.open("/project/instances/")
+    assert set(browser.driver.execute_script(script)) == {200}
+
+
+def test_what_can_be_said_of_images_is_defined(browser: Browser) -> None:
+    script = """
+        const url = '/api/glance/metadefs/namespaces/?resource_type=OS::Glance::Image';
+        return fetch(url, {headers: {'X-Requested-With': 'XMLHttpRequest'}}).then(answer => answer.text());
+    """
+    browser.open("/project/images")
+    answer = browser.driver.execute_script(script)
+    assert len(json.loads(answer)["items"]) > 5
+
+
 def test_launch_with_the_wizard(cloud: Cloud, servers: Servers, browser: Browser, within: Within) -> None:
     browser.open("/project/instances/")
     browser.click("#instances__action_launch-ng")
@@ -87,7 +107,7 @@ def pick(browser: Browser, choice: str) -> None:
         return '';
     """
 
-    def chosen(driver: Any) -> bool:
-        return bool(driver.execute_script(script, choice) == "chosen")
+    def chosen() -> bool:
+        return bool(browser.driver.execute_script(script, choice) == "chosen")
 
-    WebDriverWait(browser.driver, PATIENCE).until(chosen, f"'{choice}' cannot be chosen")
+    browser.wait(chosen, f"'{choice}' cannot be chosen")
