@@ -32,7 +32,7 @@ def service(ctx: Context, env: Mapping[str, str], chassis: str) -> Service:
         (
             str(script.path),
             f"tcp:127.0.0.1:{ports.OVN_SOUTHBOUND}",
-            f"unix:{ctx.layout.run}/ovs/db.sock",
+            ctx.layout.switch,
             chassis,
             EXTERNAL,
         ),

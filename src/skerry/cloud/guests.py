@@ -51,8 +51,7 @@ class Guests:
 
 def remove_taps(ctx: Context) -> None:
     """Remove the guests' network interfaces, which outlive them; nova makes them anew."""
-    vsctl = ["ovs-vsctl", f"--db=unix:{ctx.layout.run}/ovs/db.sock", "--timeout=10", "list-ports", "br-int"]
-    for port in ctx.transport.run(vsctl, check=False).stdout.split():
+    for port in ctx.transport.run([*ctx.layout.vsctl, "list-ports", "br-int"], check=False).stdout.split():
         if port.startswith("tap") and Path(f"/sys/class/net/{port}/tun_flags").exists():
             ctx.transport.run(["ip", "link", "delete", port], check=False)
 

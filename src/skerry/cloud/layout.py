@@ -65,6 +65,16 @@ class Layout:
         return self.etc / "tls"
 
     @property
+    def switch(self) -> str:
+        """Where Open vSwitch's database listens, as its clients name it."""
+        return f"unix:{self.run}/ovs/db.sock"
+
+    @property
+    def vsctl(self) -> list[str]:
+        """The words before a command to Open vSwitch."""
+        return ["ovs-vsctl", f"--db={self.switch}", "--timeout=20"]
+
+    @property
     def clouds_yaml(self) -> Path:
         return self.etc / "clouds.yaml"
 

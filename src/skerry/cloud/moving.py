@@ -54,7 +54,7 @@ class Hosts:
 
     @property
     def vsctl(self) -> list[str]:
-        return ["ovs-vsctl", f"--db=unix:{self._ctx.layout.run}/ovs/db.sock", "--timeout=20"]
+        return self._ctx.layout.vsctl
 
     def _there(self, host: str) -> Transport:
         return self._ctx.transport if host == self.here else self._joined[host].there

@@ -29,7 +29,6 @@ class Wires(Step):
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        self._vsctl = ["ovs-vsctl", f"--db=unix:{ctx.layout.run}/ovs/db.sock", "--timeout=20"]
 
     def _wanted(self) -> dict[str, str]:
         """Bridge -> interface."""
@@ -50,7 +49,7 @@ class Wires(Step):
         for bridge, interface in self._wanted().items():
             if run(["ip", "link", "show", interface], check=False).returncode:
                 raise Unknown(f"host {host.name} has no interface {interface}, which cloud.toml names")
-            there = run([*self._vsctl, "list-ports", bridge], check=False, timeout=30)
+            there = run([*self.ctx.layout.vsctl, "list-ports", bridge], check=False, timeout=30)
             if there.returncode and "no bridge" not in there.stderr:
                 raise Unknown("the switch's database does not answer")
             if interface not in there.stdout.split():
@@ -65,7 +64,7 @@ class Wires(Step):
             made = ["--may-exist", "add-br", bridge, "--", "set", "bridge", bridge, f"datapath_type={kind}"]
             run(["ethtool", "-K", interface, "tx", "off"], check=False)
             run(["ip", "link", "set", interface, "up"])
-            run([*self._vsctl, *made, "--", "--may-exist", "add-port", bridge, interface])
+            run([*self.ctx.layout.vsctl, *made, "--", "--may-exist", "add-port", bridge, interface])
         if TUNNELS in self._wanted():
             host = self.ctx.host
             run(["ip", "address", "flush", "dev", host.tunnel_interface])
@@ -101,7 +100,6 @@ class HostSide(Step):
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        self._vsctl = ["ovs-vsctl", f"--db=unix:{ctx.layout.run}/ovs/db.sock", "--timeout=20"]
 
     @property
     def gateway(self) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
@@ -121,7 +119,7 @@ class HostSide(Step):
 
     def check(self) -> list[Change]:
         run = self.ctx.transport.run
-        bridges = run([*self._vsctl, "list-ports", self.BRIDGE], check=False, timeout=30)
+        bridges = run([*self.ctx.layout.vsctl, "list-ports", self.BRIDGE], check=False, timeout=30)
         if bridges.returncode and "no bridge" not in bridges.stderr:
             raise Unknown("the switch's database does not answer")
         changes = []
@@ -161,7 +159,7 @@ class HostSide(Step):
             self.BRIDGE,
             f"datapath_type={kind}",
         ]
-        run([*self._vsctl, *bridge, "--", "--may-exist", "add-port", self.BRIDGE, self.PORT])
+        run([*self.ctx.layout.vsctl, *bridge, "--", "--may-exist", "add-port", self.BRIDGE, self.PORT])
         self.remove_translation()
         if self.ctx.cloud.external.nat:
             saved = self.ctx.layout.state / "ip_forward.before"
@@ -172,7 +170,7 @@ class HostSide(Step):
 
     def datapath_of_integration(self) -> str:
         shown = self.ctx.transport.run(
-            [*self._vsctl, "get", "Open_vSwitch", ".", "external_ids:ovn-bridge-datapath-type"]
+            [*self.ctx.layout.vsctl, "get", "Open_vSwitch", ".", "external_ids:ovn-bridge-datapath-type"]
         )
         return shown.stdout.strip().strip('"')
 

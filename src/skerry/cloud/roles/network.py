@@ -178,7 +178,7 @@ class OVN(Role):
             "ovn-controller",
             (
                 "/usr/bin/ovn-controller",
-                f"unix:{layout.run}/ovs/db.sock",
+                layout.switch,
                 f"--pidfile={run}/ovn-controller.pid",
                 *QUIET,
             ),
@@ -256,7 +256,6 @@ class Chassis(Step):
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        self._vsctl = ["ovs-vsctl", f"--db=unix:{ctx.layout.run}/ovs/db.sock", "--timeout=20"]
 
     def _wanted(self) -> dict[str, str]:
         wanted = {
@@ -278,7 +277,7 @@ class Chassis(Step):
 
     def check(self) -> list[Change]:
         shown = self.ctx.transport.run(
-            [*self._vsctl, "--format=json", "list", "Open_vSwitch", "."], check=False, timeout=30
+            [*self.ctx.layout.vsctl, "--format=json", "list", "Open_vSwitch", "."], check=False, timeout=30
         )
         if shown.returncode:
             raise Unknown("the switch's database does not answer")
@@ -293,7 +292,7 @@ class Chassis(Step):
 
     def apply(self, say: Callable[[str], None]) -> None:
         pairs = [f"external_ids:{key}={value}" for key, value in self._wanted().items()]
-        self.ctx.transport.run([*self._vsctl, "set", "Open_vSwitch", ".", *pairs])
+        self.ctx.transport.run([*self.ctx.layout.vsctl, "set", "Open_vSwitch", ".", *pairs])
 
 
 def datapath() -> str:

@@ -110,7 +110,7 @@ class Neutron(OpenStackRole):
                 "metadata_workers": 0,
             },
             "ovn": self.ovn(),
-            "ovs": {"ovsdb_connection": f"unix:{self.ctx.layout.run}/ovs/db.sock"},
+            "ovs": {"ovsdb_connection": self.ctx.layout.switch},
             "oslo_concurrency": {"lock_path": self.run},
             "AGENT": {"root_helper": " ".join(BECOME_ROOT)},
             **{context: {"helper_command": helper} for context in CONTEXTS},

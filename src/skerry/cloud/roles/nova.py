@@ -97,7 +97,7 @@ class Nova(OpenStackRole):
                 **(self.migration() if self.ctx.cloud.moves else {}),
                 "wait_soft_reboot_seconds": 30,
             },
-            "os_vif_ovs": {"ovsdb_connection": f"unix:{self.ctx.layout.run}/ovs/db.sock"},
+            "os_vif_ovs": {"ovsdb_connection": self.ctx.layout.switch},
             "nova_sys_admin": {"helper_command": helper},
             "vif_plug_ovs_privileged": {"helper_command": helper},
             "privsep_osbrick": {"helper_command": helper},
