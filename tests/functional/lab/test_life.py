@@ -80,6 +80,8 @@ def other_labs(links: list[dict[str, str]], mine: list[str]) -> list[str]:
 def no_trace(make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every test leaves the machine as it was, and has a root without labs of other tests."""
     monkeypatch.setenv("SKERRY_TEST_ROOT", str(lab_root().parent / "life"))
+    for name in NAMES:
+        testing.clean(name)  # of a run that was killed
     before = machine()
     yield
     assert machine() == before
