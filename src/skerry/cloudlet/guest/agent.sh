@@ -36,7 +36,10 @@ network() { # ID MAC ADDRESS/PREFIX GATEWAY: give the card with this MAC its add
       read -r mac <"$card/address" || continue
       [ "$mac" = "$2" ] || continue
       card=${card##*/}
-      printf '%s\n' "link set $card up" "address add $3 dev $card" "route replace default via $4 dev $card" | ip -batch -
+      # With an address when it comes up, it tells the network by ARP: who asks first for it would wait long, while
+      # the guest waits for its pages.
+      echo 1 >"/proc/sys/net/ipv4/conf/$card/arp_notify"
+      printf '%s\n' "address add $3 dev $card" "link set $card up" "route replace default via $4 dev $card" | ip -batch -
       answer "done $1 $?"
       return
     done
