@@ -103,6 +103,25 @@ def test_copies_of_a_base_are_not_each_other(store: Store, base: Base) -> None:
         sessions.stop(store, name)
 
 
+def test_a_vm_tells_its_network_where_it_is(store: Store, base: Base) -> None:
+    """Else the network would ask, and drop what is on its way when a guest that waits for its pages answers too late."""
+    session, vm = sessions.run_base(store, base, "one", Network(), prepare=False)
+    mac, address = "52:54:00:00:00:07", "10.0.2.77"
+    vm.add_nic(mac, address, {}, False)
+    vm.qmp("object-add", qom_type="filter-dump", id="wire", netdev="net0", file="wire.pcap")
+    agent = vm.agent()
+    agent.network(mac, f"{address}/24", "10.0.2.2")
+    agent.close()
+    ours, where = bytes.fromhex(mac.replace(":", "")), socket.inet_aton(address)
+    request = bytes.fromhex("0806 0001 0800 06 04 0001") + ours + where  # ARP, RFC 826
+    announcement = b"\xff" * 6 + ours + request + bytes(6) + where  # of an address for itself, RFC 5227
+    end = time.monotonic() + 5
+    while announcement not in (vm.folder / "wire.pcap").read_bytes():
+        assert time.monotonic() < end, "no announcement within 5 s"
+        time.sleep(0.05)
+    sessions.stop(store, session.name)
+
+
 def test_qemu_is_nobody_and_cannot_write_to_the_base(store: Store, base: Base) -> None:
     _, vm = sessions.run_base(store, base, "one", Network(), prepare=False)
     status = Path(f"/proc/{vm.pid}/status").read_text()
