@@ -107,6 +107,7 @@ def test_a_vm_tells_its_network_where_it_is(store: Store, base: Base) -> None:
     """Else the network would ask, and drop what is on its way when a guest that waits for its pages answers too late."""
     session, vm = sessions.run_base(store, base, "one", Network(), prepare=False)
     mac, address = "52:54:00:00:00:07", "10.0.2.77"
+    time.sleep(3)  # until QEMU has the guest announce itself no more, as it does for a second after a resume
     vm.add_nic(mac, address, {}, False)
     vm.qmp("object-add", qom_type="filter-dump", id="wire", netdev="net0", file="wire.pcap")
     agent = vm.agent()
