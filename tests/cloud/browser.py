@@ -34,9 +34,8 @@ class Browser:
 
     def wait(self, look: Callable[[], T | None], wrong: str) -> T:
         """What ``look`` finds in the page, asked again and again; fails with what the page says instead."""
-        wait = WebDriverWait(
-            self.driver, PATIENCE, ignored_exceptions=[WebDriverException]
-        )  # it is drawn again
+        ignored = [WebDriverException]  # a page that is being drawn again
+        wait = WebDriverWait(self.driver, PATIENCE, ignored_exceptions=ignored)
         try:
             return wait.until(lambda _: look() or False)
         except TimeoutException:

@@ -159,7 +159,7 @@ def test_a_host_that_takes_its_last_steps_is_waited_for(lab: Lab) -> None:
 
 def wait_ending(lab: Lab, name: str) -> None:
     deadline = time.monotonic() + 5
-    while lab.places.read_node(name).alive:  # type: ignore[union-attr]
+    while (node := lab.places.read_node(name)) and node.alive:
         assert time.monotonic() < deadline, f"{name} is alive"
         time.sleep(0.02)
 
