@@ -28,6 +28,7 @@ from skerry.cloudlet.stream import State
 from skerry.cloudlet.synthesis import synthesize
 from skerry.common.errors import SkerryError
 from skerry.common.proc import run
+from skerry.common.wait import wait_for
 
 # A server that answers with a number that is in memory only, and one that is on the disk only.
 SERVER = """
@@ -107,19 +108,20 @@ def test_a_vm_tells_its_network_where_it_is(store: Store, base: Base) -> None:
     """Else the network would ask, and drop what is on its way when a guest that waits for its pages answers too late."""
     session, vm = sessions.run_base(store, base, "one", Network(), prepare=False)
     mac, address = "52:54:00:00:00:07", "10.0.2.77"
-    time.sleep(3)  # until QEMU has the guest announce itself no more, as it does for a second after a resume
     vm.add_nic(mac, address, {}, False)
     vm.qmp("object-add", qom_type="filter-dump", id="wire", netdev="net0", file="wire.pcap")
+    wire = vm.folder / "wire.pcap"
+    # After a resume QEMU announces the card, and has the guest do so, several times within half a second each.
+    wait_for("silence", lambda: None if time.time() - wire.stat().st_mtime > 1 else "frames come", 10, 0.1)
     agent = vm.agent()
     agent.network(mac, f"{address}/24", "10.0.2.2")
     agent.close()
     ours, where = bytes.fromhex(mac.replace(":", "")), socket.inet_aton(address)
     request = bytes.fromhex("0806 0001 0800 06 04 0001") + ours + where  # ARP, RFC 826
     announcement = b"\xff" * 6 + ours + request + bytes(6) + where  # of an address for itself, RFC 5227
-    end = time.monotonic() + 5
-    while announcement not in (vm.folder / "wire.pcap").read_bytes():
-        assert time.monotonic() < end, "no announcement within 5 s"
-        time.sleep(0.05)
+    wait_for(
+        "the announcement", lambda: None if announcement in wire.read_bytes() else "not on the wire", 5, 0.05
+    )
     sessions.stop(store, session.name)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from skerry.common.errors import NotFoundError, PreflightError
+from skerry.common.wait import wait_for
 from skerry.lab import disks, outside, testing
 from skerry.lab.lab import Lab, take_down
 from skerry.lab.model import LabFile, parse
@@ -145,8 +146,7 @@ def test_a_host_that_takes_its_last_steps_is_waited_for(lab: Lab) -> None:
     first = lab.host("h1").pid
     with subprocess.Popen(["nsenter", "-t", str(first), "--pid", "sleep", "60"]) as entered:
         children = Path(f"/proc/{entered.pid}/task/{entered.pid}/children")
-        while not children.read_text():
-            time.sleep(0.02)
+        wait_for("nsenter", lambda: None if children.read_text() else "it has no child", 5, 0.02)
         # The first process cannot go before this one has taken note of its child's end.
         os.kill(entered.pid, signal.SIGSTOP)
         os.kill(first, signal.SIGKILL)
@@ -158,10 +158,11 @@ def test_a_host_that_takes_its_last_steps_is_waited_for(lab: Lab) -> None:
 
 
 def wait_ending(lab: Lab, name: str) -> None:
-    deadline = time.monotonic() + 5
-    while (node := lab.places.read_node(name)) and node.alive:
-        assert time.monotonic() < deadline, f"{name} is alive"
-        time.sleep(0.02)
+    def lack() -> str | None:
+        node = lab.places.read_node(name)
+        return "it is alive" if node and node.alive else None
+
+    wait_for(f"the end of {name}", lack, 5, 0.02)
 
 
 def test_an_interface_that_was_taken_is_made_again(lab: Lab) -> None:
