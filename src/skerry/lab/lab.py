@@ -136,7 +136,7 @@ class Lab:
                 if not self.places.state.exists():
                     self.places.remove_run()
                 raise
-            kill(self.places.strays())
+            self.places.end_strays()
             old = self.places.read_state()
             state = build.merge(self.places, self.file, old)
             done = list(build.take_out(self.places, old, state)) if old else []
@@ -246,7 +246,7 @@ def take_down(places: Places, *, keep: bool = False) -> None:
         state = places.read_state()
         kill(fault.healer for fault in (state.faults if state else []) if faults.has_healer(fault))
         kill([node.pid for node in places.nodes() if node.there])
-        kill(places.strays())
+        places.end_strays()
         outside.remove(places)
         if not keep:
             places.remove_folder()

@@ -22,7 +22,7 @@ from skerry.common.errors import BusyError, NotFoundError, PreflightError
 from skerry.common.files import write_atomically
 from skerry.lab.inside import PATIENCE
 from skerry.lab.model import LabFile, LinkPart
-from skerry.lab.processes import runs, start_of
+from skerry.lab.processes import kill, runs, start_of
 
 MARKER = ".skerry-lab"
 VARIABLE = "SKERRY_LAB"
@@ -224,6 +224,14 @@ class Places:
                     if needle in (entry / "environ").read_bytes().split(b"\0"):
                         found.append(int(entry.name))
         return found
+
+    def end_strays(self) -> None:
+        """Kill them, and look again until two looks have found none: one may start another while it is looked for."""
+        looks = 0
+        while looks < 2:
+            found = self.strays()
+            kill(found)
+            looks = 0 if found else looks + 1
 
 
 def labs(root: Path) -> list[str]:
