@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import sys
 import time
@@ -13,7 +14,9 @@ from typing import TypeVar
 
 import pytest
 
+from skerry.cloud.service import SERVICE_USER
 from skerry.common.errors import BusyError, PreflightError
+from skerry.common.proc import run
 from skerry.lab.host import ForeignFolderError, Host
 
 T = TypeVar("T")
@@ -50,12 +53,22 @@ def machine() -> Callable[[str], object]:
             pytest.fail(str(reason))
         except PreflightError as reason:
             pytest.skip(str(reason))
+        known = has_service_user()
         try:
             yield host
         finally:
             host.close()
+            left = has_service_user() and not known
+            if left:
+                run(["userdel", SERVICE_USER])
+        assert not left, f"a cloud has left its user {SERVICE_USER} on this machine"
 
     return make
+
+
+def has_service_user() -> bool:
+    """Whether this machine has the user that a cloud makes: simulated machines share their users with it."""
+    return any(entry.pw_name == SERVICE_USER for entry in pwd.getpwall())
 
 
 @pytest.fixture(scope="session")

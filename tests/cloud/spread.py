@@ -118,6 +118,7 @@ def spread_over(lab: Any, cache: Path, keys: Path, within: Within) -> Spread:
     for name in ("skerry", "pyproject.toml", "LICENSE"):
         shutil.copy(CHECKOUT / name, tree / name)
     for host in lab.hosts.values():
+        host.run(["userdel", "skerry"], check=False)  # this machine's, when there is a cloud on it
         host.run(["sh", "-c", f"mkdir -p /var/cache/skerry; cp -a {cache}/. /var/cache/skerry"])
     cloud.host.run(["sh", "-c", f'ssh-keygen -q -t ed25519 -N "" -f {KEY}'])
     for name in COMPUTES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -86,6 +87,9 @@ class Cloud:
     def kill(self, pid: int) -> None:
         self.host.run(["kill", "-9", str(pid)])
 
+    def kill_supervisor(self) -> None:
+        self.kill(int(self.host.run(["cat", f"{self.root}/run/skerry/supervisord.pid"]).stdout))
+
     def sql(self, text: str) -> str:
         socket = f"--socket={self.root}/run/skerry/mariadb/mysqld.sock"
         return self.host.run(["mariadb", "--no-defaults", socket, "-N", "-e", text]).stdout.strip()
@@ -156,8 +160,7 @@ def test_changed_configuration_restarts_just_that_service(cloud: Cloud) -> None:
 
 
 def test_a_killed_supervisor_leaves_no_orphans(cloud: Cloud) -> None:
-    shown = cloud.host.run(["cat", f"{cloud.root}/run/skerry/supervisord.pid"]).stdout
-    cloud.kill(int(shown))
+    cloud.kill_supervisor()
     assert cloud.up(), "everything is started anew"
     assert cloud.lacks() == {}
     for name in ("mariadbd", "ovs-vswitchd", "beam.smp", "ovn-controller", "supervisord"):
@@ -226,8 +229,11 @@ def test_a_second_run_is_refused(cloud: Cloud) -> None:
     assert cloud.up() == [], "the kernel frees the lock of a run that was killed"
 
 
-def test_down_and_up_keep_the_data(cloud: Cloud) -> None:
+@pytest.mark.parametrize("supervised", [True, False], ids=["supervised", "its supervisor was killed"])
+def test_down_and_up_keep_the_data(cloud: Cloud, supervised: bool) -> None:
     cloud.sql("create or replace table keystone.down (n int); insert into keystone.down values (7)")
+    if not supervised:
+        cloud.kill_supervisor()
     cloud.run("down")
     left = [p.name() for p in cloud.host.processes() if not _gone(p)]
     assert left == [], "no process is left after 'down'"
@@ -295,6 +301,28 @@ def test_an_interrupted_run_goes_on(host: Host, step: str, how: signal.Signals) 
     assert cloud.lacks() == {}
     assert cloud.run("plan").stdout.strip() == "Nothing would change."
     cloud.run("destroy", "--yes", "--keep-packages")
+    _nothing_is_left(cloud)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(3, "nothing is left"), (60, "all is gone but the user skerry")]
+)
+def test_a_user_of_which_a_process_runs_is_waited_for(host: Host, seconds: int, told: str) -> None:
+    cloud = Cloud(host)
+    run = cloud.start("up")
+    assert run.process.stdout is not None
+    next(line for line in run.process.stdout if "✓ service user" in line)
+    run.signal(signal.SIGKILL)
+    run.process.wait(30)
+    asleep = host.popen(["setpriv", "--reuid=skerry", "--clear-groups", "sleep", str(seconds)])
+    try:
+        done = cloud.run("destroy", "--yes", "--keep-packages")
+        assert told in done.stderr
+        if "but" in told:
+            assert re.search(r"used by process \d+\): 'userdel skerry' takes it away", done.stderr)
+    finally:
+        asleep.end()
+        host.run(["userdel", "skerry"], check=False)
     _nothing_is_left(cloud)
 
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from skerry.cloud import guestports
 from skerry.cloud.context import Context
-from skerry.cloud.guests import remove_taps
+from skerry.cloud.guests import remove_metadata_namespaces, remove_taps
 from skerry.cloud.lock import exclusive
 from skerry.cloud.network import HostSide
-from skerry.cloud.operations import end_proxies, on_others, stop_guests, stop_services
+from skerry.cloud.operations import on_others, stop_guests, stop_services
 from skerry.cloud.roles.copies import CLIENT
 from skerry.cloud.service import SERVICE_USER
 from skerry.cloud.work.credentials import Credentials
 from skerry.cloud.work.packages import APT, PREFERENCES, QUIET, SOURCES, Packages
-from skerry.common.errors import PreflightError
+from skerry.common.errors import NotReadyError, PreflightError
+from skerry.common.proc import last_lines
+from skerry.common.wait import wait_for
+
+NO_SUCH_USER = 6  # userdel(8)
 
 
 def what_goes(root: Path | str, packages: bool) -> list[str]:
@@ -43,7 +48,7 @@ def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> 
         stop_services(ctx, ctx.supervisor.forget)
         ctx.supervisor.end()
         say("services have stopped")
-        end_proxies(ctx)
+        remove_metadata_namespaces(ctx)
         HostSide(ctx).undo()
         guestports.remove_rules(ctx)
         link = Credentials(ctx).link
@@ -62,15 +67,31 @@ def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> 
                 ctx.transport.remove(SOURCES)
                 ctx.transport.remove(PREFERENCES)
                 ctx.transport.run([*APT, "update"], env=QUIET, timeout=300, check=False)
-        if made_user:
-            ctx.transport.run(["userdel", SERVICE_USER], check=False)
+        left = "nothing is left"
+        if made_user and (why := _remove_user(ctx)):
+            left = f"all is gone but the user {SERVICE_USER} ({why}): 'userdel {SERVICE_USER}' takes it away"
         for folder in (*ctx.layout.folders(), *Path("/dev/shm").glob(f"{ctx.host.name}_*_qmanager")):
             ctx.transport.remove(folder)
         if _is_machines_own(ctx) and packages:
             home = ctx.layout.env.parent.parent
             if (home / "env").is_dir() and (home / "uv").is_dir():
                 ctx.transport.remove(home)
-        say("nothing is left")
+        say(left)
+
+
+def _remove_user(ctx: Context) -> str | None:
+    """Remove the service user; returns why it stays when a process that runs as it does not end in time."""
+    why: str | None = None
+
+    def lack() -> str | None:
+        nonlocal why
+        done = ctx.transport.run(["userdel", SERVICE_USER], check=False)
+        why = None if done.returncode in (0, NO_SUCH_USER) else last_lines(done.stderr, 1)
+        return why
+
+    with suppress(NotReadyError):
+        wait_for(f"user {SERVICE_USER} to be let go", lack, 10)
+    return why
 
 
 def preflight_root(ctx: Context) -> None:

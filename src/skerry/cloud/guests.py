@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import psutil
-
 from skerry.cloud.context import Context
 from skerry.cloud.roles.libvirt import Libvirt
 from skerry.common.errors import CommandError
@@ -56,12 +54,8 @@ def remove_taps(ctx: Context) -> None:
             ctx.transport.run(["ip", "link", "delete", port], check=False)
 
 
-def end_metadata_proxies(ctx: Context) -> None:
-    """End the metadata agent's haproxy processes and remove the network namespaces that it made."""
-    mine = str(ctx.layout.state / "neutron/agent")
-    for process in psutil.process_iter(["cmdline", "name"]):
-        if process.info["name"] == "haproxy" and mine in " ".join(process.info["cmdline"] or ()):
-            process.terminate()
+def remove_metadata_namespaces(ctx: Context) -> None:
+    """Remove the network namespaces that the metadata agent made, which outlive it."""
     for namespace in Path("/run/netns").glob("ovnmeta-*"):
         network = namespace.name.removeprefix("ovnmeta-")
         if (ctx.layout.state / "neutron/agent/ovn-metadata-proxy" / f"{network}.conf").exists():

@@ -13,7 +13,7 @@ from pathlib import Path
 from skerry.cloud import guestports, ports, resources
 from skerry.cloud.context import Context
 from skerry.cloud.converge import graph, roles, services
-from skerry.cloud.guests import Guests, end_metadata_proxies, remove_taps
+from skerry.cloud.guests import Guests, remove_metadata_namespaces, remove_taps
 from skerry.cloud.join import Joined
 from skerry.cloud.lock import exclusive
 from skerry.cloud.members import Members
@@ -216,7 +216,7 @@ def down(root: Path | str, say: Callable[[str], None]) -> None:
         remove_taps(ctx)
         stop_services(ctx, ctx.supervisor.stop)
         ctx.supervisor.end()
-        end_proxies(ctx)
+        remove_metadata_namespaces(ctx)
         HostSide(ctx).undo()
         guestports.remove_rules(ctx)
         say(f"down after {time.monotonic() - begun:.0f} s; data is in {ctx.layout.state}")
@@ -246,8 +246,3 @@ def stop_guests(ctx: Context, seconds: float = 20.0) -> int:
     """
     ctx.supervisor.stop("nova-compute")
     return Guests(ctx).stop_all(seconds)
-
-
-def end_proxies(ctx: Context) -> None:
-    """The metadata agent's proxies and namespaces live on without it: with the cloud down they end."""
-    end_metadata_proxies(ctx)

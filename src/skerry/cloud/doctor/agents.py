@@ -10,6 +10,8 @@ import psutil
 
 from skerry.cloud.doctor.base import Check, Finding, Patient
 from skerry.cloud.doctor.services import words
+from skerry.cloud.layout import Layout
+from skerry.cloud.supervise.marks import service_of
 
 LOGS = {"Controller": "ovn-controller", "Metadata": "neutron-ovn-metadata-agent"}
 
@@ -126,7 +128,7 @@ class MetadataProxies(Check):
         ports = [p for p in network.ports() if (p.device_owner or "").startswith("compute:")]
         here = {p.network_id for p in ports if p.binding_host_id in (ctx.host.name, None, "")}
         names = {n.id: n.name for n in network.networks()}
-        proxies = running_proxies(ctx.layout.state / "neutron/agent")
+        proxies = running_proxies(ctx.layout)
         restart = partial(_restart, patient, "neutron-ovn-metadata-agent")
         for missing in sorted(here - set(proxies)):
             yield Finding(
@@ -147,12 +149,13 @@ class MetadataProxies(Check):
                 )
 
 
-def running_proxies(folder: Path) -> dict[str, list[int]]:
+def running_proxies(layout: Layout) -> dict[str, list[int]]:
     """The metadata agent's haproxy processes by network, the oldest first."""
     rows = []
     for process in psutil.process_iter(["pid", "cmdline", "create_time", "name"]):
         words = process.info["cmdline"] or []
-        if process.info["name"] == "haproxy" and len(words) > 2 and words[2].startswith(str(folder)):
+        of = service_of(process.info["pid"], layout) if process.info["name"] == "haproxy" else None
+        if of == MetadataProxies.of[0] and len(words) > 2:
             rows.append((process.info["create_time"], process.info["pid"], Path(words[2]).stem))
     found: dict[str, list[int]] = {}
     for _, pid, network in sorted(rows):

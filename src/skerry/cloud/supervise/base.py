@@ -9,6 +9,7 @@ from pathlib import Path
 
 from skerry.cloud.layout import Layout
 from skerry.cloud.service import Service
+from skerry.cloud.supervise.marks import end_all
 from skerry.common.errors import NotReadyError
 from skerry.common.files import write_atomically
 
@@ -75,9 +76,12 @@ class Supervisor(ABC):
     def forget(self, name: str) -> None:
         """Stop the service and remove what ``install`` wrote."""
 
-    @abstractmethod
     def end(self) -> None:
-        """End the back end itself, after all services were stopped."""
+        """End the back end itself, after all services were stopped, and what they have left running on purpose.
+
+        The broker's epmd, the metadata agent's proxies and privileged helpers outlive a restart of theirs.
+        """
+        end_all(self.layout)
 
     def process(self, name: str) -> Process:
         return self.processes().get(name, Process(name, "stopped"))

@@ -10,14 +10,13 @@ import subprocess
 import threading
 import time
 import xmlrpc.client
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from skerry.cloud.service import Service
 from skerry.cloud.supervise.base import Process, Supervisor
-from skerry.cloud.supervise.marks import service_of
+from skerry.cloud.supervise.marks import end_all
 from skerry.common.errors import NotReadyError
 from skerry.common.files import write_atomically
 
@@ -65,7 +64,7 @@ class Direct(Supervisor):
     def begin(self) -> None:
         if self.running():
             return
-        self._end_old_services()
+        end_all(self.layout)  # a supervisord that was killed leaves its services: they are to start in order
         write_atomically(self._config, self._supervisord_conf(), mode=0o600)
         argv = [self.layout.bin("supervisord"), "-n", "-c", str(self._config)]
         with (self.layout.log / "supervisord.out").open("ab") as out:
@@ -85,14 +84,6 @@ class Direct(Supervisor):
                 said = (self.layout.log / "supervisord.out").read_text().strip().splitlines()
                 raise NotReadyError("supervisord", 20, said[-1] if said else "it said nothing")
             time.sleep(0.05)
-
-    def _end_old_services(self) -> None:
-        """A supervisord that was killed leaves its services running: they are ended, to be started in order."""
-        old = [psutil.Process(pid) for pid in psutil.pids() if service_of(pid, self.layout)]
-        for process in old:
-            _signal(process, "terminate")
-        for process in psutil.wait_procs(old, timeout=20)[1]:
-            _signal(process, "kill")
 
     def processes(self) -> dict[str, Process]:
         try:
@@ -134,7 +125,7 @@ class Direct(Supervisor):
             if fault.faultCode not in (NOT_RUNNING, NO_SUCH_NAME):
                 raise
         except OSError:
-            pass  # supervisord does not run: neither does the service
+            pass  # supervisord does not run: 'end' sees to what it may have left
 
     def forget(self, name: str) -> None:
         self.stop(name)
@@ -147,14 +138,12 @@ class Direct(Supervisor):
                 pass  # it was not known
 
     def end(self) -> None:
-        try:
+        with suppress(OSError, http.client.HTTPException, xmlrpc.client.Error):
             self._rpc().shutdown()
-        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
-            return
-        deadline = time.monotonic() + 60
-        while self._socket.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        self._end_old_services()  # what they left behind on purpose: the broker's epmd, privileged helpers
+            deadline = time.monotonic() + 60
+            while self._socket.exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+        super().end()
 
     def _refresh(self, name: str) -> None:
         """Let supervisord read a program section that is new or changed."""
@@ -241,13 +230,6 @@ def _fingerprint(pid: int) -> str:
         return ""
     key = b"SKERRY_FINGERPRINT="
     return next((value[len(key) :].decode() for value in variables if value.startswith(key)), "")
-
-
-def _signal(process: psutil.Process, verb: str) -> None:
-    try:
-        getattr(process, verb)()
-    except psutil.NoSuchProcess:
-        pass
 
 
 def _become_subreaper() -> None:

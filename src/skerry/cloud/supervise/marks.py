@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from skerry.cloud.layout import Layout
 
@@ -22,3 +25,13 @@ def service_of(pid: int, layout: Layout) -> str | None:
         return None
     mine = next((value for value in variables if value.startswith(prefix)), None)
     return mine[len(prefix) :].decode().removesuffix(".json") if mine else None
+
+
+def end_all(layout: Layout, seconds: float = 20.0) -> None:
+    """End whatever still runs of the services; what has not ended after ``seconds`` is killed, and waited for."""
+    left = [process for process in psutil.process_iter() if service_of(process.pid, layout)]
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                end(process)
+        left = psutil.wait_procs(left, timeout=seconds)[1]

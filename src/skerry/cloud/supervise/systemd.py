@@ -75,6 +75,7 @@ class Systemd(Supervisor):
         proc.run(["systemctl", "disable", "--quiet", "skerry.service"], check=False)
         (UNITS / "skerry.service").unlink(missing_ok=True)
         proc.run(["systemctl", "daemon-reload"], check=False)
+        super().end()
 
     def boot_unit(self) -> str:
         return f"""# Written by skerry.

@@ -59,14 +59,14 @@ class Machine(Step):
 
 
 def make_user(transport: Transport, layout: Layout) -> None:
-    """Make the service user on a host, and a note that it was made for the cloud and may be taken away with it."""
+    """Make the service user on a host; first a note that it is made for the cloud, and may be taken away with it."""
+    transport.write(layout.state / "made-user", "")
     transport.run(
         [
             *("useradd", "--system", "--user-group", "--no-create-home"),
             *("--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", SERVICE_USER),
         ]
     )
-    transport.write(layout.state / "made-user", "")
 
 
 class Login(Step):
