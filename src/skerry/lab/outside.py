@@ -104,7 +104,7 @@ def ensure(places: Places, state: State, fabric: int) -> None:
                 }}
             }}
         """
-        run(["nft", "-f", "-"], input=rules, timeout=20)
+        run([*wires.END_WITH_US, "nft", "-f", "-"], input=rules, timeout=20)
         if not before.exists():
             write_atomically(before, FORWARDING.read_text())
         FORWARDING.write_text("1\n")

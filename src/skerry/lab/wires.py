@@ -16,6 +16,8 @@ from skerry.lab.state import FABRIC, Wire
 
 # Everything to 01:80:c2:00:00:0X but X = 0, 1, 2, which the kernel refuses to pass on.
 PASS_ON = "0xfff8"
+# When the program that makes the lab is killed, what it had begun must not go on beside what the next one does.
+END_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 SIDES = "ab"
 Lines = list[str]
 
@@ -133,9 +135,7 @@ def ip(lines: Iterable[str], pid: int | None = None, *, check: bool = True) -> N
     if text:
         enter = ["nsenter", "-t", str(pid), "--net"] if pid else []
         forced = [] if check else ["-force"]
-        # When this program is killed, what it had begun must not go on beside what the next one does.
-        end_with_us = ["setpriv", "--pdeathsig", "KILL"]
-        run([*end_with_us, *enter, "ip", *forced, "-batch", "-"], input=text + "\n", timeout=60, check=check)
+        run([*END_WITH_US, *enter, "ip", *forced, "-batch", "-"], input=text + "\n", timeout=60, check=check)
 
 
 def interfaces(pid: int) -> set[str]:

@@ -182,23 +182,23 @@ def test_two_faults_on_one_link_heal_apart(lab: Lab) -> None:
 
 
 def test_a_fault_heals_by_its_time_although_its_command_has_ended(lab: Lab, within: Within) -> None:
-    command = skerry("fault", "cut", "h1:eth0", "--lab", "faults", "--for", "1s")
+    command = skerry("fault", "cut", "h1:eth0", "--lab", "faults", "--for", "3s")
     out, _ = command.communicate(timeout=20)
     done = time.monotonic()
-    assert command.returncode == 0 and "heals in 1 s" in out
+    assert command.returncode == 0 and "heals in 3 s" in out
     assert carrier(lab, "h1") == "0"
-    assert 0 < faults(lab)[0]["heals_in"] <= 1
-    within(4, "the carrier is back", lambda: carrier(lab, "h1") == "1")
+    assert 0 < faults(lab)[0]["heals_in"] <= 3
+    within(10, "the carrier is back", lambda: carrier(lab, "h1") == "1")
     assert time.monotonic() - done > 0.5
-    within(2, "the fault is off the list", lambda: not faults(lab))
+    within(5, "the fault is off the list", lambda: not faults(lab))
 
 
 def test_a_fault_heals_although_its_command_was_killed(lab: Lab, within: Within) -> None:
-    command = skerry("fault", "cut", "h1:eth0", "--lab", "faults", "--for", "1s")
+    command = skerry("fault", "cut", "h1:eth0", "--lab", "faults", "--for", "3s")
     within(10, "the fault is there", lambda: carrier(lab, "h1") == "0")
     command.send_signal(signal.SIGKILL)
     command.communicate()
-    within(5, "the carrier is back", lambda: carrier(lab, "h1") == "1")
+    within(10, "the carrier is back", lambda: carrier(lab, "h1") == "1")
 
 
 def test_freeze(lab: Lab) -> None:
@@ -218,13 +218,13 @@ def test_freeze_by_number_and_heal_by_time(lab: Lab, within: Within) -> None:
     try:
         assert program.pid
         number = lab.host("h1").run(["pgrep", "-x", "-n", "sleep"]).stdout.strip()
-        lab.break_("freeze", host="h1", process=number, duration=0.5)
+        lab.break_("freeze", host="h1", process=number, duration=2)
 
         def state() -> str:
             return lab.host("h1").run(["ps", "-p", number, "-o", "stat="]).stdout[:1]
 
         assert state() == "T"
-        within(3, "it goes on", lambda: state() == "S")
+        within(10, "it goes on", lambda: state() == "S")
     finally:
         program.end()
 
@@ -247,9 +247,9 @@ def test_kill_what_comes_back(lab: Lab, within: Within) -> None:
     service = lab.host("h1").popen(["sh", "-c", "while :; do sleep 777; done"])
     try:
         first = within(3, "it runs", newest)
-        lab.break_("kill", host="h1", process="sleep", duration=1)
-        second = within(1, "it has come back", lambda: newest() not in (0, first) and newest())
-        within(3, "the fault is off the list", lambda: not faults(lab))
+        lab.break_("kill", host="h1", process="sleep", duration=3)
+        second = within(2.5, "it has come back", lambda: newest() not in (0, first) and newest())
+        within(10, "the fault is off the list", lambda: not faults(lab))
         third = within(3, "it runs again", newest)
         assert first != second != third
         time.sleep(0.3)
@@ -286,9 +286,9 @@ def test_power(lab: Lab) -> None:
 
 
 def test_power_that_comes_back_by_itself(lab: Lab, within: Within) -> None:
-    lab.break_("power", host="h2", duration=0.5)
+    lab.break_("power", host="h2", duration=2)
     assert lab.host("h2").pid == 0
-    within(5, "h2 is on", lambda: lab.host("h2").pid)
+    within(10, "h2 is on", lambda: lab.host("h2").pid)
     within(5, "h2 answers", lambda: ping(lab, "h1", "10.77.0.2", 1)[0] == 0)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,6 +18,7 @@ from skerry.cloud.roles.infrastructure import _rabbit_hash
 from skerry.cloud.service import File, Service
 from skerry.cloud.supervise.systemd import Systemd
 from skerry.cloud.work.files import _differences
+from skerry.cloud.work.hypervisor import device_group
 from skerry.cloud.work.packages import backports_entry
 from skerry.common.errors import ConfigError
 
@@ -155,3 +158,26 @@ def test_generated_units_are_accepted_by_systemd(tmp_path: Path) -> None:
     )
     ours = [line for line in checked.stderr.splitlines() if "skerry" in line]
     assert ours == []
+
+
+NAMED = next(entry for entry in grp.getgrall() if entry.gr_gid)
+NAMELESS = max(entry.gr_gid for entry in grp.getgrall()) + 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to other groups")
+@pytest.mark.parametrize(
+    ("gid", "mode", "group"),
+    [
+        (NAMED.gr_gid, 0o660, NAMED.gr_name),
+        (NAMED.gr_gid, 0o600, None),
+        (0, 0o660, None),  # no reason to become a member of root's group
+        (NAMELESS, 0o660, None),  # the device of another system, in a container
+    ],
+)
+def test_who_may_use_a_device(tmp_path: Path, gid: int, mode: int, group: str | None) -> None:
+    device = tmp_path / "kvm"
+    assert device_group(device) is None
+    device.touch()
+    os.chown(device, 0, gid)
+    device.chmod(mode)
+    assert device_group(device) == group

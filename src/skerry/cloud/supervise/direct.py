@@ -138,12 +138,12 @@ class Direct(Supervisor):
                 pass  # it was not known
 
     def end(self) -> None:
+        super().end()  # first: supervisord reaps them, and what comes after it may not
         with suppress(OSError, http.client.HTTPException, xmlrpc.client.Error):
             self._rpc().shutdown()
             deadline = time.monotonic() + 60
             while self._socket.exists() and time.monotonic() < deadline:
                 time.sleep(0.05)
-        super().end()
 
     def _refresh(self, name: str) -> None:
         """Let supervisord read a program section that is new or changed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,4 +35,14 @@ def end_all(layout: Layout, seconds: float = 20.0) -> None:
         for process in left:
             with suppress(psutil.NoSuchProcess):
                 end(process)
-        left = psutil.wait_procs(left, timeout=seconds)[1]
+        deadline = time.monotonic() + seconds
+        while (left := [process for process in left if _runs(process)]) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it does; where nobody reaps orphans (many a container), one that has ended keeps its number for good."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

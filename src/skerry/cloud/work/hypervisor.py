@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import re
 import shutil
@@ -74,6 +75,8 @@ class Hypervisor(Step):
 
     def apply(self, say: Callable[[str], None]) -> None:
         wanted = self.ctx.cloud.hypervisor
+        if group := device_group(KVM):
+            self.ctx.transport.run(["usermod", "--append", "--groups", group, SERVICE_USER])
         verdict = (
             probe(self.ctx.layout.run)
             if wanted == "auto"
@@ -84,12 +87,22 @@ class Hypervisor(Step):
         self.ctx.transport.write(self._path, json.dumps(data, indent=1) + "\n")
 
 
+def device_group(device: Path) -> str | None:
+    """The group whose members may use the device, which udev makes so on most machines; None where there is none."""
+    try:
+        facts = device.stat()
+        name = grp.getgrgid(facts.st_gid).gr_name
+    except (FileNotFoundError, KeyError):  # a container may have the device, and no name for its group
+        return None
+    return name if facts.st_gid and facts.st_mode & 0o060 == 0o060 else None
+
+
 def probe(scratch: Path) -> Verdict:
     """Boot a tiny guest with KVM, as the user that guests run as, and without it: KVM must not be the slower one.
 
     There are machines that are guests themselves whose KVM boots this guest within seconds, where translation takes a
-    fraction of one, and no server at all. Where no udev has given the device to the group kvm, that is done here, but
-    only if it is of any use.
+    fraction of one, and no server at all. Where no udev has given the device to a group, that is done here, but only
+    if it is of any use.
     """
     if not KVM.exists():
         return Verdict("qemu", "this machine has no /dev/kvm")

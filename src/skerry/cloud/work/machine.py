@@ -47,8 +47,6 @@ class Machine(Step):
     def apply(self, say: Callable[[str], None]) -> None:
         if not _user_exists():
             make_user(self.ctx.transport, self.ctx.layout)
-            if _group_exists("kvm"):
-                self.ctx.transport.run(["usermod", "--append", "--groups", "kvm", SERVICE_USER])
         for path, owner in self.folders.items():
             mode = 0o755 if path in self.ctx.layout.folders() else 0o750
             self.ctx.transport.make_folder(path, mode=mode, owner=owner)
@@ -87,10 +85,6 @@ class Login(Step):
     def apply(self, say: Callable[[str], None]) -> None:
         # '*' is no password either, but unlike '!' it does not lock the account for keys too.
         self.ctx.transport.run(["usermod", "--shell", "/bin/sh", "--password", "*", SERVICE_USER])
-
-
-def _group_exists(name: str) -> bool:
-    return any(entry.gr_name == name for entry in grp.getgrall())
 
 
 def _user_exists() -> bool:

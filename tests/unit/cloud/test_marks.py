@@ -1,0 +1,59 @@
+"""Ending what is left of services, on real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import pytest
+
+from skerry.cloud.layout import Layout
+from skerry.cloud.supervise.marks import end_all
+
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+)
+ORDINARY = "import time; print(flush=True); time.sleep(60)"
+
+
+class Started:
+    """Programs with the mark of a service, which nobody reaps before the test is over."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def __call__(self, program: str, layout: Layout) -> psutil.Process:
+        environment = {**os.environ, "SKERRY_SERVICE": f"{layout.etc}/services/some.json"}
+        argv = [sys.executable, "-I", "-S", "-c", program]
+        child = self._stack.enter_context(subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE))
+        self._stack.callback(child.kill)
+        assert child.stdout is not None and child.stdout.readline() == b"\n"
+        return psutil.Process(child.pid)
+
+
+@pytest.fixture
+def started() -> Iterator[Started]:
+    with ExitStack() as stack:
+        yield Started(stack)
+
+
+@pytest.mark.timeout(20)
+def test_what_has_ended_is_not_waited_for_although_nobody_reaps_it(started: Started, tmp_path: Path) -> None:
+    layout, other = Layout.at(tmp_path / "one"), Layout.at(tmp_path / "two")
+    mine, foreign = started(ORDINARY, layout), started(ORDINARY, other)
+    end_all(layout, 60)
+    assert mine.status() == psutil.STATUS_ZOMBIE
+    assert foreign.status() != psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.timeout(20)
+def test_what_does_not_end_is_killed(started: Started, tmp_path: Path) -> None:
+    layout = Layout.at(tmp_path)
+    stubborn = started(STUBBORN, layout)
+    end_all(layout, 0.2)
+    assert stubborn.status() == psutil.STATUS_ZOMBIE
