@@ -17,7 +17,8 @@ from skerry.cloud.network_facts import name_servers
 from skerry.cloud.steps import Change, Step, Unknown
 from skerry.cloud.work.database import connect
 from skerry.cloud.work.manage import apart
-from skerry.common.errors import StepError
+from skerry.common.errors import NotReadyError, StepError
+from skerry.common.proc import last_lines
 from skerry.common.wait import wait_for
 
 FLAVORS = {  # name: (MiB of memory, virtual CPUs, GiB of disk)
@@ -439,7 +440,13 @@ class FirstServer(ApiStep):
             floating = network.create_ip(floating_network_id=network.find_network(PUBLIC).id, port_id=port.id)
             address = str(floating.floating_ip_address)
         say(f"wait until SSH answers at {address}")
-        wait_for(f"SSH on server {SERVER} ({address})", lambda: ssh_lack(self.ctx, address), 120)
+        try:
+            wait_for(f"SSH on server {SERVER} ({address})", lambda: ssh_lack(self.ctx, address), 120)
+        except NotReadyError as late:
+            told = compute.get_server_console_output(server.id)["output"] or ""
+            what, seconds, lack = late.args
+            said = f"{lack}. Its console says: {last_lines(told, 3) or 'nothing'}"
+            raise NotReadyError(what, seconds, said) from None
         self.ctx.journal.finish(self.name, "answered")
 
 

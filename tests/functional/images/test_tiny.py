@@ -82,6 +82,17 @@ def test_life_with_the_metadata_service(yard: Yard, image: tiny.TinyImage, kerne
     assert snapshot.host_key() != first_key
 
 
+def test_metadata_that_comes_late(yard: Yard, image: tiny.TinyImage, kernel: list[str]) -> None:
+    service = yard.metadata_service("service", {})
+    yard.folder("service", {}).mkdir(exist_ok=True)
+    guest = yard.boot(yard.disk("one", image.disk, "1G"), kernel, service)
+    guest.wait_console(150, "no key, no user data so far")
+    assert guest.try_ssh("true").returncode == 255
+    yard.folder("service", yard.metadata(FIRST, "one"))
+    guest.wait_console(30, f"skerry-tiny: this is server {FIRST}, one, from the metadata service")
+    guest.wait_login(10)
+
+
 def test_metadata_in_amazons_form_only(yard: Yard, image: tiny.TinyImage, kernel: list[str]) -> None:
     files = {
         "latest/meta-data/instance-id": "i-00000001",

@@ -80,16 +80,14 @@ apply() {
 { drivers; grow; } &
 tries=0
 until [ -e "$run/drivers" ] && from_drive && source="config drive"; do
-  # A first answer takes a cold Nova some seconds: each miss waits longer for the next.
-  patience=$((2 + tries / 10))
-  [ "$patience" -gt 15 ] && patience=15
+  # A first answer takes a cold Nova some seconds, and whoever gives up and asks again gives it more to do.
+  patience=$((5 + tries / 2))
+  [ "$patience" -gt 30 ] && patience=30
   if [ -e "$run/lease" ] && from_network; then source="metadata service" && break; fi
   tries=$((tries + 1))
-  if [ "$tries" = 150 ]; then
-    say "no config drive and no answer from $url: $(tail -n 1 "$run/wget.log" 2>/dev/null); no key, no user data"
-    source=
-    break
-  fi
-  [ "$tries" -lt 50 ] && sleep 0.2 || sleep 1
+  # It may come yet: a server without its key would be lost.
+  [ "$tries" = 60 ] &&
+    say "no config drive and no answer from $url: $(tail -n 1 "$run/wget.log" 2>/dev/null); no key, no user data so far"
+  [ "$tries" -lt 50 ] && sleep 0.2 || sleep 3
 done
-[ "$source" ] && apply "$source"
+apply "$source"
