@@ -19,6 +19,7 @@ from skerry.cloud.supervise.base import Process, Supervisor
 from skerry.cloud.supervise.marks import end_all
 from skerry.common.errors import NotReadyError
 from skerry.common.files import write_atomically
+from skerry.common.wait import wait_for
 
 PR_SET_CHILD_SUBREAPER = 36
 STATES = {
@@ -141,9 +142,7 @@ class Direct(Supervisor):
         super().end()  # first: supervisord reaps them, and what comes after it may not
         with suppress(OSError, http.client.HTTPException, xmlrpc.client.Error):
             self._rpc().shutdown()
-            deadline = time.monotonic() + 60
-            while self._socket.exists() and time.monotonic() < deadline:
-                time.sleep(0.05)
+            wait_for("the end of supervisord", lambda: "it runs" if self._socket.exists() else None, 60, 0.05)
 
     def _refresh(self, name: str) -> None:
         """Let supervisord read a program section that is new or changed."""

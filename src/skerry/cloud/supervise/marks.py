@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from skerry.cloud.layout import Layout
+from skerry.common.errors import NotReadyError
+from skerry.common.wait import wait_for
 
 
 def service_of(pid: int, layout: Layout) -> str | None:
@@ -29,15 +31,26 @@ def service_of(pid: int, layout: Layout) -> str | None:
 
 
 def end_all(layout: Layout, seconds: float = 20.0) -> None:
-    """End whatever still runs of the services; what has not ended after ``seconds`` is killed, and waited for."""
+    """End whatever still runs of the services; what has not ended after ``seconds`` is killed, and waited for.
+
+    Raises NotReadyError when something does not end even so.
+    """
     left = [process for process in psutil.process_iter() if service_of(process.pid, layout)]
-    for end in (psutil.Process.terminate, psutil.Process.kill):
+
+    def lack() -> str | None:
+        running = [str(process.pid) for process in left if _runs(process)]
+        return f"processes {', '.join(running)} still run" if running else None
+
+    def end(how: Callable[[psutil.Process], None]) -> None:
         for process in left:
             with suppress(psutil.NoSuchProcess):
-                end(process)
-        deadline = time.monotonic() + seconds
-        while (left := [process for process in left if _runs(process)]) and time.monotonic() < deadline:
-            time.sleep(0.05)
+                how(process)
+        wait_for("the end of all services", lack, seconds, 0.05)
+
+    try:
+        end(psutil.Process.terminate)
+    except NotReadyError:
+        end(psutil.Process.kill)
 
 
 def _runs(process: psutil.Process) -> bool:
