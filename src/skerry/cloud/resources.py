@@ -443,11 +443,20 @@ class FirstServer(ApiStep):
         try:
             wait_for(f"SSH on server {SERVER} ({address})", lambda: ssh_lack(self.ctx, address), 120)
         except NotReadyError as late:
-            told = compute.get_server_console_output(server.id)["output"] or ""
             what, seconds, lack = late.args
-            said = f"{lack}. Its console says: {last_lines(told, 3) or 'nothing'}"
-            raise NotReadyError(what, seconds, said) from None
+            raise NotReadyError(what, seconds, f"{lack}. {self._console(server)}") from None
         self.ctx.journal.finish(self.name, "answered")
+
+    def _console(self, server: Any) -> str:
+        """What a server's console says last, in a sentence that also holds when nova does not tell."""
+        from keystoneauth1.exceptions import ClientException
+        from openstack.exceptions import SDKException
+
+        try:
+            told = self.ctx.api.compute.get_server_console_output(server.id)["output"] or ""
+        except (SDKException, ClientException) as error:
+            return f"Its console cannot be read: {error}"
+        return f"Its console says: {last_lines(told) or 'nothing'}"
 
 
 def wait_active(ctx: Context, server: Any, seconds: float = 180) -> Any:
