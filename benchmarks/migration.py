@@ -22,7 +22,7 @@ from typing import Any
 
 from cloud import figure
 from skerry.cli.test import KEEPS, prepare
-from skerry.cloud.layout import Layout
+from skerry.cloud.model.layout import Layout
 from skerry.common.errors import NotFoundError
 from skerry.lab.lab import Lab, take_down
 from skerry.lab.model import parse

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import pytest
 
-from skerry.cloud.service import SERVICE_USER
+from skerry.cloud.supervise.service import SERVICE_USER
 from skerry.common.errors import BusyError, PreflightError
 from skerry.common.proc import run
 from skerry.lab.host import ForeignFolderError, Host

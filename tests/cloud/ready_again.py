@@ -12,7 +12,7 @@ import sys
 import time
 
 from skerry.cloud.context import Context
-from skerry.cloud.converge import services
+from skerry.cloud.operations.graph import services
 
 
 def main(root: str, name: str, patience: float) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from skerry.cloud.roles.network import datapath
+from skerry.cloud.components.ovn.component import datapath
 
 if TYPE_CHECKING:
     from kit import Cloud, Servers

@@ -6,15 +6,16 @@ Run in place of ``skerry``: roles, steps, supervisor, lock and verbs are the rea
 from __future__ import annotations
 
 from skerry.cli.main import main
-from skerry.cloud import converge, operations
+from skerry.cloud.components.base.component import Role
+from skerry.cloud.components.mariadb import MariaDB, RabbitMQ
+from skerry.cloud.components.ovn.component import OVN, OpenVSwitch
 from skerry.cloud.context import Context
-from skerry.cloud.roles.base import Role
-from skerry.cloud.roles.infrastructure import MariaDB, RabbitMQ
-from skerry.cloud.roles.network import OVN, OpenVSwitch
-from skerry.cloud.steps import Graph, Step
-from skerry.cloud.work.database import Databases
-from skerry.cloud.work.machine import Machine
-from skerry.cloud.work.packages import Packages
+from skerry.cloud.engine.step import Graph, Step
+from skerry.cloud.operations import graph as graph_module
+from skerry.cloud.operations import up
+from skerry.cloud.steps.database import Databases
+from skerry.cloud.steps.machine import Machine
+from skerry.cloud.steps.packages import Packages
 
 
 def roles(ctx: Context) -> list[Role]:
@@ -28,7 +29,7 @@ def graph(ctx: Context) -> Graph:
     steps: list[Step] = [
         Machine(ctx, folders),
         Packages(ctx, [name for role in parts for name in role.packages], ()),
-        converge.SupervisorStep(ctx),
+        graph_module.SupervisorStep(ctx),
         Databases(ctx, {"keystone": ("keystone",)}, needs=("start:mariadb",)),
         *(step for role in parts for step in role.steps()),
     ]
@@ -36,6 +37,6 @@ def graph(ctx: Context) -> Graph:
 
 
 if __name__ == "__main__":
-    converge.roles = operations.roles = roles
-    converge.graph = operations.graph = graph
+    graph_module.roles = up.roles = roles
+    graph_module.graph = up.graph = graph
     main()

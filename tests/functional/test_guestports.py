@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-import skerry.cloud.guestports as guestports
+from skerry.cloud.components.openvswitch import guest_ports
 from skerry.lab.host import Host, Program
 
-SCRIPT = Path(guestports.__file__).with_name("guestports.sh")
+SCRIPT = Path(guest_ports.__file__).with_name("guest_ports.sh")
 TAP = "tap12345678-ab"
 AS_SERVICE = ["setpriv", "--reuid=nobody", "--inh-caps=+net_admin", "--ambient-caps=+net_admin"]
 SECONDS = 3.0

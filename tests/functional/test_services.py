@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from skerry.cloud.roles.network import datapath
+from skerry.cloud.components.ovn.component import datapath
 from skerry.lab.host import Host, Program
 
 LESSER = Path(__file__).with_name("lesser.py")

@@ -10,7 +10,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from skerry.cloud.layout import Layout
+from skerry.cloud.model.layout import Layout
 from skerry.common.errors import NotFoundError
 
 

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from skerry.cloud.context import Context
-from skerry.cloud.options import every_problem, explain
+from skerry.cloud.operations.options import every_problem, explain
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

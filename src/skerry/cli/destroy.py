@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from skerry.cloud.destroy import destroy, what_goes
+from skerry.cloud.operations.destroy import destroy, what_goes
 from skerry.common.errors import RefusedError
 
 WORD = "destroy"

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from skerry.cloud.context import Context
-from skerry.cloud.moving import Hosts
+from skerry.cloud.hosts.migration_site import Hosts
 from skerry.common.errors import ConfigError, StepError, UsageError
 from skerry.migration.book import Book, write_csv
 from skerry.migration.plan import MODES, Part, Plan, in_words, load

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from skerry.cloud.steps import Event, Graph
+from skerry.cloud.engine.step import Event, Graph
 
 
 class Progress:

@@ -15,12 +15,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from skerry.cli.main import VERBS, parser
-from skerry.cloud import ports
 from skerry.cloud.context import Context
-from skerry.cloud.converge import services
-from skerry.cloud.model import Cloud, Host, Part
-from skerry.cloud.options import cloud_option
-from skerry.cloud.probes import (
+from skerry.cloud.model import ports
+from skerry.cloud.model.cloud_toml import Cloud, Host, Part
+from skerry.cloud.operations.graph import services
+from skerry.cloud.operations.options import cloud_option
+from skerry.cloud.supervise.probes import (
     AllOf,
     AmqpProbe,
     CommandProbe,
@@ -32,7 +32,7 @@ from skerry.cloud.probes import (
     UnixProbe,
     WorkersProbe,
 )
-from skerry.cloud.service import Service
+from skerry.cloud.supervise.service import Service
 from skerry.common.errors import EXIT_CODES
 
 FOLDER = Path(__file__).resolve().parents[3] / "docs/reference"

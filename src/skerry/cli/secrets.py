@@ -8,7 +8,7 @@ import os
 
 from skerry.cli.progress import Progress
 from skerry.cloud.context import Context
-from skerry.cloud.rotate import EVERY, rotate
+from skerry.cloud.operations.rotate import EVERY, rotate
 from skerry.common.errors import NotFoundError, PreflightError, UsageError
 
 

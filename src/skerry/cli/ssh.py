@@ -6,7 +6,7 @@ import argparse
 import os
 
 from skerry.cloud.context import Context
-from skerry.cloud.resources import FirstServer, ssh_command
+from skerry.cloud.resources.first_server import FirstServer, ssh_command
 from skerry.common.errors import NotFoundError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from skerry.cloud.status import status
+from skerry.cloud.operations.status import status
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

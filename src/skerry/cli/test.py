@@ -8,14 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from skerry.cloud.components.nova.novnc import NoVNC
 from skerry.cloud.context import Context
-from skerry.cloud.converge import roles
-from skerry.cloud.layout import Layout
-from skerry.cloud.resources import TinyImage
-from skerry.cloud.steps import Step
-from skerry.cloud.work.machine import LibvirtBinding
-from skerry.cloud.work.novnc import NoVNC
-from skerry.cloud.work.packages import Packages
+from skerry.cloud.engine.step import Step
+from skerry.cloud.model.layout import Layout
+from skerry.cloud.operations.graph import roles
+from skerry.cloud.resources.first_server import TinyImage
+from skerry.cloud.steps.machine import LibvirtBinding
+from skerry.cloud.steps.packages import Packages
 from skerry.common.errors import NotFoundError, SkerryError
 
 PARTS = ("unit", "functional", "cloud")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from skerry.cli.progress import Progress
-from skerry.cloud.operations import up
+from skerry.cloud.operations.up import up
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from skerry.cloud.verify import verify
+from skerry.cloud.operations.verify import verify
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

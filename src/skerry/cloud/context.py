@@ -7,13 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from skerry.cloud import ports
-from skerry.cloud.journal import Journal
-from skerry.cloud.layout import Layout
-from skerry.cloud.model import Cloud, Host, Role, load
-from skerry.cloud.secrets import OF_HOSTS, Secrets
+from skerry.cloud.engine.journal import Journal
+from skerry.cloud.engine.transport import Local, Transport
+from skerry.cloud.model import ports
+from skerry.cloud.model.cloud_toml import Cloud, Host, Role, load
+from skerry.cloud.model.layout import Layout
+from skerry.cloud.model.secrets import OF_HOSTS, Secrets
 from skerry.cloud.supervise import Supervisor, supervisor_for
-from skerry.cloud.transport import Local, Transport
 from skerry.common.errors import ConfigError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from skerry.cloud.context import Context
-from skerry.cloud.model import Host
+from skerry.cloud.model.cloud_toml import Host
 
 
 class Members:

@@ -1,4 +1,4 @@
-"""What an evaluation needs of the hosts of a cloud; ``skerry.cloud.moving`` has it for those that Skerry made."""
+"""What an evaluation needs of the hosts of a cloud (``skerry.cloud.hosts.migration_site`` implements it)."""
 
 from __future__ import annotations
 

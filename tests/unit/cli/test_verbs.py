@@ -85,7 +85,7 @@ def test_secrets_of_no_cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def test_listing_secrets_shows_no_values(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from skerry.cloud.secrets import Secrets
+    from skerry.cloud.model.secrets import Secrets
 
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     made = Secrets(tmp_path / "etc/skerry/secrets.json")

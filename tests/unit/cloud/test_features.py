@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skerry.cloud import converge
 from skerry.cloud.context import Context
-from skerry.cloud.rotate import EVERY
-from skerry.cloud.secrets import FIXED, NAMES
+from skerry.cloud.model.secrets import FIXED, NAMES
+from skerry.cloud.operations import graph
+from skerry.cloud.operations.rotate import EVERY
 
 
 def at(root: Path, text: str) -> Context:
@@ -17,7 +17,7 @@ def at(root: Path, text: str) -> Context:
 
 
 def services(ctx: Context) -> set[str]:
-    return {service.name for service in converge.services(ctx)}
+    return {service.name for service in graph.services(ctx)}
 
 
 def test_swift_comes_with_its_feature_only(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_swift_comes_with_its_feature_only(tmp_path: Path) -> None:
         "swift-container-server",
         "swift-object-server",
     }
-    role = next(role for role in converge.roles(ctx) if role.name == "swift")
+    role = next(role for role in graph.roles(ctx) if role.name == "swift")
     assert all(file.secret for file in role.every_file())
     assert (
         "bind_ip = 127.0.0.1"

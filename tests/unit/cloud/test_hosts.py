@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from skerry.cloud import converge, ports
 from skerry.cloud.context import Context
-from skerry.cloud.join import Joined
-from skerry.cloud.model import Host, load
-from skerry.cloud.secrets import NAMES, OF_HOSTS
-from skerry.cloud.work.certificates import Certificates, authority, issue
+from skerry.cloud.hosts.join import Joined
+from skerry.cloud.model import ports
+from skerry.cloud.model.cloud_toml import Host, load
+from skerry.cloud.model.secrets import NAMES, OF_HOSTS
+from skerry.cloud.operations import graph
+from skerry.cloud.steps.certificates import Certificates, authority, issue
 from skerry.common.errors import ConfigError
 
 TOML = """
@@ -50,7 +51,7 @@ def at(root: Path, host: str | None = None, text: str = TOML) -> Context:
 
 
 def services(ctx: Context) -> set[str]:
-    return {service.name for service in converge.services(ctx)}
+    return {service.name for service in graph.services(ctx)}
 
 
 def test_the_control_plane_is_on_one_host(tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_one_host_alone_has_all_as_before(tmp_path: Path) -> None:
     names = services(at(tmp_path, text=""))
     assert {"mariadb", "nova-compute", "libvirtd", "haproxy", "neutron-ovn-metadata-agent"} <= names
     assert not names & {"link", "ovn-arrivals"}, "no other host, no arrivals"
-    assert not [step for step in converge.graph(at(tmp_path, text="")).steps if step.startswith("host:")]
+    assert not [step for step in graph.graph(at(tmp_path, text="")).steps if step.startswith("host:")]
 
 
 def test_a_host_gets_no_secret_that_it_does_not_need(tmp_path: Path) -> None:
@@ -92,17 +93,15 @@ def test_a_host_gets_no_secret_that_it_does_not_need(tmp_path: Path) -> None:
     for name in set(NAMES) - set(OF_HOSTS):
         assert ctx.secrets[name] not in text
     joined = at(tmp_path / "two", "two")
-    for role in converge.roles(joined):
+    for role in graph.roles(joined):
         role.every_file()  # would raise for a secret that is not there
 
 
 def test_what_is_on_loopback_there_is_what_the_gateway_lets_in(tmp_path: Path) -> None:
-    front = (
-        next(role for role in converge.roles(at(tmp_path)) if role.name == "haproxy").every_file()[0].content
-    )
-    back = next(
-        role for role in converge.roles(at(tmp_path / "2", "two")) if role.name == "link"
-    ).every_file()[0]
+    front = next(role for role in graph.roles(at(tmp_path)) if role.name == "haproxy").every_file()[0].content
+    back = next(role for role in graph.roles(at(tmp_path / "2", "two")) if role.name == "link").every_file()[
+        0
+    ]
     assert front.count("bind 198.51.100.11:") == 1 and "verify required" in front
     for name, port in ports.SHARED.items():
         assert f"server {name} 127.0.0.1:{port}" in front
@@ -161,7 +160,7 @@ def test_the_source_tree_goes_without_what_python_leaves(tmp_path: Path) -> None
     assert tree == joined._tree()
     with tarfile.open(fileobj=io.BytesIO(tree)) as archive:
         names = archive.getnames()
-    assert "skerry" in names and "src/skerry/cloud/join.py" in names
+    assert "skerry" in names and "src/skerry/cloud/hosts/join.py" in names
     assert not [name for name in names if "__pycache__" in name or name.startswith((".git", "tests"))]
 
 

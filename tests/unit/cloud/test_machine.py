@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from skerry.cloud.layout import Layout
-from skerry.cloud.model import Cloud, documented_toml, load
-from skerry.cloud.probes import TcpProbe
-from skerry.cloud.roles.infrastructure import _rabbit_hash
-from skerry.cloud.service import File, Service
+from skerry.cloud.components.libvirt.hypervisor import device_group
+from skerry.cloud.components.mariadb import _rabbit_hash
+from skerry.cloud.model.cloud_toml import Cloud, documented_toml, load
+from skerry.cloud.model.layout import Layout
+from skerry.cloud.steps.files import _differences
+from skerry.cloud.steps.packages import backports_entry
+from skerry.cloud.supervise.probes import TcpProbe
+from skerry.cloud.supervise.service import File, Service
 from skerry.cloud.supervise.systemd import Systemd
-from skerry.cloud.work.files import _differences
-from skerry.cloud.work.hypervisor import device_group
-from skerry.cloud.work.packages import backports_entry
 from skerry.common.errors import ConfigError
 
 DEB822 = """Types: deb

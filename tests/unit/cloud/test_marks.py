@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from skerry.cloud.layout import Layout
-from skerry.cloud.supervise.marks import end_all
+from skerry.cloud.model.layout import Layout
+from skerry.cloud.supervise.process_marks import end_all
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from skerry.cloud.components.libvirt.hypervisor import damaging
 from skerry.cloud.config import ini
-from skerry.cloud.moving import with_options
-from skerry.cloud.work.hypervisor import damaging
+from skerry.cloud.hosts.migration_site import with_options
 
 OPERATORS = "# Yours.\n[DEFAULT]\ndebug = True\n[libvirt]\nlive_migration_bandwidth = 5\ncpu_mode = none"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from skerry.cloud.context import Context
-from skerry.cloud.model import load
-from skerry.cloud.options import agent_layers, cloud_option, every_problem, explain, layers
+from skerry.cloud.model.cloud_toml import load
+from skerry.cloud.operations.options import agent_layers, cloud_option, every_problem, explain, layers
 from skerry.common.errors import NotFoundError
 
 TOML = """\

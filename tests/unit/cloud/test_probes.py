@@ -9,7 +9,7 @@ import subprocess
 import psutil
 import pytest
 
-from skerry.cloud.probes import ConnectedProbe
+from skerry.cloud.supervise.probes import ConnectedProbe
 
 
 def test_a_child_that_ends_while_it_is_looked_at_is_no_lack(monkeypatch: pytest.MonkeyPatch) -> None:

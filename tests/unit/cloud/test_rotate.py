@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from skerry.cloud import rotate as room
-from skerry.cloud.secrets import Secrets
+from skerry.cloud.model.secrets import Secrets
+from skerry.cloud.operations import rotate as room
 from skerry.common.errors import NotFoundError, StepError
 
 

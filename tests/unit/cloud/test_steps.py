@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from skerry.cloud.steps import Change, Event, Graph, Run, Step
+from skerry.cloud.engine.step import Change, Event, Graph, Run, Step
 from skerry.common.errors import StepError
 
 

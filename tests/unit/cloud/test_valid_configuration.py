@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from skerry.cloud.journal import Journal
-from skerry.cloud.service import File
-from skerry.cloud.work.validate import ValidConfiguration, role_problems
+from skerry.cloud.engine.journal import Journal
+from skerry.cloud.steps.valid_options import ValidConfiguration, role_problems
+from skerry.cloud.supervise.service import File
 from skerry.common.errors import ConfigError
 
 OURS = "[DEFAULT]\ndebug = false\n"

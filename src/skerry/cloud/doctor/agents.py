@@ -10,8 +10,8 @@ import psutil
 
 from skerry.cloud.doctor.base import Check, Finding, Patient
 from skerry.cloud.doctor.services import words
-from skerry.cloud.layout import Layout
-from skerry.cloud.supervise.marks import service_of
+from skerry.cloud.model.layout import Layout
+from skerry.cloud.supervise.process_marks import service_of
 
 LOGS = {"Controller": "ovn-controller", "Metadata": "neutron-ovn-metadata-agent"}
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from skerry.cloud.context import Context
-from skerry.cloud.service import Service
 from skerry.cloud.supervise import Process
+from skerry.cloud.supervise.service import Service
 
 Severity = Literal["error", "warning", "note"]
 ORDER: Mapping[str, int] = {"error": 0, "warning": 1, "note": 2}

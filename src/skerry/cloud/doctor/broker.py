@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from skerry.cloud import ports
+from skerry.cloud.components.mariadb import RabbitMQ
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient
-from skerry.cloud.roles.infrastructure import RabbitMQ
+from skerry.cloud.model import ports
 from skerry.common.errors import CommandError
 
 TOOLS = "/usr/lib/rabbitmq/bin"

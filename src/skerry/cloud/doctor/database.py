@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import pymysql
 
-from skerry.cloud.converge import roles
 from skerry.cloud.doctor.base import Check, Finding, Patient
-from skerry.cloud.work.database import connect
+from skerry.cloud.operations.graph import roles
+from skerry.cloud.steps.database import connect
 
 BUSY = 0.85  # share of the connections from which on it is told
 

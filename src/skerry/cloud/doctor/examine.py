@@ -14,7 +14,6 @@ from pathlib import Path
 import psutil
 
 from skerry.cloud.context import Context
-from skerry.cloud.converge import services
 from skerry.cloud.doctor.agents import ComputeAlive, HostsUsable, MetadataProxies, NetworkAgentsAlive
 from skerry.cloud.doctor.base import ORDER, CannotLook, Check, Finding, Patient, Vital
 from skerry.cloud.doctor.broker import BrokerAlarms, BrokerLogin, QueuesRead
@@ -25,12 +24,13 @@ from skerry.cloud.doctor.machine import Clock, DiskSpace, LeftOvers, Memory, Por
 from skerry.cloud.doctor.network import ForwardingAllowed, HostNetwork
 from skerry.cloud.doctor.servers import ServersInError
 from skerry.cloud.doctor.services import ServicesSteady, ServicesUp, ServicesUpToDate
-from skerry.cloud.join import Joined
-from skerry.cloud.layout import Layout
-from skerry.cloud.lock import exclusive
-from skerry.cloud.model import Host
-from skerry.cloud.service import Service
+from skerry.cloud.engine.lock import exclusive
+from skerry.cloud.hosts.join import Joined
+from skerry.cloud.model.cloud_toml import Host
+from skerry.cloud.model.layout import Layout
+from skerry.cloud.operations.graph import services
 from skerry.cloud.supervise import Process
+from skerry.cloud.supervise.service import Service
 from skerry.common.errors import BusyError, NotFoundError, PreflightError, SkerryError
 
 CHECKS: tuple[Check, ...] = (

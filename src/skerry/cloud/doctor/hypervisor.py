@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from skerry.cloud.components.libvirt.component import Libvirt
+from skerry.cloud.components.libvirt.hypervisor import Hypervisor, damaging
 from skerry.cloud.context import Context
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient
-from skerry.cloud.roles.libvirt import Libvirt
-from skerry.cloud.work.hypervisor import Hypervisor, damaging
 from skerry.common.errors import CommandError
 
 # States in which nova has no domain on the host, or is about to make or remove one.

@@ -14,9 +14,9 @@ import psutil
 import pymysql
 
 from skerry.cloud.doctor.base import Check, Finding, Patient
-from skerry.cloud.preflight import PortsFree
-from skerry.cloud.supervise.marks import service_of
-from skerry.cloud.work.database import connect
+from skerry.cloud.operations.preflight import PortsFree
+from skerry.cloud.steps.database import connect
+from skerry.cloud.supervise.process_marks import service_of
 
 GIB = 2**30
 CLOCKS = ("chronyd", "ntpd", "systemd-timesyncd", "openntpd", "systemd-timesyn")

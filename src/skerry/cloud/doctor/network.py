@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from skerry.cloud.components.openvswitch.external_network import HostSide
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient
-from skerry.cloud.network import HostSide
-from skerry.cloud.steps import Unknown
+from skerry.cloud.engine.step import Unknown
 
 
 class HostNetwork(Check):

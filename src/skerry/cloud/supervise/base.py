@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
-from skerry.cloud.layout import Layout
-from skerry.cloud.service import Service
-from skerry.cloud.supervise.marks import end_all
+from skerry.cloud.model.layout import Layout
+from skerry.cloud.supervise.process_marks import end_all
+from skerry.cloud.supervise.service import Service
 from skerry.common.errors import NotReadyError
 from skerry.common.files import write_atomically
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skerry.cloud.service import Service
 from skerry.cloud.supervise.base import Process, Supervisor
-from skerry.cloud.supervise.direct import _fingerprint
+from skerry.cloud.supervise.service import Service
+from skerry.cloud.supervise.supervisord import _fingerprint
 from skerry.common import proc
 from skerry.common.files import write_atomically
 

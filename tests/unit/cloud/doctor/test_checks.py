@@ -18,9 +18,9 @@ from skerry.cloud.doctor.hypervisor import fitness, strangers
 from skerry.cloud.doctor.machine import GIB, jumped, killed, room
 from skerry.cloud.doctor.network import dropping
 from skerry.cloud.doctor.services import diagnose, exits
-from skerry.cloud.probes import TcpProbe
-from skerry.cloud.service import Service
 from skerry.cloud.supervise import Process
+from skerry.cloud.supervise.probes import TcpProbe
+from skerry.cloud.supervise.service import Service
 
 
 def said(findings: Any) -> list[str]:

@@ -1,0 +1,77 @@
+"""glance: images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skerry.cloud.components.base.openstack import OpenStackRole, Sections
+from skerry.cloud.engine.step import Step
+from skerry.cloud.model import ports
+from skerry.cloud.steps.manage import manage
+from skerry.cloud.supervise.service import SERVICE_USER, Service
+
+
+class Glance(OpenStackRole):
+    name = "glance"
+    title = "images (glance)"
+    databases = {"glance": ("glance",)}
+    api_ports = {"glance-api": ports.GLANCE}
+
+    def folders(self) -> dict[Path, str]:
+        kept = {self.state / part: SERVICE_USER for part in ("images", "staging", "tasks")}
+        return {**super().folders(), **kept}
+
+    def settings(self) -> Sections:
+        return {
+            "DEFAULT": {
+                **self.logging(),
+                "enabled_backends": "local:file",
+                "node_staging_uri": f"file://{self.state}/staging",
+            },
+            "database": self.database(),
+            "keystone_authtoken": self.token_check(),
+            "paste_deploy": {
+                "flavor": "keystone",
+                "config_file": self.ctx.layout.env / "etc/glance/glance-api-paste.ini",
+            },
+            "glance_store": {"default_backend": "local"},
+            "local": {"filesystem_store_datadir": self.state / "images"},
+            "os_glance_staging_store": {"filesystem_store_datadir": self.state / "staging"},
+            "os_glance_tasks_store": {"filesystem_store_datadir": self.state / "tasks"},
+            "oslo_messaging_notifications": {"driver": "noop"},
+            "wsgi": {"task_pool_threads": 2},
+        }
+
+    def work(self) -> list[Step]:
+        def create(say: object) -> None:
+            # What users may say of images, flavors and servers; the dashboard's pages fail where there is none.
+            definitions = ["db", "load_metadefs", "--path", str(self.ctx.layout.env / "etc/glance/metadefs")]
+            manage(
+                self.ctx,
+                "glance.cmd.manage:main",
+                "glance-manage",
+                self.config_arguments(),
+                # Merged: those that are there stay, and a load that was cut off is made whole.
+                [["db", "sync"], [*definitions, "--merge"]],
+            )
+            # glance reads two fixed names from one folder, in this order: they are our two layers.
+            folder = self.etc / "wsgi"
+            folder.mkdir(exist_ok=True)
+            for name, layer in zip(
+                ("glance-image-import.conf", "glance-api.conf"), self.config_files(), strict=True
+            ):
+                (folder / name).unlink(missing_ok=True)
+                (folder / name).symlink_to(layer)
+
+        return [self.schema(create, "images: database", 5)]
+
+    def services(self) -> list[Service]:
+        return [
+            self.api(
+                "glance-api",
+                "glance.wsgi.api:application",
+                env={"OS_GLANCE_CONFIG_DIR": str(self.etc / "wsgi")},
+                after=("create:glance", "start:keystone"),
+                path="/healthcheck",
+            )
+        ]

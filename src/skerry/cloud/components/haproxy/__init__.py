@@ -1,0 +1,1 @@
+"""HAProxy: the front of the APIs, and the gateway by which other hosts reach the control plane."""

@@ -1,0 +1,100 @@
+"""heat: stacks ('up --with heat')."""
+
+from __future__ import annotations
+
+from skerry.cloud.components.base.openstack import OpenStackRole, Sections
+from skerry.cloud.engine.step import Step
+from skerry.cloud.model import ports
+from skerry.cloud.steps.manage import manage
+from skerry.cloud.steps.once import Once
+from skerry.cloud.supervise.probes import ConnectedProbe
+from skerry.cloud.supervise.service import Service
+
+DOMAIN, DOMAIN_ADMIN = "heat", "heat_domain_admin"
+
+
+class Heat(OpenStackRole):
+    name = "heat"
+    title = "stacks (heat)"
+    databases = {"heat": ("heat",)}
+    api_ports = {"heat-api": ports.HEAT, "heat-api-cfn": ports.HEAT_CFN}
+
+    def settings(self) -> Sections:
+        account = self.login()
+        return {
+            "DEFAULT": {
+                **self.logging(),
+                **self.stopping(),
+                "transport_url": self.transport_url(),
+                "host": self.ctx.host.name,
+                "heat_metadata_server_url": self.ctx.url(ports.HEAT_CFN),
+                "heat_waitcondition_server_url": self.ctx.url(ports.HEAT_CFN, "/v1/waitcondition"),
+                "stack_user_domain_name": DOMAIN,
+                "stack_domain_admin": DOMAIN_ADMIN,
+                "stack_domain_admin_password": self.ctx.secrets["heat-domain"],
+                "num_engine_workers": self.ctx.cloud.sizes.workers,
+                "region_name_for_services": self.ctx.cloud.region,
+            },
+            "database": self.database(),
+            "keystone_authtoken": self.token_check(),
+            "trustee": {
+                key: account[key]
+                for key in ("auth_type", "auth_url", "username", "password", "user_domain_name")
+            },
+            "clients_keystone": {"auth_uri": self.ctx.url(ports.KEYSTONE)},
+            "paste_deploy": {"api_paste_config": self.ctx.layout.env / "etc/heat/api-paste.ini"},
+            **self.messaging(),
+        }
+
+    def work(self) -> list[Step]:
+        def create(say: object) -> None:
+            manage(self.ctx, "heat.cmd.manage:main", "heat-manage", self.config_arguments(), [["db_sync"]])
+
+        def domain(say: object) -> None:
+            identity = self.ctx.api.identity
+            found = identity.find_domain(DOMAIN) or identity.create_domain(name=DOMAIN)
+            user = identity.find_user(DOMAIN_ADMIN, domain_id=found.id)
+            password = self.ctx.secrets["heat-domain"]
+            if user is None:
+                user = identity.create_user(name=DOMAIN_ADMIN, domain_id=found.id, password=password)
+            else:
+                user = identity.update_user(user, password=password)
+            identity.assign_domain_role_to_user(found, user, identity.find_role("admin"))
+            for role in ("heat_stack_owner", "heat_stack_user"):
+                if identity.find_role(role) is None:
+                    identity.create_role(name=role)
+
+        return [
+            self.schema(create, "stacks: database", 6),
+            Once(
+                self.ctx,
+                "heat-domain",
+                "stacks: domain of their users",
+                domain,
+                of=[self.ctx.secrets["heat-domain"]],
+                needs=("accounts",),
+                cost=1,
+            ),
+        ]
+
+    def services(self) -> list[Service]:
+        arguments = " ".join(self.config_arguments())
+        after = ("create:heat", "start:keystone", "start:rabbitmq", "heat-domain")
+        return [
+            self.api("heat-api", "heat.wsgi.api:application", env={}, arguments=arguments, after=after),
+            self.api(
+                "heat-api-cfn",
+                "heat.wsgi.cfn:application",
+                env={},
+                arguments=arguments,
+                after=after,
+                title="signals from stacks (heat)",
+            ),
+            self.daemon(
+                "heat-engine",
+                ConnectedProbe((ports.RABBITMQ,)),
+                self.config_arguments(),
+                title="engine (heat)",
+                after=after,
+            ),
+        ]

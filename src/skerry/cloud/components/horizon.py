@@ -1,0 +1,130 @@
+"""horizon: the dashboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skerry.cloud.components.base.openstack import OpenStackRole
+from skerry.cloud.engine.step import Step
+from skerry.cloud.model import ports
+from skerry.cloud.steps.once import Once
+from skerry.cloud.supervise.service import SERVICE_USER, File, Service
+
+SETTINGS, SITE = "skerry_dashboard", "site_settings.py"
+
+
+class Horizon(OpenStackRole):
+    name = "horizon"
+    title = "dashboard (horizon)"
+    api_ports = {"horizon": ports.HORIZON}
+
+    def folders(self) -> dict[Path, str]:
+        return {**super().folders(), self.state / "static": SERVICE_USER}
+
+    def files(self) -> list[File]:
+        static = self.state / "static"
+        local = f'''# Written by skerry. Your own settings belong in {SITE} beside this file; they win.
+import sys
+from pathlib import Path
+
+from django.utils.translation import gettext_lazy as _
+
+DEBUG = False
+# Compressed on first use: the keys of an offline manifest differ between runs of Python 3.13.
+COMPRESS_OFFLINE = False
+ALLOWED_HOSTS = ["{self.ctx.listen}", "localhost"]
+SECRET_KEY = "{self.ctx.secrets["horizon"]}"
+STATIC_ROOT = "{static}"
+OPENSTACK_HOST = "{self.ctx.listen}"
+OPENSTACK_KEYSTONE_URL = "{self.ctx.url(ports.KEYSTONE, "/v3")}"
+OPENSTACK_KEYSTONE_DEFAULT_ROLE = "member"
+OPENSTACK_API_VERSIONS = {{"identity": 3, "image": 2}}
+SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+CACHES = {{
+    "default": {{
+        "BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
+        "LOCATION": "127.0.0.1:{ports.MEMCACHED}",
+        # A cache that is away has nothing: who was logged in logs in again.
+        "OPTIONS": {{"ignore_exc": True}},
+    }},
+    # Hundreds of small reads for a page, by one client for all threads: memcached's would mix their answers up.
+    "compressor": {{
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "OPTIONS": {{"MAX_ENTRIES": 10000}},
+    }},
+}}
+COMPRESS_CACHE_BACKEND = "compressor"
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+OPENSTACK_NEUTRON_NETWORK = {{"enable_router": True, "enable_distributed_router": False}}
+IMAGE_BACKENDS = [("raw", _("Raw")), ("qcow2", _("QCOW2 - QEMU Emulator"))]
+CREATE_INSTANCE_FLAVOR_SORT = {{"key": "ram", "reverse": False}}
+LAUNCH_INSTANCE_DEFAULTS = {{"create_volume": False, "hide_create_volume": True}}
+TIME_ZONE = "UTC"
+LOGGING = {{
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {{"console": {{"class": "logging.StreamHandler", "level": "INFO"}}}},
+    "root": {{"handlers": ["console"], "level": "WARNING"}},
+}}
+exec((Path(__file__).parent / "{SITE}").read_text())
+'''
+        settings = """# Written by skerry: the dashboard's settings with this cloud's in place of a file inside the package.
+import sys
+
+import skerry_dashboard_local
+
+sys.modules["local.local_settings"] = skerry_dashboard_local
+from openstack_dashboard.settings import *  # noqa
+"""
+        return [
+            File(self.etc / "skerry_dashboard_local.py", local, secret=True),
+            File(self.etc / f"{SETTINGS}.py", settings),
+            self.site(SITE, "Yours: settings here win over those in skerry_dashboard_local.py."),
+        ]
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "DJANGO_SETTINGS_MODULE": SETTINGS,
+            "PYTHONPATH": str(self.etc),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def work(self) -> list[Step]:
+        def create(say: object) -> None:
+            script = (
+                "import django; django.setup()\n"
+                "from django.core.management import call_command\n"
+                "call_command('collectstatic', interactive=False, verbosity=0)\n"
+            )
+            argv = [self.ctx.layout.bin("python"), "-c", script]
+            self.ctx.transport.run(argv, env=self._environment(), timeout=600)
+            self.ctx.transport.run(
+                ["chown", "-R", f"{SERVICE_USER}:{SERVICE_USER}", str(self.state / "static")]
+            )
+
+        return [
+            Once(
+                self.ctx,
+                "create:horizon",
+                "dashboard: styles and scripts",
+                create,
+                of=[self.ctx.layout.env.name],
+                needs=("configure:horizon", "bytecode"),
+                cost=4,
+                heavy=True,
+            )
+        ]
+
+    def services(self) -> list[Service]:
+        return [
+            self.api(
+                "horizon",
+                "django.core.wsgi:get_wsgi_application()",
+                env=self._environment(),
+                after=("create:horizon", "start:memcached", "start:keystone"),
+                path="/auth/login/",
+                title=self.title,
+                lines=f"static-map = /static={self.state}/static\n",
+                cost=5,
+            )
+        ]

@@ -1,0 +1,70 @@
+"""keystone: identity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from skerry.cloud.components.base.openstack import OpenStackRole, Sections
+from skerry.cloud.engine.step import Step
+from skerry.cloud.model import ports
+from skerry.cloud.steps.manage import manage
+from skerry.cloud.supervise.service import SERVICE_USER, Service
+
+
+class Keystone(OpenStackRole):
+    name = "keystone"
+    title = "identity (keystone)"
+    databases = {"keystone": ("keystone",)}
+    api_ports = {"keystone": ports.KEYSTONE}
+
+    def settings(self) -> Sections:
+        return {
+            "DEFAULT": self.logging(),
+            "database": self.database(),
+            "cache": self.cache(),
+            "token": {"provider": "fernet"},
+            "fernet_tokens": {"key_repository": self.state / "fernet-keys"},
+            "credential": {"key_repository": self.state / "credential-keys"},
+            "fernet_receipts": {"key_repository": self.state / "fernet-keys"},
+            "oslo_messaging_notifications": {"driver": "noop"},
+            "oslo_middleware": {"enable_proxy_headers_parsing": True},
+        }
+
+    def work(self) -> list[Step]:
+        def create(say: Callable[[str], None]) -> None:
+            keys = ["--keystone-user", SERVICE_USER, "--keystone-group", SERVICE_USER]
+            manage(
+                self.ctx,
+                "keystone.cmd.manage:main",
+                "keystone-manage",
+                self.config_arguments(),
+                [
+                    ["db_sync"],
+                    ["fernet_setup", *keys],
+                    ["credential_setup", *keys],
+                    ["bootstrap"],
+                ],
+                env={
+                    "OS_BOOTSTRAP_PASSWORD": self.ctx.secrets["admin"],
+                    "OS_BOOTSTRAP_REGION_ID": self.ctx.cloud.region,
+                    **{
+                        f"OS_BOOTSTRAP_{kind}_URL": self.ctx.url(ports.KEYSTONE, "/v3")
+                        for kind in ("ADMIN", "PUBLIC", "INTERNAL")
+                    },
+                },
+            )
+
+        of = (self.ctx.secrets["admin"], self.ctx.cloud.region)
+        return [self.schema(create, "identity: database, keys, administrator", 9, *of)]
+
+    def services(self) -> list[Service]:
+        files = ";".join(str(path) for path in self.config_files())
+        return [
+            self.api(
+                "keystone",
+                "keystone.wsgi.api:application",
+                env={"OS_KEYSTONE_CONFIG_FILES": files},
+                after=("create:keystone", "start:memcached"),
+                path="/v3",
+            )
+        ]

@@ -1,0 +1,203 @@
+"""libvirt and QEMU as a private instance."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from skerry.cloud.components.base.component import Role
+from skerry.cloud.components.libvirt.hypervisor import Hypervisor
+from skerry.cloud.components.ovn.component import OpenVSwitch, datapath
+from skerry.cloud.model import ports
+from skerry.cloud.steps.certificates import CA, CERTIFICATE, KEY
+from skerry.cloud.supervise.probes import CommandProbe, UnixProbe
+from skerry.cloud.supervise.service import SERVICE_USER, File, Service
+
+KVM = Path("/dev/kvm")
+QEMU = Path("/usr/bin/qemu-system-x86_64")
+FAULTS = Path("/dev/userfaultfd")  # whoever may open it may handle its own page faults; post-copy takes that
+
+
+class Libvirt(Role):
+    name = "libvirt"
+    title = "the hypervisor (libvirt, QEMU)"
+    packages = ("python3-libvirt", "xorriso", "openssh-client", "e2fsprogs")
+    backports = (
+        "libvirt-daemon",
+        "libvirt-daemon-common",
+        "libvirt-daemon-log",
+        "libvirt-daemon-driver-qemu",
+        "libvirt-clients",
+        "qemu-system-x86",
+        "qemu-utils",
+    )
+
+    # libvirt's folders are compiled in: in its mount namespace they are ours.
+    def binds(self) -> tuple[tuple[Path, Path], ...]:
+        layout = self.ctx.layout
+        return (
+            (layout.etc / "libvirt", Path("/etc/libvirt")),
+            (layout.state / "libvirt", Path("/var/lib/libvirt")),
+            (layout.run / "libvirt", Path("/run/libvirt")),
+            (layout.cache / "libvirt", Path("/var/cache/libvirt")),
+            (layout.log / "libvirt", Path("/var/log/libvirt")),
+            (layout.run / "ovs", Path("/run/openvswitch")),
+            *(((self._pki, Path("/etc/pki")),) if self.ctx.cloud.moves else ()),
+            *(((self._no_kvm, KVM),) if self._kvm_is_useless() else ()),
+        )
+
+    @property
+    def _pki(self) -> Path:
+        """Certificates under the names that libvirt and QEMU look for."""
+        return self.ctx.layout.etc / "libvirt/pki"
+
+    def _certificates(self) -> list[File]:
+        read, tls = self.ctx.transport.read, self.ctx.layout.tls
+        authority, certificate, key = (read(tls / name) or "" for name in (CA, CERTIFICATE, KEY))
+        files = [File(self._pki / "CA/cacert.pem", authority)]
+        for end in ("client", "server"):
+            files += [
+                File(self._pki / f"libvirt/{end}cert.pem", certificate),
+                File(self._pki / f"libvirt/private/{end}key.pem", key, secret=True),
+                File(self._pki / f"qemu/{end}-cert.pem", certificate),
+                File(self._pki / f"qemu/{end}-key.pem", key, secret=True),
+            ]
+        return [*files, File(self._pki / "qemu/ca-cert.pem", authority)]
+
+    @property
+    def _no_kvm(self) -> Path:
+        return self.ctx.layout.etc / "libvirt/no-kvm"
+
+    def _kvm_is_useless(self) -> bool:
+        """A /dev/kvm that boots no guest is hidden: libvirt would probe QEMU anew, 30 s long, at each server's start."""
+        return KVM.exists() and Hypervisor.decided(self.ctx) == "qemu"
+
+    def _programs(self) -> Path:
+        """Where libvirt looks for QEMU first, with the datapath in userspace: a script without checksum offload.
+
+        That datapath reads packets as the guest left them, and a checksum that is still to be filled in counts as
+        wrong in its connection tracking: no TCP of a guest would pass. Nova has no option for it.
+        """
+        return self.ctx.layout.etc / "libvirt/bin"
+
+    def folders(self) -> dict[Path, str]:
+        return {source: "root" for source, _ in self.binds() if source.name == "libvirt"}
+
+    @property
+    def uri(self) -> str:
+        return f"qemu+unix:///system?socket={self.ctx.layout.run}/libvirt/libvirt-sock"
+
+    def files(self) -> list[File]:
+        etc = self.ctx.layout.etc / "libvirt"
+        host_uuid = uuid.uuid5(uuid.NAMESPACE_DNS, f"libvirt.{self.ctx.host.name}.{self.ctx.cloud.name}")
+        return [
+            File(
+                etc / "libvirtd.conf",
+                f"""# Written by skerry.
+{self._listening()}listen_tcp = 0
+unix_sock_group = "{SERVICE_USER}"
+unix_sock_ro_perms = "0770"
+unix_sock_rw_perms = "0770"
+auth_unix_ro = "none"
+auth_unix_rw = "none"
+host_uuid = "{host_uuid}"
+max_workers = 10
+min_workers = 3
+log_level = 3
+""",
+            ),
+            File(
+                etc / "qemu.conf",
+                f"""# Written by skerry.
+user = "{SERVICE_USER}"
+group = "{SERVICE_USER}"
+security_driver = "none"
+namespaces = []
+cgroup_controllers = []
+# nova runs as the same user: its files need no other owner, and stay readable to it when a guest has ended.
+dynamic_ownership = 0
+vnc_listen = "127.0.0.1"
+max_core = 0
+{self._migrating()}""",
+            ),
+            File(
+                self._programs() / QEMU.name,
+                f"""#!/bin/sh
+# Written by skerry: guests must not leave checksums to a userspace switch that does not fill them in.
+exec {QEMU} -global virtio-net-device.csum=off "$@"
+""",
+                executable=True,
+            ),
+            File(self._no_kvm, "", roots=True),
+            File(etc / "virtlogd.conf", "# Written by skerry.\nmax_size = 1048576\nmax_backups = 1\n"),
+            File(
+                etc / "hooks/qemu",
+                """#!/bin/sh
+# Written by skerry.
+[ "$2" = started ] || exit 0
+# Busy guests must not slow the services down that manage them. Linux shares the processors between sessions first
+# (sched(7), autogroup), and each guest is one, as all services together are.
+pid=$(cat "/run/libvirt/qemu/$1.pid")
+[ -e "/proc/$pid/autogroup" ] && echo 10 >"/proc/$pid/autogroup"
+renice -n 10 -p $(ls "/proc/$pid/task") >/dev/null
+""",
+                executable=True,
+            ),
+            *(self._certificates() if self.ctx.cloud.moves else []),
+        ]
+
+    def _listening(self) -> str:
+        if not self.ctx.cloud.moves:
+            return "listen_tls = 0\n"
+        return f"""listen_tls = 1
+listen_addr = "{self.ctx.host.address}"
+tls_port = "{ports.LIBVIRT}"
+# Whoever has a certificate of this cloud's authority is one of its hosts.
+auth_tls = "none"
+"""
+
+    def _migrating(self) -> str:
+        if not self.ctx.cloud.moves:
+            return ""
+        return f"""migration_address = "{self.ctx.host.address}"
+migration_host = "{self.ctx.host.address}"
+default_tls_x509_cert_dir = "/etc/pki/qemu"
+default_tls_x509_verify = 1
+vnc_tls = 1
+"""
+
+    @property
+    def configure_needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("machine", *(("certificates",) if self.ctx.cloud.moves else ()))
+
+    def services(self) -> list[Service]:
+        run = self.ctx.layout.run / "libvirt"
+        files = tuple(self.files())
+        guards = ("start:ovs-guestports",) if datapath() == "netdev" else ()
+        path = {"PATH": f"{self._programs()}:/usr/sbin:/usr/bin:/sbin:/bin"} if datapath() == "netdev" else {}
+        log = Service(
+            "virtlogd",
+            ("/usr/sbin/virtlogd",),
+            UnixProbe(run / "virtlogd-sock"),
+            title="consoles' logs (virtlogd)",
+            user="root",
+            binds=self.binds()[:6],
+            files=(files[4],),
+            after=("packages",),
+            cost=0.2,
+        )
+        daemon = Service(
+            "libvirtd",
+            ("/usr/sbin/libvirtd", *(("--listen",) if self.ctx.cloud.moves else ())),
+            CommandProbe(("virsh", "--connect", self.uri, "version"), "libvirt"),
+            title=self.title,
+            user="root",
+            binds=self.binds(),
+            env={**OpenVSwitch(self.ctx).environment(), **path},
+            files=(*files[:3], *files[5:]),
+            after=("packages", "hypervisor", "start:virtlogd", "start:ovsdb", *guards),
+            devices=((FAULTS, SERVICE_USER),) if self.ctx.cloud.moves else (),
+            keeps_children=True,
+            cost=1.0,
+        )
+        return [log, daemon]

@@ -1,0 +1,62 @@
+"""Guests and what serves them, as the host sees them: for stopping a cloud in order."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from skerry.cloud.components.libvirt.component import Libvirt
+from skerry.cloud.context import Context
+from skerry.common.errors import CommandError
+
+
+class Guests:
+    """The guests of this host's private libvirt."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+
+    def _virsh(self, *words: str) -> str:
+        return self.ctx.transport.run(
+            ["virsh", "--connect", Libvirt(self.ctx).uri, "-q", *words], timeout=30
+        ).stdout
+
+    def running(self) -> list[str]:
+        """Names of the guests that run; none when libvirt does not answer."""
+        try:
+            return self._virsh("list", "--name").split()
+        except CommandError:
+            return []
+
+    def stop_all(self, seconds: float) -> int:
+        """Press every guest's power button, wait at most ``seconds``, end the rest; returns how many there were."""
+        names = self.running()
+        for name in names:
+            self._try("shutdown", name)
+        deadline = time.monotonic() + seconds
+        while (left := self.running()) and time.monotonic() < deadline:
+            time.sleep(0.3)
+        for name in left:
+            self._try("destroy", name)
+        return len(names)
+
+    def _try(self, verb: str, name: str) -> None:
+        try:
+            self._virsh(verb, name)
+        except CommandError:
+            pass  # it has ended by itself in the meantime
+
+
+def remove_taps(ctx: Context) -> None:
+    """Remove the guests' network interfaces, which outlive them; nova makes them anew."""
+    for port in ctx.transport.run([*ctx.layout.vsctl, "list-ports", "br-int"], check=False).stdout.split():
+        if port.startswith("tap") and Path(f"/sys/class/net/{port}/tun_flags").exists():
+            ctx.transport.run(["ip", "link", "delete", port], check=False)
+
+
+def remove_metadata_namespaces(ctx: Context) -> None:
+    """Remove the network namespaces that the metadata agent made, which outlive it."""
+    for namespace in Path("/run/netns").glob("ovnmeta-*"):
+        network = namespace.name.removeprefix("ovnmeta-")
+        if (ctx.layout.state / "neutron/agent/ovn-metadata-proxy" / f"{network}.conf").exists():
+            ctx.transport.run(["ip", "netns", "delete", namespace.name], check=False)

@@ -1,0 +1,183 @@
+"""neutron: networks, through OVN."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skerry.cloud.components.base.openstack import BECOME_ROOT, ELEVATION, OpenStackRole, Sections
+from skerry.cloud.engine.step import Step
+from skerry.cloud.model import ports
+from skerry.cloud.platform.name_servers import name_servers
+from skerry.cloud.steps.manage import manage
+from skerry.cloud.supervise.probes import ConnectedProbe, ListeningProbe, WorkersProbe
+from skerry.cloud.supervise.service import SERVICE_USER, File, Service
+
+CONTEXTS = (
+    "privsep",
+    "privsep_dhcp_release",
+    "privsep_ovs_vsctl",
+    "privsep_namespace",
+    "privsep_conntrack",
+    "privsep_link",
+)
+
+
+class Neutron(OpenStackRole):
+    name = "neutron"
+    title = "networks (neutron)"
+    databases = {"neutron": ("neutron",)}
+    api_ports = {"neutron-api": ports.NEUTRON}
+
+    @property
+    def agent(self) -> Path:
+        """The folder of the metadata agent's own layer."""
+        return self.etc / "metadata-agent"
+
+    def folders(self) -> dict[Path, str]:
+        return {
+            **super().folders(),
+            self.agent: "root",
+            self.state / "agent": SERVICE_USER,
+        }
+
+    def ovn(self) -> dict[str, object]:
+        servers = name_servers(self.ctx.cloud)
+        return {
+            "ovn_nb_connection": f"tcp:127.0.0.1:{ports.OVN_NORTHBOUND}",
+            "ovn_sb_connection": f"tcp:127.0.0.1:{ports.OVN_SOUTHBOUND}",
+            "ovsdb_probe_interval": 60000,
+            "ovn_metadata_enabled": True,
+            "ovn_l3_scheduler": "leastloaded",
+            "enable_distributed_floating_ip": self.distributed(),
+            **({"dns_servers": servers} if servers else {}),
+        }
+
+    def distributed(self) -> bool:
+        """Whether each host passes its guests' floating addresses itself: all must reach the external network."""
+        return all(host.external_interface or "network" in host.roles for host in self.ctx.cloud.computes)
+
+    def settings(self) -> Sections:
+        return {
+            "DEFAULT": {
+                **self.logging(),
+                **self.stopping(),
+                "core_plugin": "ml2",
+                "service_plugins": ["ovn-router", "qos", "trunk"],
+                "transport_url": self.transport_url(),
+                "host": self.ctx.host.name,
+                "state_path": self.state,
+                "auth_strategy": "keystone",
+                "api_paste_config": self.ctx.layout.env / "etc/neutron/api-paste.ini",
+                "rpc_workers": 0,  # OVN's agents do not speak RPC: neither neutron-rpc-server nor its queues are needed
+                "rpc_state_report_workers": 0,
+                "executor_thread_pool_size": 8,
+                # Seconds; its own 2, and at least 1. So long it may hold 'network-vif-plugged' back, for which each
+                # migration and each boot waits.
+                "send_events_interval": 1,
+            },
+            "database": self.database(),
+            "keystone_authtoken": self.token_check(),
+            "nova": self.account(),
+            "placement": self.account(),
+            "ml2": {
+                "type_drivers": ["flat", "vlan", "geneve", "local"],
+                "project_network_types": ["geneve"],
+                "mechanism_drivers": ["ovn"],
+                "extension_drivers": ["port_security", "qos"],
+                "overlay_ip_version": 4,
+            },
+            "ml2_type_flat": {"flat_networks": ["public"]},
+            "ml2_type_geneve": {"vni_ranges": "1:65536", "max_header_size": 38},
+            "securitygroup": {"enable_security_group": True},
+            "ovn": self.ovn(),
+            "ovs": {"ovsdb_connection": f"tcp:127.0.0.1:{ports.OVSDB}"},
+            **self.messaging(),
+        }
+
+    def agent_settings(self) -> Sections:
+        helper = self.privileged_helper(self.agent)
+        return {
+            "DEFAULT": {
+                **self.logging(),
+                "host": self.ctx.host.name,
+                "state_path": self.state / "agent",
+                "nova_metadata_host": self.ctx.listen,
+                "nova_metadata_port": ports.NOVA_METADATA,
+                "metadata_proxy_shared_secret": self.ctx.secrets["metadata-proxy"],
+                "metadata_proxy_socket": self.run / "metadata_proxy",
+                "metadata_proxy_user": SERVICE_USER,
+                "metadata_proxy_group": SERVICE_USER,
+                "metadata_workers": 0,
+            },
+            "ovn": self.ovn(),
+            "ovs": {"ovsdb_connection": self.ctx.layout.switch},
+            "oslo_concurrency": {"lock_path": self.run},
+            "AGENT": {"root_helper": " ".join(BECOME_ROOT)},
+            **{context: {"helper_command": helper} for context in CONTEXTS},
+        }
+
+    def files(self) -> list[File]:
+        agent = self.config(self.agent_settings(), self.agent)
+        if not self.ctx.does("control"):
+            return [self.site_file(), agent]
+        return [*super().files(), agent]
+
+    def work(self) -> list[Step]:
+        def create(say: object) -> None:
+            options = self.config_arguments()
+            manage(
+                self.ctx,
+                "neutron.db.migration.cli:main",
+                "neutron-db-manage",
+                options,
+                [["upgrade", "heads"]],
+            )
+
+        return [self.schema(create, "networks: database", 12)] if self.ctx.does("control") else []
+
+    def services(self) -> list[Service]:
+        *own, site, agent = self.files()
+        agents = [
+            self.daemon(
+                "neutron-ovn-metadata-agent",
+                ListeningProbe(self.run / "metadata_proxy"),
+                self.config_arguments(self.agent),
+                title="metadata for guests (neutron)",
+                capabilities=ELEVATION,
+                files=(agent, site),
+                after=("configure:neutron", "start:ovn-controller", "start:ovsdb", "ovn-listeners"),
+                keeps_children=True,
+            ),
+        ]
+        if not self.ctx.does("compute"):
+            agents = []
+        return [*self._control((*own, site)), *agents] if self.ctx.does("control") else agents
+
+    def _control(self, own: tuple[File, ...]) -> list[Service]:
+        ovn = ("start:ovn-ovsdb", "ovn-listeners")
+        after = ("create:neutron", "start:rabbitmq", *ovn)
+        return [
+            self.api(
+                "neutron-api",
+                "neutron.wsgi.api:application",
+                env={"OS_NEUTRON_CONFIG_FILES": ";".join(str(path) for path in self.config_files())},
+                after=(*after, "start:keystone"),
+                cost=6,
+            ),
+            self.daemon(
+                "neutron-periodic-workers",
+                WorkersProbe(),
+                self.config_arguments(),
+                title="periodic work (neutron)",
+                files=own,
+                after=after,
+            ),
+            self.daemon(
+                "neutron-ovn-maintenance-worker",
+                ConnectedProbe((ports.OVN_NORTHBOUND,)),
+                self.config_arguments(),
+                title="OVN maintenance (neutron)",
+                files=own,
+                after=after,
+            ),
+        ]

@@ -1,0 +1,80 @@
+"""How the disks of a server that is off get to another host: nova copies them by SSH, as the service user.
+
+An SSH server of the cloud's own, on a port of its own; who may come in and who is who, the control host tells.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skerry.cloud.components.base.component import Role
+from skerry.cloud.engine.step import Step
+from skerry.cloud.model import ports
+from skerry.cloud.steps.certificates import AUTHORIZED, KNOWN, SSH_KEY
+from skerry.cloud.steps.machine import Login
+from skerry.cloud.supervise.probes import TcpProbe
+from skerry.cloud.supervise.service import SERVICE_USER, File, Service
+
+CLIENT = Path(
+    "/etc/ssh/ssh_config.d/skerry.conf"
+)  # read by every ssh on the machine, meant for the service user's
+
+
+class Copies(Role):
+    name = "copies"
+    title = "copies of disks between hosts (SSH)"
+    packages = ("openssh-server", "openssh-client")
+
+    @property
+    def configure_needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("machine", "packages", "certificates")
+
+    def folders(self) -> dict[Path, str]:
+        return {Path("/run/sshd"): "root"}  # compiled into sshd, empty
+
+    def files(self) -> list[File]:
+        tls = self.ctx.layout.tls
+        server = f"""# Written by skerry.
+ListenAddress {self.ctx.host.address}:{ports.COPIES}
+HostKey {tls / SSH_KEY}
+AuthorizedKeysFile {tls / AUTHORIZED}
+AllowUsers {SERVICE_USER}
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitTTY no
+AllowTcpForwarding no
+AllowStreamLocalForwarding no
+X11Forwarding no
+UsePAM no
+PidFile none
+Subsystem sftp internal-sftp
+"""
+        client = f"""# Written by skerry.
+Match localuser {SERVICE_USER}
+    Port {ports.COPIES}
+    IdentityFile {tls / SSH_KEY}
+    IdentitiesOnly yes
+    UserKnownHostsFile {tls / KNOWN}
+    StrictHostKeyChecking yes
+    LogLevel ERROR
+"""
+        return [File(self.ctx.layout.etc / "copies/sshd_config", server), File(CLIENT, client)]
+
+    def work(self) -> list[Step]:
+        return [Login(self.ctx)]
+
+    def services(self) -> list[Service]:
+        server = self.files()[0]
+        return [
+            Service(
+                "copies",
+                # sshd writes its title over its environment, by which we know our processes: the shell stays its parent.
+                ("/bin/sh", "-c", f"/usr/sbin/sshd -D -e -f {server.path}; exit $?"),
+                TcpProbe(ports.COPIES, host=str(self.ctx.host.address), greeting=True),
+                title=self.title,
+                user="root",
+                files=(server,),
+                after=("packages", "login"),
+                cost=0.2,
+            )
+        ]

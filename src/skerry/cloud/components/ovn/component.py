@@ -1,0 +1,317 @@
+"""Open vSwitch and OVN as private instances, and the external network that the host reaches."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from skerry.cloud.components.base.component import Role
+from skerry.cloud.components.openvswitch import guest_ports
+from skerry.cloud.components.openvswitch.external_network import EXTERNAL, HostSide, Wires
+from skerry.cloud.components.ovn import fip_announcer
+from skerry.cloud.context import Context
+from skerry.cloud.engine.step import Change, Step, Unknown
+from skerry.cloud.model import ports
+from skerry.cloud.steps.once import Once
+from skerry.cloud.supervise.probes import CommandProbe, UnixProbe
+from skerry.cloud.supervise.service import SERVICE_USER, Service
+
+QUIET = ("-vconsole:warn", "-vsyslog:off", "-vfile:off")
+
+
+class OpenVSwitch(Role):
+    name = "openvswitch"
+    title = "Open vSwitch"
+    packages = (
+        "openvswitch-switch",
+        "openvswitch-common",
+        "ethtool",
+        "nftables",
+        "iproute2",
+        "iptables",
+        "conntrack",
+        "iputils-arping",
+        "iputils-ping",
+    )
+
+    def folders(self) -> dict[Path, str]:
+        layout = self.ctx.layout
+        return {
+            layout.state / "ovs": SERVICE_USER,
+            layout.run / "ovs": SERVICE_USER,
+            layout.etc / "ovs": "root",
+        }
+
+    def environment(self) -> dict[str, str]:
+        layout = self.ctx.layout
+        return {
+            "OVS_RUNDIR": str(layout.run / "ovs"),
+            "OVS_DBDIR": str(layout.state / "ovs"),
+            "OVS_LOGDIR": str(layout.log),
+            "OVS_SYSCONFDIR": str(layout.etc / "ovs"),
+        }
+
+    def work(self) -> list[Step]:
+        database = self.ctx.layout.state / "ovs/conf.db"
+
+        def create(say: object) -> None:
+            _create_database(self.ctx, database, Path("/usr/share/openvswitch/vswitch.ovsschema"))
+
+        needs = ("packages", "machine")
+        return [Once(self.ctx, "create:ovs", "create the switch's database", create, needs=needs, cost=0.2)]
+
+    def services(self) -> list[Service]:
+        run = self.ctx.layout.run / "ovs"
+        server = Service(
+            "ovsdb",
+            (
+                "/usr/sbin/ovsdb-server",
+                str(self.ctx.layout.state / "ovs/conf.db"),
+                f"--remote=punix:{run}/db.sock",
+                f"--remote=ptcp:{ports.OVSDB}:127.0.0.1",
+                f"--unixctl={run}/ovsdb-server.ctl",
+                f"--pidfile={run}/ovsdb-server.pid",
+                *QUIET,
+            ),
+            UnixProbe(run / "db.sock"),
+            title="the switch's database (Open vSwitch)",
+            env=self.environment(),
+            after=("create:ovs",),
+            cost=0.2,
+        )
+        switch = Service(
+            "ovs-vswitchd",
+            (
+                "/usr/sbin/ovs-vswitchd",
+                f"unix:{run}/db.sock",
+                f"--unixctl={run}/ovs-vswitchd.ctl",
+                f"--pidfile={run}/ovs-vswitchd.pid",
+                *QUIET,
+            ),
+            CommandProbe(("ovs-appctl", "-t", f"{run}/ovs-vswitchd.ctl", "version"), "vSwitch"),
+            title="the switch (Open vSwitch)",
+            capabilities=("NET_ADMIN", "NET_RAW", "DAC_OVERRIDE", "IPC_LOCK", "SYS_NICE"),
+            env=self.environment(),
+            after=("start:ovsdb",),
+            cost=0.3,
+        )
+        return [server, switch, *([guest_ports.service(self.ctx)] if datapath() == "netdev" else [])]
+
+
+class OVN(Role):
+    name = "ovn"
+    title = "OVN"
+    packages = ("ovn-central", "ovn-host", "ovn-common")
+
+    def folders(self) -> dict[Path, str]:
+        layout = self.ctx.layout
+        return {layout.state / "ovn": SERVICE_USER, layout.run / "ovn": SERVICE_USER}
+
+    def environment(self) -> dict[str, str]:
+        layout = self.ctx.layout
+        return {
+            **OpenVSwitch(self.ctx).environment(),
+            "OVN_RUNDIR": str(layout.run / "ovn"),
+            "OVN_DBDIR": str(layout.state / "ovn"),
+            "OVN_LOGDIR": str(layout.log),
+        }
+
+    def work(self) -> list[Step]:
+        state = self.ctx.layout.state / "ovn"
+
+        def create(say: object) -> None:
+            for name in ("nb", "sb"):
+                _create_database(
+                    self.ctx, state / f"ovn{name}.db", Path(f"/usr/share/ovn/ovn-{name}.ovsschema")
+                )
+
+        needs = ("packages", "machine")
+        steps: list[Step] = [Chassis(self.ctx), Wires(self.ctx)]
+        if self.ctx.does("control"):
+            steps += [
+                Once(self.ctx, "create:ovn", "create OVN's databases", create, needs=needs, cost=0.2),
+                Listeners(self.ctx),
+            ]
+        if self.ctx.does("network"):
+            steps.append(HostSide(self.ctx))
+        return steps
+
+    def services(self) -> list[Service]:
+        layout = self.ctx.layout
+        run, state = layout.run / "ovn", layout.state / "ovn"
+        database = Service(
+            "ovn-ovsdb",
+            (
+                "/usr/sbin/ovsdb-server",
+                str(state / "ovnnb.db"),
+                str(state / "ovnsb.db"),
+                f"--remote=punix:{run}/ovn.sock",
+                "--remote=db:OVN_Northbound,NB_Global,connections",
+                "--remote=db:OVN_Southbound,SB_Global,connections",
+                f"--unixctl={run}/ovn-ovsdb.ctl",
+                f"--pidfile={run}/ovn-ovsdb.pid",
+                *QUIET,
+            ),
+            UnixProbe(run / "ovn.sock"),
+            title="OVN's databases",
+            env=self.environment(),
+            after=("create:ovn",),
+            cost=0.2,
+        )
+        northd = Service(
+            "ovn-northd",
+            (
+                "/usr/bin/ovn-northd",
+                f"--ovnnb-db=unix:{run}/ovn.sock",
+                f"--ovnsb-db=unix:{run}/ovn.sock",
+                f"--unixctl={run}/ovn-northd.ctl",
+                f"--pidfile={run}/ovn-northd.pid",
+                *QUIET,
+            ),
+            CommandProbe(("ovn-appctl", "-t", f"{run}/ovn-northd.ctl", "status"), "active"),
+            title="OVN's translator (northd)",
+            env=self.environment(),
+            after=("start:ovn-ovsdb",),
+            cost=0.2,
+        )
+        controller = Service(
+            "ovn-controller",
+            (
+                "/usr/bin/ovn-controller",
+                layout.switch,
+                f"--pidfile={run}/ovn-controller.pid",
+                *QUIET,
+            ),
+            CommandProbe(
+                ("env", f"OVN_RUNDIR={run}", "ovn-appctl", "-t", "ovn-controller", "connection-status"),
+                "connected",
+            ),
+            title="OVN's agent (ovn-controller)",
+            capabilities=("NET_ADMIN", "NET_RAW", "DAC_OVERRIDE"),
+            env=self.environment(),
+            after=("start:ovs-vswitchd", "start:ovn-northd", "ovn-listeners", "chassis"),
+            cost=0.3,
+        )
+        moving = self.ctx.does("compute") and self.ctx.cloud.moves
+        return [
+            *([database, northd] if self.ctx.does("control") else []),
+            controller,
+            *(
+                [fip_announcer.service(self.ctx, self.environment(), chassis_name(self.ctx))]
+                if moving
+                else []
+            ),
+        ]
+
+
+class Listeners(Step):
+    """OVN's databases listen on TCP, with an inactivity probe that a busy machine survives."""
+
+    name = "ovn-listeners"
+    title = "OVN's databases listen"
+    needs = ("start:ovn-ovsdb",)
+    live = True
+    cost = 0.2
+    PROBE_MS = 60000
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self._socket = f"unix:{ctx.layout.run}/ovn/ovn.sock"
+
+    def _wanted(self) -> dict[str, str]:
+        return {
+            "ovn-nbctl": f"ptcp:{ports.OVN_NORTHBOUND}:127.0.0.1",
+            "ovn-sbctl": f"ptcp:{ports.OVN_SOUTHBOUND}:127.0.0.1",
+        }
+
+    def check(self) -> list[Change]:
+        changes = []
+        for tool, target in self._wanted().items():
+            shown = self.ctx.transport.run(
+                [tool, f"--db={self._socket}", "get-connection"], check=False, timeout=10
+            )
+            if shown.returncode:
+                raise Unknown("OVN's databases do not answer")
+            if target.split(":")[1] not in shown.stdout:
+                changes.append(Change(f"{tool} listens", after=target))
+        return changes
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        for tool, target in self._wanted().items():
+            probe = f"--inactivity-probe={self.PROBE_MS}"
+            self.ctx.transport.run(
+                [tool, f"--db={self._socket}", probe, "set-connection", target], timeout=30
+            )
+
+
+def chassis_name(ctx: Context) -> str:
+    """How OVN's databases call this host."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{ctx.host.name}.{ctx.cloud.name}"))
+
+
+class Chassis(Step):
+    """The host is an OVN chassis: its switch knows the tunnel address, the databases, and the bridge outside."""
+
+    name = "chassis"
+    title = "the host as OVN chassis"
+    needs = ("start:ovs-vswitchd",)
+    live = True
+    cost = 0.3
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+
+    def _wanted(self) -> dict[str, str]:
+        wanted = {
+            "hostname": self.ctx.host.name,
+            "system-id": chassis_name(self.ctx),
+            "ovn-bridge-datapath-type": datapath(),
+            "ovn-encap-type": "geneve",
+            "ovn-encap-ip": self.ctx.host.tunnel_address,
+            "ovn-remote": f"tcp:127.0.0.1:{ports.OVN_SOUTHBOUND}",  # on every host, see haproxy/gateway.py
+            "ovn-remote-probe-interval": "60000",
+            "ovn-openflow-probe-interval": "60",
+            "ovn-monitor-all": "true",
+        }
+        if self.ctx.does("network") or self.ctx.host.external_interface:
+            wanted["ovn-bridge-mappings"] = f"public:{EXTERNAL}"
+        if self.ctx.does("network"):
+            wanted["ovn-cms-options"] = "enable-chassis-as-gw"
+        return wanted
+
+    def check(self) -> list[Change]:
+        shown = self.ctx.transport.run(
+            [*self.ctx.layout.vsctl, "--format=json", "list", "Open_vSwitch", "."], check=False, timeout=30
+        )
+        if shown.returncode:
+            raise Unknown("the switch's database does not answer")
+        table = json.loads(shown.stdout)
+        row = dict(zip(table["headings"], table["data"][0], strict=True)) if table["data"] else {}
+        have = dict(row.get("external_ids", ["map", []])[1])
+        return [
+            Change(f"Open vSwitch external_ids:{key}", have.get(key, "(unset)"), value)
+            for key, value in self._wanted().items()
+            if have.get(key) != value
+        ]
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        pairs = [f"external_ids:{key}={value}" for key, value in self._wanted().items()]
+        self.ctx.transport.run([*self.ctx.layout.vsctl, "set", "Open_vSwitch", ".", *pairs])
+
+
+def datapath() -> str:
+    """``system`` where the kernel has Open vSwitch's datapath, else ``netdev``: the one in userspace."""
+    return "system" if Path("/sys/module/openvswitch").is_dir() else "netdev"
+
+
+def _create_database(ctx: Context, path: Path, schema: Path) -> None:
+    if path.exists():
+        return
+    temporary = path.with_suffix(".new")
+    ctx.transport.remove(temporary)
+    ctx.transport.remove(path.parent / f".{temporary.name}.~lock~")
+    ctx.transport.run(["ovsdb-tool", "create", str(temporary), str(schema)])
+    ctx.transport.run(["chown", f"{SERVICE_USER}:{SERVICE_USER}", str(temporary)])
+    ctx.transport.run(["mv", str(temporary), str(path)])

@@ -1,0 +1,45 @@
+"""Servers that arrive by live migration keep their floating addresses.
+
+While a server moves, its port is bound to both hosts (``additional_chassis``). When that ends, ovn-controller 23.03 now
+and then does not see that the port is resident on its host now: flows of the floating address (``is_chassis_resident``)
+are missing until something makes it compute all of them anew, and nobody answers for the address until then. So that is
+asked for, whenever the second binding of a port comes or goes; that happens with live migrations and at no other time.
+
+ovn-controller also waits for a second before it tells the external network where the address is now. It is told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from skerry.cloud.components.openvswitch.external_network import EXTERNAL
+from skerry.cloud.context import Context
+from skerry.cloud.model import ports
+from skerry.cloud.supervise.probes import ConnectedProbe
+from skerry.cloud.supervise.service import File, Service
+
+
+def service(ctx: Context, env: Mapping[str, str], chassis: str) -> Service:
+    """What follows the bindings of ports; ``env`` tells where OVN's sockets are, ``chassis`` is this host's name there."""
+    script = File(
+        ctx.layout.etc / "ovn/arrivals.sh",
+        Path(__file__).with_name("fip_announcer.sh").read_text(),
+        executable=True,
+    )
+    return Service(
+        "ovn-arrivals",
+        (
+            str(script.path),
+            f"tcp:127.0.0.1:{ports.OVN_SOUTHBOUND}",
+            ctx.layout.switch,
+            chassis,
+            EXTERNAL,
+        ),
+        ConnectedProbe((ports.OVN_SOUTHBOUND,)),
+        title="floating addresses of servers that arrive",
+        env=env,
+        files=(script,),
+        after=("start:ovn-controller",),
+        cost=0.2,
+    )

@@ -1,0 +1,52 @@
+"""placement: inventories of resources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skerry.cloud.components.base.openstack import OpenStackRole, Sections
+from skerry.cloud.engine.step import Step
+from skerry.cloud.model import ports
+from skerry.cloud.steps.manage import manage
+from skerry.cloud.supervise.service import Service
+
+
+class Placement(OpenStackRole):
+    name = "placement"
+    title = "resources (placement)"
+    databases = {"placement": ("placement",)}
+    api_ports = {"placement": ports.PLACEMENT}
+
+    def settings(self) -> Sections:
+        return {
+            "DEFAULT": self.logging(),
+            "placement_database": self.database(),
+            "keystone_authtoken": self.token_check(),
+        }
+
+    @property
+    def home(self) -> Path:
+        return self.etc / "home"
+
+    def work(self) -> list[Step]:
+        def create(say: object) -> None:
+            options = self.config_arguments()
+            manage(self.ctx, "placement.cmd.manage:main", "placement-manage", options, [["db", "sync"]])
+            # The API takes neither arguments nor a list of files, but reads this folder of its home.
+            link = self.home / ".placement/placement.conf.d"
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(self.etc)
+
+        return [self.schema(create, "resources: database", 3)]
+
+    def services(self) -> list[Service]:
+        return [
+            self.api(
+                "placement",
+                "placement.wsgi.api:application",
+                env={"HOME": str(self.home)},
+                after=("create:placement", "start:keystone"),
+                cost=2.5,
+            )
+        ]

@@ -1,0 +1,1 @@
+"""Further hosts of a cloud: reached, joined, removed, and migrated between."""

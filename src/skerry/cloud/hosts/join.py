@@ -1,0 +1,222 @@
+"""A further host of the cloud: Skerry runs there itself, and this end sees to it that it may and does."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from skerry.cloud.context import Context
+from skerry.cloud.engine.step import Change, Step, Unknown
+from skerry.cloud.hosts.remote import Remote, transport_to
+from skerry.cloud.members import Members
+from skerry.cloud.model.cloud_toml import Host
+from skerry.cloud.model.layout import Layout
+from skerry.cloud.model.secrets import OF_HOSTS
+from skerry.cloud.steps.certificates import SECRET, Certificates
+from skerry.cloud.steps.machine import make_user
+from skerry.cloud.supervise.service import SERVICE_USER
+from skerry.common.errors import CommandError, ConfigError, PreflightError, SkerryError, StepError
+from skerry.common.proc import last_lines
+
+SITES = ("nova/50-site.conf", "neutron/50-site.conf")  # the operator's own, which are the same on all hosts
+TREE = ("skerry", "LICENSE", "pyproject.toml", "locks", "src")
+PATIENCE = 1200.0  # seconds for a bare host: packages, environment and all
+
+
+class Joined(Step):
+    """The host has what it may know of the cloud, and runs what its roles ask for."""
+
+    cost = 30.0
+    live = True
+    needs = (
+        "certificates",
+        "credentials",
+        "accounts",
+        "start:haproxy",
+        "start:rabbitmq",
+        "start:keystone",
+        "start:placement",
+        "start:nova-api",
+        "start:nova-conductor",
+        "start:neutron-api",
+        "start:ovn-northd",
+        "ovn-listeners",
+    )
+
+    def __init__(self, ctx: Context, host: Host) -> None:
+        self.ctx, self.host = ctx, host
+        self.name, self.title = f"host:{host.name}", f"host {host.name}"
+        self.there: Remote = transport_to(host)
+        self.layout = Layout(Path("/"), ctx.layout.env, ctx.layout.checkout)
+
+    @property
+    def command(self) -> str:
+        """The program there: in a lab the same files, elsewhere a copy of this source tree."""
+        if self.host.transport == "lab":
+            return str(self.ctx.layout.checkout / "skerry")
+        return str(self.layout.state / "tree/skerry")
+
+    def files(self) -> dict[Path, tuple[str, int, str | None]]:
+        """What the host gets, by its path there: text, permission bits, owner."""
+        etc, read = self.layout.etc, self.ctx.transport.read
+        found: dict[Path, tuple[str, int, str | None]] = {
+            etc / "cloud.toml": (read(self.ctx.layout.cloud_toml) or "", 0o644, None),
+            etc / "secrets.json": (self.ctx.secrets.subset(OF_HOSTS), 0o600, None),
+            self.layout.joined: (f"{self.host.name}\n", 0o644, None),
+        }
+        for name, text in Certificates(self.ctx).parts(self.host).items():
+            private = name in SECRET
+            found[self.layout.tls / name] = (
+                text,
+                0o600 if private else 0o644,
+                SERVICE_USER if private else None,
+            )
+        for name in SITES:
+            site = read(self.ctx.layout.etc / name)
+            if site is not None:
+                found[etc / name] = (site, 0o600, SERVICE_USER)
+        return found
+
+    def check(self) -> list[Change]:
+        try:
+            self._demand_name()
+            changes = [Change(f"bring {path} to host {self.host.name}") for path in self._differing()]
+            if self._tree_differs():
+                changes.append(Change(f"bring this version of Skerry to host {self.host.name}"))
+            if changes:
+                return changes
+            plan = json.loads(self.there.run([self.command, "plan", "--json"], timeout=120).stdout)
+        except (CommandError, ValueError) as error:
+            raise Unknown(f"host {self.host.name} does not answer as it should: {error}") from None
+        except PreflightError as error:
+            raise StepError(self.name, str(error), remedy=error.remedy) from None
+        return [
+            Change(f"{title} on {self.host.name}: {change}")
+            for title, found in plan["changes"].items()
+            for change in found
+        ] + [Change(f"{title} on {self.host.name}") for title in plan["later"]]
+
+    def _demand_name(self) -> None:
+        called = self.there.run(["uname", "-n"], timeout=60).stdout.strip()
+        if called.split(".")[0] != self.host.name:
+            raise ConfigError(
+                self.ctx.layout.cloud_toml,
+                f"host '{self.host.name}' calls itself '{called}'",
+                remedy="Give it that name in cloud.toml, or name the machine so.",
+            )
+
+    def _differing(self) -> list[Path]:
+        files = self.files()
+        shown = self.there.run(["sha256sum", "--", *map(str, files)], check=False, timeout=60).stdout
+        have = {line[66:]: line[:64] for line in shown.splitlines()}
+        return [
+            path
+            for path, (text, _, _) in files.items()
+            if have.get(str(path)) != hashlib.sha256(text.encode()).hexdigest()
+        ]
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        say("bring what it needs to know")
+        if self._tree_differs():
+            self._send_tree()
+        if self.there.run(["id", "-u", SERVICE_USER], check=False).returncode:
+            make_user(self.there, self.layout)  # some of the files are this user's
+        self.bring()
+        try:
+            self.there.watch([self.command, "up"], lambda line: self._tell(line, say), timeout=PATIENCE)
+        except CommandError as error:
+            raise StepError(self.name, f"'skerry up' failed there: {error}") from None
+        self.ctx.journal.finish(self.name, str(int(time.time())))
+        Members(self.ctx).add(self.host)
+
+    def bring(self) -> None:
+        """Give it the files that differ."""
+        for path in self._differing():
+            text, mode, owner = self.files()[path]
+            self.there.write(path, text, mode=mode, owner=owner)
+
+    def verify(self) -> None:
+        """Running it there has verified each of its steps."""
+
+    @staticmethod
+    def _tell(line: str, say: Callable[[str], None]) -> None:
+        _, tick, step = line.partition("✓")
+        if tick:
+            say(step.strip())
+
+    # -- the source tree, for a host that does not share it ------------------------------------------------
+
+    def _tree(self) -> bytes:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            for name in TREE:
+                archive.add(self.ctx.layout.checkout / name, name, filter=_plain)
+        return packed.getvalue()
+
+    def _tree_differs(self) -> bool:
+        if self.host.transport == "lab":
+            return False
+        mark = self.layout.state / "tree/.digest"
+        return self.there.read(mark) != hashlib.sha256(self._tree()).hexdigest()
+
+    def _send_tree(self) -> None:
+        import base64
+
+        place, tree = self.layout.state / "tree", self._tree()
+        script = 'set -e; rm -rf "$1.new"; mkdir -p "$1.new"; base64 -d | tar -x -C "$1.new"\n'
+        script += 'printf %s "$2" >"$1.new/.digest"\n'
+        script += 'rm -rf "$1.old"; [ ! -e "$1" ] || mv "$1" "$1.old"; mv "$1.new" "$1"; rm -rf "$1.old"'
+        digest = hashlib.sha256(tree).hexdigest()
+        self.there.run(
+            ["sh", "-c", script, "sh", str(place), digest], input=base64.b64encode(tree).decode(), timeout=300
+        )
+
+    @property
+    def keep_packages(self) -> list[str]:
+        """What 'destroy' is told there: hosts of a lab share the packages and the environment with this one."""
+        home = str(self.ctx.layout.env.parent.parent)
+        which = ["sh", "-c", 'cat /proc/sys/kernel/random/boot_id; stat -c %d:%i "$1"', "sh", home]
+        same = self.there.run(which, check=False).stdout == self.ctx.transport.run(which, check=False).stdout
+        return ["--keep-packages"] if same else []
+
+    # -- the other verbs ---------------------------------------------------------------------------------
+
+    def status(self) -> list[dict[str, Any]]:
+        """The services of the host as its own ``status`` tells them. Raises SkerryError."""
+        return list(self._told(["status", "--json"])["services"])
+
+    def doctor(self, fix: bool) -> list[dict[str, Any]]:
+        """What its own ``doctor`` finds. Raises SkerryError."""
+        return list(self._told(["doctor", "--json", *(["--fix"] if fix else [])])["findings"])
+
+    def _told(self, words: list[str]) -> Any:
+        shown = self.there.run([self.command, *words], timeout=120, check=False)
+        try:
+            return json.loads(shown.stdout)
+        except ValueError:
+            what = f"skerry {' '.join(words)}"
+            raise CommandError(what, f"exit status {shown.returncode}", last_lines(shown.stderr)) from None
+
+    def tell(self, words: list[str], say: Callable[[str], None]) -> None:
+        """Run one of Skerry's verbs there; what fails is said, and not raised."""
+        try:
+            self.there.watch(
+                [self.command, *words], lambda line: say(f"{self.host.name}: {line}"), timeout=300
+            )
+        except SkerryError as error:
+            say(f"{self.host.name}: {error}")
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """The same archive for the same files, without what Python and editors leave."""
+    if "__pycache__" in member.name or member.name.endswith((".pyc", ".egg-info")):
+        return None
+    member.mtime = member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member

@@ -1,0 +1,101 @@
+"""A host that cloud.toml names no more: its servers move, then it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from skerry.cloud.context import Context
+from skerry.cloud.engine.step import Change
+from skerry.cloud.hosts.join import Joined
+from skerry.cloud.hosts.migration_site import damaging_qemu
+from skerry.cloud.members import Members
+from skerry.cloud.model.cloud_toml import Host
+from skerry.cloud.resources.first_server import ApiStep
+from skerry.cloud.steps.certificates import Certificates
+from skerry.common.errors import StepError
+from skerry.common.wait import wait_for
+
+PATIENCE = 600.0  # seconds for one server to move
+
+
+class Departed(ApiStep):
+    """No server is left on the host, nothing of the cloud runs there, and the cloud does not know it any more."""
+
+    live = False  # which servers will move is known before the other hosts have heard of it
+    cost = 20.0
+    needs = ("compute-alive",)
+
+    def __init__(self, ctx: Context, host: Host) -> None:
+        super().__init__(ctx)
+        self.host = host
+        self.name, self.title = f"leave:{host.name}", f"take host {host.name} out of the cloud"
+
+    def look(self) -> list[Change]:
+        if self.host.name not in Members(self.ctx).all():
+            return []
+        servers = self._servers()
+        return [
+            *(Change(f"move server {server.name} away from {self.host.name}") for server in servers),
+            Change(f"take host {self.host.name} out"),
+        ]
+
+    def _servers(self) -> list[Any]:
+        return list(self.ctx.api.compute.servers(all_projects=True, compute_host=self.host.name))
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        compute, name = self.ctx.api.compute, self.host.name
+        services = [s for s in compute.services(binary="nova-compute") if s.host == name]
+        for service in services:
+            compute.disable_service(service, name, "nova-compute", disabled_reason="taken out of the cloud")
+        for server in self._servers():
+            say(f"move server {server.name}")
+            self._move(server)
+        joined = Joined(self.ctx, self.host)
+        joined.tell(["destroy", "--yes", *joined.keep_packages], say)
+        for service in services:
+            compute.delete_service(service)
+        for agent in self.ctx.api.network.agents(host=name):
+            self.ctx.api.network.delete_agent(agent)
+        Members(self.ctx).remove(name)
+        Certificates(self.ctx).apply(say)  # its key is let in no more
+        for host in self.ctx.cloud.others:
+            Joined(self.ctx, host).bring()
+
+    def _move(self, server: Any) -> None:
+        compute = self.ctx.api.compute
+        paused = server.status == "ACTIVE" and self._damaging()
+        if paused:
+            compute.pause_server(server)
+            wait_for(
+                f"server {server.name} to pause",
+                lambda: None if compute.get_server(server.id).status == "PAUSED" else "it still runs",
+                60,
+            )
+        if server.status in ("ACTIVE", "PAUSED"):
+            compute.live_migrate_server(server, host=None, block_migration="auto")
+        else:
+            compute.migrate_server(server)
+
+        def lack() -> str | None:
+            now = compute.get_server(server.id)
+            if now.status == "VERIFY_RESIZE":
+                compute.confirm_server_resize(now)
+            if now.status == "ERROR":
+                raise StepError(
+                    self.name, f"server {now.name} went to ERROR: {(now.fault or {}).get('message')}"
+                )
+            there = now.compute_host == self.host.name
+            return (
+                f"it is still on {self.host.name} ({now.status}, {now.task_state})"
+                if there or now.task_state
+                else None
+            )
+
+        wait_for(f"server {server.name} to move", lack, PATIENCE)
+        if paused:
+            compute.unpause_server(server)
+
+    def _damaging(self) -> bool:
+        """Whether a running server must not move away from here: its memory would be damaged."""
+        return damaging_qemu(self.ctx, Joined(self.ctx, self.host).there) is not None

@@ -1,0 +1,1 @@
+"""What a cloud is: cloud.toml, its folders, its ports, its secrets."""

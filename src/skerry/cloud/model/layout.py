@@ -1,0 +1,90 @@
+"""Where a cloud keeps its things: one root folder holds one cloud."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders of one cloud. ``root`` is ``/`` for the machine's own cloud."""
+
+    root: Path
+    env: Path
+    checkout: Path
+
+    @classmethod
+    def at(cls, root: Path | str = "/") -> Layout:
+        """The layout under ``root``, with the environment and checkout of the running command."""
+        here = Path(__file__).resolve().parents[4]
+        return cls(
+            root=Path(root).resolve(),
+            env=Path(os.environ.get("SKERRY_ENV", sys.prefix)),
+            checkout=Path(os.environ.get("SKERRY_CHECKOUT", here)),
+        )
+
+    @property
+    def etc(self) -> Path:
+        """What is generated for the services, and what the operator writes: cloud.toml, 50-site.conf."""
+        return self.root / "etc/skerry"
+
+    @property
+    def state(self) -> Path:
+        """What must survive a reboot: databases, images, servers' disks."""
+        return self.root / "var/lib/skerry"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "var/log/skerry"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and process ids: gone after a reboot."""
+        return self.root / "run/skerry"
+
+    @property
+    def cache(self) -> Path:
+        """What can be made again: images that were built, downloads."""
+        return self.root / "var/cache/skerry"
+
+    @property
+    def cloud_toml(self) -> Path:
+        return self.etc / "cloud.toml"
+
+    @property
+    def joined(self) -> Path:
+        """The name of this host, where another one has made it a part of its cloud."""
+        return self.etc / "host"
+
+    @property
+    def tls(self) -> Path:
+        """The cloud's own certificates."""
+        return self.etc / "tls"
+
+    @property
+    def switch(self) -> str:
+        """Where Open vSwitch's database listens, as its clients name it."""
+        return f"unix:{self.run}/ovs/db.sock"
+
+    @property
+    def vsctl(self) -> list[str]:
+        """The words before a command to Open vSwitch."""
+        return ["ovs-vsctl", f"--db={self.switch}", "--timeout=20"]
+
+    @property
+    def clouds_yaml(self) -> Path:
+        return self.etc / "clouds.yaml"
+
+    @property
+    def site_packages(self) -> Path:
+        return self.env / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+
+    def bin(self, program: str) -> str:
+        """The path of a program of the locked environment."""
+        return str(self.env / "bin" / program)
+
+    def folders(self) -> tuple[Path, ...]:
+        return (self.etc, self.state, self.log, self.run, self.cache)

@@ -1,0 +1,108 @@
+"""Taking a cloud away: its services, its data, its traces on the machine, and the packages that came for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from skerry.cloud.components.libvirt.guests import remove_metadata_namespaces, remove_taps
+from skerry.cloud.components.nova.disk_copies import CLIENT
+from skerry.cloud.components.openvswitch import guest_ports
+from skerry.cloud.components.openvswitch.external_network import HostSide
+from skerry.cloud.context import Context
+from skerry.cloud.engine.lock import exclusive
+from skerry.cloud.operations.up import on_others, stop_guests, stop_services
+from skerry.cloud.steps.credentials import Credentials
+from skerry.cloud.steps.packages import APT, PREFERENCES, QUIET, SOURCES, Packages
+from skerry.cloud.supervise.service import SERVICE_USER
+from skerry.common.errors import NotReadyError, PreflightError
+from skerry.common.proc import last_lines
+from skerry.common.wait import wait_for
+
+NO_SUCH_USER = 6  # userdel(8)
+
+
+def what_goes(root: Path | str, packages: bool) -> list[str]:
+    """What ``destroy`` would take away, in words."""
+    ctx = Context.at(root)
+    lines = [f"{folder}" for folder in ctx.layout.folders() if folder.exists()]
+    names = _packages(ctx) if packages else []
+    if names:
+        lines.append(f"{len(names)} packages that were installed for it")
+    if _is_machines_own(ctx):
+        lines.append(f"the environment {ctx.layout.env.parent.parent}")
+    return lines
+
+
+def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> None:
+    """Stop everything and remove it. What cannot be removed is said, and the rest goes on; run it again."""
+    ctx = Context.at(root)
+    preflight_root(ctx)
+    with exclusive(ctx.layout, "destroy"):
+        keep = [] if packages else ["--keep-packages"]
+        on_others(ctx, lambda host: ["destroy", "--yes", *(host.keep_packages or keep)], say)
+        stop_guests(ctx, seconds=2)
+        remove_taps(ctx)
+        stop_services(ctx, ctx.supervisor.forget)
+        ctx.supervisor.end()
+        say("services have stopped")
+        remove_metadata_namespaces(ctx)
+        HostSide(ctx).undo()
+        guest_ports.remove_rules(ctx)
+        link = Credentials(ctx).link
+        if link is not None and link.is_symlink() and link.resolve() == ctx.layout.clouds_yaml.resolve():
+            link.unlink()
+            if not any(link.parent.iterdir()):
+                link.parent.rmdir()
+        ctx.transport.remove(CLIENT)
+        made_user = (ctx.layout.state / "made-user").exists()
+        if packages and _is_machines_own(ctx):
+            names = _packages(ctx)
+            if names:
+                say(f"apt-get removes {len(names)} packages")
+                ctx.transport.run([*APT, "purge", *names], env=QUIET, timeout=900, check=False)
+            if SOURCES.exists():
+                ctx.transport.remove(SOURCES)
+                ctx.transport.remove(PREFERENCES)
+                ctx.transport.run([*APT, "update"], env=QUIET, timeout=300, check=False)
+        left = "nothing is left"
+        if made_user and (why := _remove_user(ctx)):
+            left = f"all is gone but the user {SERVICE_USER} ({why}): 'userdel {SERVICE_USER}' takes it away"
+        for folder in (*ctx.layout.folders(), *Path("/dev/shm").glob(f"{ctx.host.name}_*_qmanager")):
+            ctx.transport.remove(folder)
+        if _is_machines_own(ctx) and packages:
+            home = ctx.layout.env.parent.parent
+            if (home / "env").is_dir() and (home / "uv").is_dir():
+                ctx.transport.remove(home)
+        say(left)
+
+
+def _remove_user(ctx: Context) -> str | None:
+    """Remove the service user; returns why it stays when a process that runs as it does not end in time."""
+    why: str | None = None
+
+    def lack() -> str | None:
+        nonlocal why
+        done = ctx.transport.run(["userdel", SERVICE_USER], check=False)
+        why = None if done.returncode in (0, NO_SUCH_USER) else last_lines(done.stderr, 1)
+        return why
+
+    with suppress(NotReadyError):
+        wait_for(f"user {SERVICE_USER} to be let go", lack, 10)
+    return why
+
+
+def preflight_root(ctx: Context) -> None:
+    if os.geteuid() != 0:
+        raise PreflightError("'skerry destroy' must be root.", remedy="Run it with sudo.")
+
+
+def _is_machines_own(ctx: Context) -> bool:
+    return ctx.layout.root == Path("/")
+
+
+def _packages(ctx: Context) -> list[str]:
+    record = Packages(ctx, (), ()).record
+    return (ctx.transport.read(record) or "").split()

@@ -1,0 +1,138 @@
+"""What a machine must be before anything is done to it. Each check is a class with a message and a remedy."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import psutil
+
+from skerry.cloud.context import Context
+from skerry.cloud.model import ports
+from skerry.common.errors import PreflightError
+
+SUPPORTED = {("debian", "12"), ("debian", "13")}
+MEMORY_GIB, DISK_GIB = 6.5, 8.0  # "8 GB" machines show a good deal less
+
+
+class Check(ABC):
+    """One requirement. ``problem`` returns None, or a sentence that names what is wrong."""
+
+    remedy: str
+
+    @abstractmethod
+    def problem(self, ctx: Context) -> str | None: ...
+
+
+class IsRoot(Check):
+    remedy = "Run it with sudo."
+
+    def problem(self, ctx: Context) -> str | None:
+        return (
+            None
+            if os.geteuid() == 0
+            else "'skerry up' must be root: it installs packages and makes networks."
+        )
+
+
+class SupportedSystem(Check):
+    remedy = "Use a Debian 12 or 13 machine (a virtual one will do)."
+
+    def __init__(self, release: Path = Path("/etc/os-release")) -> None:
+        self.release = release
+
+    def problem(self, ctx: Context) -> str | None:
+        text = self.release.read_text() if self.release.exists() else ""
+        facts = {key: value.strip('"') for key, value in re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE)}
+        if (facts.get("ID"), facts.get("VERSION_ID", "").split(".")[0]) in SUPPORTED:
+            return None
+        return f"This system is {facts.get('PRETTY_NAME', 'unknown')}; Skerry supports Debian 12 and 13."
+
+
+class EnoughMemory(Check):
+    remedy = "Give the machine 8 GB of memory."
+
+    def problem(self, ctx: Context) -> str | None:
+        have = psutil.virtual_memory().total / 2**30
+        if have >= MEMORY_GIB:
+            return None
+        return f"This machine has {have:.1f} GiB of memory; a cloud with a server needs {MEMORY_GIB}."
+
+
+class EnoughDisk(Check):
+    remedy = "Free some space there, or name a roomier folder with --root."
+
+    def problem(self, ctx: Context) -> str | None:
+        place = ctx.layout.state
+        while not place.exists():
+            place = place.parent
+        free = shutil.disk_usage(place).free / 2**30
+        needed = DISK_GIB if not (ctx.layout.state / "journal.json").exists() else 1.0
+        return None if free >= needed else f"{place} has {free:.1f} GiB free; {needed:.0f} are needed."
+
+
+class PortsFree(Check):
+    """Every port that the cloud listens on is free, or has the cloud's own service on it."""
+
+    remedy = "Stop that program, or let Skerry run elsewhere."
+
+    def problem(self, ctx: Context) -> str | None:
+        own = {process.pid for process in ctx.supervisor.processes().values() if process.pid}
+        marker = f"SKERRY_SERVICE={ctx.layout.etc}/services/".encode()
+        for connection in psutil.net_connections("tcp"):
+            port = connection.laddr.port
+            if connection.status != psutil.CONN_LISTEN or port not in ports.NAMES or connection.pid in own:
+                continue
+            if connection.laddr.ip not in ("0.0.0.0", "::", str(ctx.cloud.listen), "127.0.0.1", "::1"):
+                continue
+            if connection.pid and marker in _environment(connection.pid):
+                continue
+            who = _describe(connection.pid)
+            return f"Port {port} ({ports.NAMES[port].lower().replace('_', ' ')}) is taken by {who}."
+        return None
+
+
+class HostNameKnown(Check):
+    remedy = "Give the machine a host name (hostname NAME)."
+
+    def problem(self, ctx: Context) -> str | None:
+        return None if socket.gethostname() else "This machine has no host name."
+
+
+CHECKS: tuple[Check, ...] = (
+    IsRoot(),
+    SupportedSystem(),
+    EnoughMemory(),
+    EnoughDisk(),
+    PortsFree(),
+    HostNameKnown(),
+)
+
+
+def preflight(ctx: Context) -> None:
+    """Raises PreflightError for the first requirement that is not met."""
+    for check in CHECKS:
+        problem = check.problem(ctx)
+        if problem:
+            raise PreflightError(problem, remedy=check.remedy)
+
+
+def _environment(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
+
+
+def _describe(pid: int | None) -> str:
+    if not pid:
+        return "another program"
+    try:
+        process = psutil.Process(pid)
+        return f"{process.name()} (process {pid}, user {process.username()})"
+    except psutil.NoSuchProcess:
+        return f"process {pid}"

@@ -1,0 +1,181 @@
+"""Upstream's own tests against this cloud: tempest, configured from what the cloud says of itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from skerry.cloud.config.ini import render
+from skerry.cloud.context import Context
+from skerry.cloud.model import ports
+from skerry.cloud.resources import first_server
+from skerry.common.errors import PreflightError, VerificationError
+
+# "{1} tempest.api.compute...test_name [1.234567s] ... ok"
+RESULT = re.compile(
+    r"^\{\d+\} (?P<test>.+?) \[(?P<seconds>[\d.]+)s\] \.\.\. (?P<result>ok|FAILED|SKIPPED.*)$"
+)
+SETUP = re.compile(
+    r"^(?P<test>(?:setUpClass|tearDownClass) .+?) \[(?P<seconds>[\d.]+)s\] \.\.\. (?P<result>FAILED)$"
+)
+
+
+@dataclass
+class Report:
+    """What tempest found. ``folder`` keeps its configuration, its log and its results."""
+
+    folder: str
+    passed: int = 0
+    skipped: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2)
+
+    def render(self) -> str:
+        lines = [f"tempest: {self.passed} passed, {self.skipped} skipped, {len(self.failed)} failed."]
+        lines += [f"  failed: {name}" for name in self.failed]
+        lines.append(f"The report (results.txt, report.xml, tempest.log) is in {self.folder}.")
+        return "\n".join(lines)
+
+    def demand(self) -> None:
+        """Raise VerificationError when tests failed, or when there was none."""
+        if self.failed or not self.passed:
+            names = ", ".join(self.failed[:3])
+            raise VerificationError(
+                f"{len(self.failed)} of upstream's tests failed: {names}" if names else "tempest ran no test",
+                remedy=f"Why, is in {self.folder}/results.txt; then 'skerry doctor'.",
+            )
+
+
+def configuration(ctx: Context, folder: Path) -> str:
+    """A tempest.conf for this cloud. Raises PreflightError when the cloud lacks what the tests need."""
+    api = ctx.api
+    image, public = api.image.find_image(first_server.IMAGE), api.network.find_network(first_server.PUBLIC)
+    flavors = [api.compute.find_flavor(name) for name in ("m1.nano", "m1.tiny")]
+    if image is None or public is None or None in flavors:
+        raise PreflightError(
+            "The cloud has no image 'tiny', no network 'public' or not its first flavors.",
+            remedy="Run 'skerry up'.",
+        )
+    extensions = sorted(extension.alias for extension in api.network.extensions())
+    return render(
+        {
+            "DEFAULT": {"log_file": str(folder / "tempest.log"), "debug": False},
+            "oslo_concurrency": {"lock_path": str(folder / "lock")},
+            "auth": {
+                "use_dynamic_credentials": True,
+                "admin_username": "admin",
+                "admin_password": ctx.secrets["admin"],
+                "admin_project_name": "admin",
+                "admin_domain_name": "Default",
+            },
+            "identity": {
+                "uri_v3": ctx.url(ports.KEYSTONE, "/v3"),
+                "auth_version": "v3",
+                "region": ctx.cloud.region,
+            },
+            "compute": {
+                "image_ref": image.id,
+                "image_ref_alt": image.id,
+                "flavor_ref": flavors[0].id,
+                "flavor_ref_alt": flavors[1].id,
+                "fixed_network_name": first_server.PRIVATE,
+                "build_timeout": 180,
+            },
+            "compute-feature-enabled": {
+                "vnc_console": True,
+                "serial_console": True,
+                "cold_migration": False,
+                "live_migration": False,
+                "attach_encrypted_volume": False,
+            },
+            "network": {
+                "public_network_id": public.id,
+                "floating_network_name": first_server.PUBLIC,
+                "project_network_cidr": "10.100.0.0/16",
+            },
+            "network-feature-enabled": {"api_extensions": extensions, "ipv6": True},
+            "validation": {
+                "run_validation": True,
+                "connect_method": "floating",
+                "auth_method": "keypair",
+                "image_ssh_user": first_server.USER,
+                "image_alt_ssh_user": first_server.USER,
+                "network_for_ssh": first_server.PUBLIC,
+                "ssh_timeout": 120,
+            },
+            "service_available": {
+                "nova": True,
+                "glance": True,
+                "neutron": True,
+                "horizon": True,
+                "cinder": False,
+                "swift": "swift" in ctx.cloud.features,
+            },
+            "object-storage": {"operator_role": "member", "reseller_admin_role": "admin"},
+            "dashboard": {"dashboard_url": ctx.url(ports.HORIZON, "/")},
+        }
+    )
+
+
+def verify(
+    root: Path | str, say: Callable[[str], None], *, regex: str | None = None, workers: int = 2
+) -> Report:
+    """Run tempest's smoke tests (or those that match ``regex``) and tell ``say`` of each result.
+
+    What failed is in the report; see ``Report.demand``.
+    """
+    ctx = Context.at(root)
+    folder = ctx.layout.state / "tempest"
+    environment = {
+        "PATH": f"{ctx.layout.env}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": str(ctx.layout.cache),  # tempest keeps a list of its workspaces there
+        "LANG": "C.UTF-8",
+    }
+    if not (folder / ".stestr.conf").exists():
+        ctx.transport.remove(folder)
+        ctx.transport.run([ctx.layout.bin("tempest"), "init", str(folder)], env=environment)
+    ctx.transport.make_folder(folder / "lock")
+    ctx.transport.write(folder / "etc/tempest.conf", configuration(ctx, folder), mode=0o600)
+    chosen = ["--regex", regex] if regex else ["--smoke"]
+    argv = [ctx.layout.bin("tempest"), "run", *chosen, "--concurrency", str(workers)]
+    report = Report(str(folder))
+    with (folder / "results.txt").open("w") as kept:
+        process = subprocess.Popen(
+            argv,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            bufsize=1,
+        )
+        try:
+            for line in process.stdout or ():
+                kept.write(line)
+                _take(line.rstrip("\n"), report, say)
+        finally:
+            process.terminate()
+            process.wait()
+    xml = f"cd '{folder}' && stestr last --subunit | subunit2junitxml -o report.xml"
+    ctx.transport.run(["sh", "-c", xml], env=environment, check=False)
+    return report
+
+
+def _take(line: str, report: Report, say: Callable[[str], None]) -> None:
+    found = RESULT.match(line) or SETUP.match(line)
+    if not found:
+        return
+    test, result = found["test"].split("[")[0], found["result"]
+    if result == "ok":
+        report.passed += 1
+    elif result == "FAILED":
+        report.failed.append(test)
+    else:
+        report.skipped += 1
+    say(f"{result.split(':')[0]:8} {float(found['seconds']):6.1f} s  {test}")

@@ -1,0 +1,204 @@
+"""The cloud's own certificate authority, and a certificate for each host, by which hosts know each other."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from skerry.cloud.context import Context
+from skerry.cloud.engine.step import Change, Step
+from skerry.cloud.members import Members
+from skerry.cloud.model import ports
+from skerry.cloud.model.cloud_toml import Host
+from skerry.cloud.supervise.service import SERVICE_USER, File
+
+YEARS, RENEW = 10, datetime.timedelta(days=60)
+_BEFORE = datetime.timedelta(minutes=10)  # clocks of hosts differ a little
+CA, CERTIFICATE, KEY, BOTH = "ca.pem", "host.pem", "host.key", "both.pem"
+SSH_KEY, KNOWN, AUTHORIZED = "ssh.key", "known_hosts", "authorized_keys"
+SECRET = (KEY, BOTH, SSH_KEY)
+
+
+class Certificates(Step):
+    """Every host has a certificate of the cloud's own authority, good for another 60 days at least."""
+
+    name = "certificates"
+    title = "certificates of the hosts"
+    needs = ("machine",)
+    cost = 0.3
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self._folder = ctx.layout.tls
+        self._own_user: str | None = SERVICE_USER  # whose services read the keys
+
+    def _place(self, host: Host) -> Path:
+        return self._folder / "issued" / host.name
+
+    def check(self) -> list[Change]:
+        changes = []
+        for host in self.ctx.cloud.host:
+            lack = self._lack(host)
+            if lack:
+                changes.append(Change(f"certificate of host {host.name}", lack, "issued"))
+        if not changes:
+            changes = [
+                Change(f"write {self._folder / name}")
+                for name, text in self.parts(self.ctx.host).items()
+                if self.ctx.transport.read(self._folder / name) != text
+            ]
+        return changes
+
+    def _lack(self, host: Host) -> str | None:
+        text = self.ctx.transport.read(self._place(host) / CERTIFICATE)
+        if text is None:
+            return "not there"
+        found = x509.load_pem_x509_certificate(text.encode())
+        if found.not_valid_after_utc - RENEW < datetime.datetime.now(datetime.UTC):
+            return f"ends at {found.not_valid_after_utc:%Y-%m-%d}"
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        if names != _names(host.name, str(host.address)):
+            return "for another name or address"
+        return None
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        write, folder = self.ctx.transport.write, self._folder
+        self.ctx.transport.make_folder(folder)
+        if self.ctx.transport.read(folder / "ca.key") is None:
+            key, certificate = authority(self.ctx.cloud.name)
+            write(folder / CA, certificate)
+            write(folder / "ca.key", key, mode=0o600)
+        authority_key = self.ctx.transport.read(folder / "ca.key") or ""
+        authority_certificate = self.ctx.transport.read(folder / CA) or ""
+        for host in self.ctx.cloud.host:
+            if self._lack(host):
+                key, certificate = issue(authority_key, authority_certificate, host.name, str(host.address))
+                self.ctx.transport.make_folder(self._place(host), mode=0o700)
+                write(self._place(host) / KEY, key, mode=0o600)
+                write(self._place(host) / CERTIFICATE, certificate)
+            if self.ctx.transport.read(self._place(host) / SSH_KEY) is None:
+                private, public = ssh_key(host.name)
+                write(self._place(host) / f"{SSH_KEY}.pub", public)
+                write(self._place(host) / SSH_KEY, private, mode=0o600)
+        for name, text in self.parts(self.ctx.host).items():
+            owner = self._own_user if name in SECRET else None
+            write(folder / name, text, mode=0o600 if name in SECRET else 0o644, owner=owner)
+
+    def parts(self, host: Host) -> dict[str, str]:
+        """The files that a host has in its folder of certificates, by name."""
+        read = self.ctx.transport.read
+        certificate, key = read(self._place(host) / CERTIFICATE) or "", read(self._place(host) / KEY) or ""
+        return {
+            CA: read(self._folder / CA) or "",
+            CERTIFICATE: certificate,
+            KEY: key,
+            BOTH: certificate + key,
+            SSH_KEY: read(self._place(host) / SSH_KEY) or "",
+            KNOWN: "".join(f"[{other.address}]:{ports.COPIES} {key}" for other, key in self._ssh_keys()),
+            AUTHORIZED: "".join(key for _, key in self._ssh_keys()),
+        }
+
+    def files(self) -> tuple[File, ...]:
+        """What a service reads to speak TLS: a new certificate means a restart."""
+        read = self.ctx.transport.read
+        return (
+            File(self._folder / CA, read(self._folder / CA) or ""),
+            File(self._folder / BOTH, read(self._folder / BOTH) or "", secret=True),
+        )
+
+    def _ssh_keys(self) -> list[tuple[Host, str]]:
+        """The public keys of the hosts that run servers, or still do: the copies of one that leaves are let in."""
+        read = self.ctx.transport.read
+        leaving = [host for host in Members(self.ctx).departing() if "compute" in host.roles]
+        hosts = (*self.ctx.cloud.computes, *leaving)
+        found = [(host, read(self._place(host) / f"{SSH_KEY}.pub")) for host in hosts]
+        return [(host, key) for host, key in found if key]
+
+
+def ssh_key(name: str) -> tuple[str, str]:
+    """A new key for SSH: its private and its public half, in OpenSSH's formats."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return private.decode(), f"{public.decode()} {name}\n"
+
+
+def authority(name: str) -> tuple[str, str]:
+    """A new authority: its key and its certificate, both PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"hosts of {name}")])
+    builder = _builder(subject, subject, key.public_key()).add_extension(
+        x509.BasicConstraints(ca=True, path_length=0), critical=True
+    )
+    builder = builder.add_extension(_usage(signs=True), critical=True)
+    return _pem(key), builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def issue(authority_key: str, authority_certificate: str, name: str, address: str) -> tuple[str, str]:
+    """A host's key and certificate (PEM), good for both ends of a connection."""
+    signer = serialization.load_pem_private_key(authority_key.encode(), None)
+    issuer = x509.load_pem_x509_certificate(authority_certificate.encode())
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+    builder = (
+        _builder(subject, issuer.subject, key.public_key())
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs=False), critical=True)
+        .add_extension(_names(name, address), critical=False)
+        .add_extension(both, critical=False)
+    )
+    return _pem(key), builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _names(name: str, address: str) -> x509.SubjectAlternativeName:
+    """The host, and each service that others may ask for: SERVICE.HOST. No ``*.HOST``: OpenSSL wants two dots in those."""
+    mine = [x509.DNSName(f"{service}.{name}") for service in ports.SHARED]
+    return x509.SubjectAlternativeName(
+        [x509.DNSName(name), *mine, x509.IPAddress(ipaddress.ip_address(address))]
+    )
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BEFORE)
+        .not_valid_after(now + datetime.timedelta(days=365 * YEARS))
+    )
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        content_commitment=False,
+        key_encipherment=not signs,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()

@@ -1,0 +1,158 @@
+"""The machine itself: the service user, the folders, the operating system's packages."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from skerry.cloud.context import Context
+from skerry.cloud.engine.step import Change, Step
+from skerry.cloud.engine.transport import Transport
+from skerry.cloud.model.layout import Layout
+from skerry.cloud.supervise.service import SERVICE_USER
+
+ROOTS_FOLDERS = ("etc", "state", "log", "run", "cache")
+
+
+class Machine(Step):
+    """The service user exists, so do the cloud's folders, and the secrets are drawn."""
+
+    name = "machine"
+    title = "service user, folders, secrets"
+    cost = 0.2
+
+    def __init__(self, ctx: Context, folders: Mapping[Path, str]) -> None:
+        self.ctx = ctx
+        own = {folder: "root" for folder in ctx.layout.folders()}
+        self.folders = own | dict(folders)
+
+    def check(self) -> list[Change]:
+        changes = []
+        if not _user_exists():
+            changes.append(Change(f"create system user {SERVICE_USER}"))
+        changes += [Change(f"make folder {path}") for path in self.folders if not path.is_dir()]
+        if _user_exists():
+            changes += [
+                Change(f"owner of {path}", path.owner(), owner)
+                for path, owner in self.folders.items()
+                if path.is_dir() and path.owner() != owner
+            ]
+        if not self.ctx.secrets.saved:
+            changes.append(Change(f"draw secrets into {self.ctx.secrets.path}"))
+        return changes
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        if not _user_exists():
+            make_user(self.ctx.transport, self.ctx.layout)
+        for path, owner in self.folders.items():
+            mode = 0o755 if path in self.ctx.layout.folders() else 0o750
+            self.ctx.transport.make_folder(path, mode=mode, owner=owner)
+            if owner == "root" and mode == 0o750:
+                shutil.chown(path, "root", SERVICE_USER)
+        if not self.ctx.secrets.saved:
+            self.ctx.secrets.save()
+
+
+def make_user(transport: Transport, layout: Layout) -> None:
+    """Make the service user on a host; first a note that it is made for the cloud, and may be taken away with it."""
+    transport.write(layout.state / "made-user", "")
+    transport.run(
+        [
+            *("useradd", "--system", "--user-group", "--no-create-home"),
+            *("--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", SERVICE_USER),
+        ]
+    )
+
+
+class Login(Step):
+    """The service user may be logged in as, by key: hosts copy disks to each other as this user."""
+
+    name = "login"
+    title = "the service user's shell"
+    needs = ("machine",)
+    cost = 0.1
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+
+    def check(self) -> list[Change]:
+        shell = pwd.getpwnam(SERVICE_USER).pw_shell if _user_exists() else ""
+        return [] if shell == "/bin/sh" else [Change(f"shell of {SERVICE_USER}", shell, "/bin/sh")]
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        # '*' is no password either, but unlike '!' it does not lock the account for keys too.
+        self.ctx.transport.run(["usermod", "--shell", "/bin/sh", "--password", "*", SERVICE_USER])
+
+
+def _user_exists() -> bool:
+    try:
+        pwd.getpwnam(SERVICE_USER)
+        grp.getgrnam(SERVICE_USER)
+    except KeyError:
+        return False
+    return True
+
+
+class Bytecode(Step):
+    """Every module of the locked environment is compiled: unprivileged services could not do it themselves."""
+
+    name = "bytecode"
+    title = "compile the services"
+    cost = 12.0
+    heavy = True
+    SKIPPED = r"/(tests?|testing|functional|locale|doc|migrations_testing|site-packages/(mypy|ruff|selenium|hypothesis))/"
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self._mark = ctx.layout.env / ".compiled"
+
+    def check(self) -> list[Change]:
+        return [] if self._mark.exists() else [Change("compile the services' modules")]
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        argv = [self.ctx.layout.bin("python"), "-m", "compileall", "-q", "-j", "2", "-x", self.SKIPPED]
+        # A few packages carry templates that are not Python: their failure is none of ours.
+        self.ctx.transport.run([*argv, str(self.ctx.layout.site_packages)], timeout=600, check=False)
+        self._mark.touch()
+
+
+class LibvirtBinding(Step):
+    """libvirt's Python binding is Debian's own, linked into the environment: it fits the installed libvirt."""
+
+    name = "libvirt-binding"
+    title = "libvirt's Python binding"
+    needs = ("packages",)
+    cost = 0.1
+    SOURCE = Path("/usr/lib/python3/dist-packages")
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+
+    def _links(self) -> dict[Path, Path]:
+        files = [path for path in self.SOURCE.glob("libvirt*") if path.suffix in (".py", ".so")]
+        return {self.ctx.layout.site_packages / path.name: path for path in files}
+
+    def check(self) -> list[Change]:
+        links = self._links()
+        if not links:
+            return [Change("link libvirt's Python binding into the environment")]
+        return [
+            Change(f"link {link.name}") for link, path in links.items() if link.resolve() != path.resolve()
+        ]
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        for link, path in self._links().items():
+            link.unlink(missing_ok=True)
+            link.symlink_to(path)
+
+
+def installed(packages: Sequence[str], run: Callable[..., object]) -> dict[str, str]:
+    """The versions of those of ``packages`` that are installed."""
+    shown = run(
+        ["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n", *packages], check=False
+    )
+    rows = [line.split() for line in shown.stdout.splitlines()]  # type: ignore[attr-defined]
+    return {row[1]: row[2] for row in rows if len(row) == 3 and row[0] == "installed"}

@@ -1,0 +1,95 @@
+"""No service restarts with a configuration that it would refuse, or silently not read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from skerry.cloud.config import ini, schema
+from skerry.cloud.config.validate import Problem, validate
+from skerry.cloud.context import Context
+from skerry.cloud.engine.step import Change, Step
+from skerry.cloud.supervise.service import File
+from skerry.common.errors import ConfigError
+
+REMEDY = "Mend the line and run 'skerry up' again. 'skerry config explain OPTION' says what is allowed."
+
+
+class ValidConfiguration(Step):
+    """Every layer of every role, ours and the operator's, fits the option schema of its service.
+
+    One step for all roles: nothing restarts while something is wrong anywhere. It looks at what the files should
+    say, so that ``plan`` refuses a wrong site file too.
+    """
+
+    name = "options"
+    title = "the services' options"
+    cost = 0.1
+
+    def __init__(self, ctx: Context, files: Mapping[str, Callable[[], Sequence[File]]]) -> None:
+        self.ctx, self._files = ctx, files
+        self.needs = tuple(f"configure:{role}" for role in files)
+
+    def check(self) -> list[Change]:
+        """Raises ConfigError for the first error; warnings that were not said yet are to be said."""
+        problems = self._problems()
+        refuse(problems)
+        warnings = _operators(problems)
+        if not warnings or self.ctx.journal.done(self.name) == _mark(warnings):
+            return []
+        return [Change(str(problem)) for problem in warnings]
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        warnings = _operators(self._problems())
+        for problem in warnings:
+            say(str(problem))
+        self.ctx.journal.finish(self.name, _mark(warnings))
+
+    def _problems(self) -> list[Problem]:
+        return [problem for role, files in self._files.items() for problem in role_problems(role, files())]
+
+
+def role_problems(role: str, files: Sequence[File]) -> list[Problem]:
+    """What is wrong in the layers among ``files``; nothing for a role whose options are not known (horizon).
+
+    Raises ConfigError, with the line, for a file that cannot be parsed.
+    """
+    if role not in schema.services():
+        return []
+    layers = [ini.parse(file.content, str(file.path)) for file in files if is_layer(file.path)]
+    found = []
+    for layer in layers:
+        found += validate(role, layer, beside=[other for other in layers if other is not layer])
+    return found
+
+
+def is_layer(path: Path) -> bool:
+    """Whether a file is one that oslo.config reads."""
+    return path.name in (ini.OURS, ini.SITE)
+
+
+def refuse(problems: Sequence[Problem]) -> None:
+    """Raises ConfigError when one of ``problems`` is an error, with what is allowed there."""
+    errors = [problem for problem in problems if problem.level == "error"]
+    if not errors:
+        return
+    first, rest = errors[0], len(errors) - 1
+    place = f"[{first.group}] {first.option}" if first.option else f"[{first.group}]"
+    text = f"{place}: {first.message}"
+    if first.nearest:
+        text += f"; did you mean {first.nearest}?"
+    if first.allowed and not all(value in first.message for value in first.allowed):
+        text += f" (allowed: {', '.join(first.allowed)})"
+    if rest:
+        text += f" -- and {rest} more: 'skerry config validate' lists them"
+    raise ConfigError(f"{first.path}:{first.line}", text, remedy=REMEDY)
+
+
+def _operators(problems: Sequence[Problem]) -> list[Problem]:
+    """Those in the operator's own files: what is old in ours is not theirs to mend."""
+    return [problem for problem in problems if Path(problem.path).name == ini.SITE]
+
+
+def _mark(problems: Sequence[Problem]) -> str:
+    return hashlib.sha256("\n".join(map(str, problems)).encode()).hexdigest()[:16]

@@ -1,0 +1,61 @@
+"""By what one knows a process of a service, whoever started it: the mark that the launcher left in its environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from skerry.cloud.model.layout import Layout
+from skerry.common.errors import NotReadyError
+from skerry.common.wait import wait_for
+
+
+def service_of(pid: int, layout: Layout) -> str | None:
+    """The service of the cloud at ``layout`` that a process belongs to; None for all others.
+
+    A container or a simulated machine may hold a cloud with the same folders: its processes are not ours.
+    """
+    prefix = f"SKERRY_SERVICE={layout.etc}/services/".encode()
+    process = Path(f"/proc/{pid}")
+    try:
+        if (process / "ns/pid").readlink() != Path("/proc/self/ns/pid").readlink():
+            return None
+        variables = (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    mine = next((value for value in variables if value.startswith(prefix)), None)
+    return mine[len(prefix) :].decode().removesuffix(".json") if mine else None
+
+
+def end_all(layout: Layout, seconds: float = 20.0) -> None:
+    """End whatever still runs of the services; what has not ended after ``seconds`` is killed, and waited for.
+
+    Raises NotReadyError when something does not end even so.
+    """
+    left = [process for process in psutil.process_iter() if service_of(process.pid, layout)]
+
+    def lack() -> str | None:
+        running = [str(process.pid) for process in left if _runs(process)]
+        return f"processes {', '.join(running)} still run" if running else None
+
+    def end(how: Callable[[psutil.Process], None]) -> None:
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                how(process)
+        wait_for("the end of all services", lack, seconds, 0.05)
+
+    try:
+        end(psutil.Process.terminate)
+    except NotReadyError:
+        end(psutil.Process.kill)
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it does; where nobody reaps orphans (many a container), one that has ended keeps its number for good."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

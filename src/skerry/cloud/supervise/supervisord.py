@@ -1,0 +1,236 @@
+"""Supervision without an init: supervisord as a child subreaper, driven through its RPC interface."""
+
+from __future__ import annotations
+
+import ctypes
+import http.client
+import os
+import socket
+import subprocess
+import threading
+import time
+import xmlrpc.client
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from skerry.cloud.supervise.base import Process, Supervisor
+from skerry.cloud.supervise.process_marks import end_all
+from skerry.cloud.supervise.service import Service
+from skerry.common.errors import NotReadyError
+from skerry.common.files import write_atomically
+from skerry.common.wait import wait_for
+
+PR_SET_CHILD_SUBREAPER = 36
+STATES = {
+    "RUNNING": "running",
+    "STARTING": "starting",
+    "BACKOFF": "failing",
+    "STOPPING": "stopping",
+    "STOPPED": "stopped",
+    "EXITED": "failing",
+    "FATAL": "failed",
+    "UNKNOWN": "failed",
+}
+NO_SUCH_NAME, ALREADY_STARTED, NOT_RUNNING, ALREADY_ADDED = 10, 60, 70, 90  # supervisor.xmlrpc.Faults
+
+
+class Direct(Supervisor):
+    """supervisord keeps the processes; it dies and comes back without harm, and the services' orphans with it."""
+
+    name = "direct"
+
+    def __init__(self, layout: Any) -> None:
+        super().__init__(layout)
+        self._lock = threading.Lock()
+
+    @property
+    def _socket(self) -> Path:
+        return self.layout.run / "supervisor.sock"
+
+    @property
+    def _config(self) -> Path:
+        return self.layout.etc / "supervisor/supervisord.conf"
+
+    def _rpc(self) -> Any:
+        proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(self._socket))
+        return proxy.supervisor
+
+    def running(self) -> bool:
+        try:
+            return bool(self._rpc().getState()["statecode"] == 1)
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+            return False
+
+    def begin(self) -> None:
+        if self.running():
+            return
+        end_all(self.layout)  # a supervisord that was killed leaves its services: they are to start in order
+        write_atomically(self._config, self._supervisord_conf(), mode=0o600)
+        argv = [self.layout.bin("supervisord"), "-n", "-c", str(self._config)]
+        with (self.layout.log / "supervisord.out").open("ab") as out:
+            daemon = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                preexec_fn=_become_subreaper,
+                cwd="/",
+                env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+            )
+        deadline = time.monotonic() + 20
+        while not self.running():
+            if daemon.poll() is not None or time.monotonic() > deadline:
+                said = (self.layout.log / "supervisord.out").read_text().strip().splitlines()
+                raise NotReadyError("supervisord", 20, said[-1] if said else "it said nothing")
+            time.sleep(0.05)
+
+    def processes(self) -> dict[str, Process]:
+        try:
+            rows = self._rpc().getAllProcessInfo()
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+            return {}
+        found = {}
+        for row in rows:
+            state = STATES[row["statename"]]
+            pid = int(row["pid"])
+            found[row["name"]] = Process(
+                name=row["name"],
+                state=state,
+                pid=pid,
+                since=float(row["start"]) if pid else 0.0,
+                fingerprint=_fingerprint(pid) if pid else "",
+                detail=str(row["spawnerr"] or row["description"]),
+            )
+        return found
+
+    def install(self, service: Service) -> None:
+        super().install(service)
+        write_atomically(self._program_path(service.name), self._program(service), mode=0o600)
+
+    def start(self, service: Service) -> None:
+        with self._lock:
+            self._refresh(service.name)
+        self.stop(service.name)
+        try:
+            self._rpc().startProcess(service.name, False)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != ALREADY_STARTED:
+                raise
+
+    def stop(self, name: str) -> None:
+        try:
+            self._rpc().stopProcess(name, True)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode not in (NOT_RUNNING, NO_SUCH_NAME):
+                raise
+        except OSError:
+            pass  # supervisord does not run: 'end' sees to what it may have left
+
+    def forget(self, name: str) -> None:
+        self.stop(name)
+        self._program_path(name).unlink(missing_ok=True)
+        self.spec_path(name).unlink(missing_ok=True)
+        with self._lock:
+            try:
+                self._rpc().removeProcessGroup(name)
+            except (OSError, xmlrpc.client.Error):
+                pass  # it was not known
+
+    def end(self) -> None:
+        super().end()  # first: supervisord reaps them, and what comes after it may not
+        with suppress(OSError, http.client.HTTPException, xmlrpc.client.Error):
+            self._rpc().shutdown()
+            wait_for("the end of supervisord", lambda: "it runs" if self._socket.exists() else None, 60, 0.05)
+
+    def _refresh(self, name: str) -> None:
+        """Let supervisord read a program section that is new or changed."""
+        rpc = self._rpc()
+        added, changed, _ = rpc.reloadConfig()[0]
+        if name in changed:
+            self.stop(name)
+            rpc.removeProcessGroup(name)
+            added = [*added, name]
+        if name in added:
+            try:
+                rpc.addProcessGroup(name)
+            except xmlrpc.client.Fault as fault:
+                if fault.faultCode != ALREADY_ADDED:
+                    raise
+
+    def _program_path(self, name: str) -> Path:
+        return self._config.parent / "services" / f"{name}.conf"
+
+    def _supervisord_conf(self) -> str:
+        layout = self.layout
+        return f"""; Written by skerry.
+[supervisord]
+logfile={layout.log}/supervisord.log
+logfile_maxbytes=5MB
+logfile_backups=1
+pidfile={layout.run}/supervisord.pid
+nodaemon=true
+minfds=4096
+umask=022
+
+[unix_http_server]
+file={self._socket}
+chmod=0700
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+
+[include]
+files={self._config.parent}/services/*.conf
+"""
+
+    def _program(self, service: Service) -> str:
+        group = "false" if service.keeps_children else "true"
+        return f"""; Written by skerry.
+[program:{service.name}]
+command={" ".join(self.launcher(service.name))}
+autostart=false
+autorestart=true
+startsecs=2
+startretries=20
+stopsignal=TERM
+stopwaitsecs={service.stop_seconds}
+stopasgroup={group}
+killasgroup={group}
+redirect_stderr=true
+stdout_logfile={self.log_path(service.name)}
+stdout_logfile_maxbytes=20MB
+stdout_logfile_backups=2
+"""
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        path = self._path
+
+        class Connection(http.client.HTTPConnection):
+            def connect(self) -> None:
+                self.sock = socket.socket(socket.AF_UNIX)
+                self.sock.settimeout(90)
+                self.sock.connect(str(path))
+
+        return Connection("localhost")
+
+
+def _fingerprint(pid: int) -> str:
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    key = b"SKERRY_FINGERPRINT="
+    return next((value[len(key) :].decode() for value in variables if value.startswith(key)), "")
+
+
+def _become_subreaper() -> None:
+    """Orphans of the services (QEMU's probes among them) must have a parent that reaps: init may not do it."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -1,1 +1,0 @@
-"""The kinds of steps that roles are made of: files, packages, databases, services, one-time work."""
