@@ -22,16 +22,17 @@ from pathlib import Path
 from cloudlet_parts.plots import plot
 from cloudlet_parts.workloads import WORKLOADS, Workload, payload
 
-from skerry.cloudlet import create, overlays, qemu, recipe, snapshot
-from skerry.cloudlet import session as sessions
-from skerry.cloudlet.base import Base
-from skerry.cloudlet.machine import Machine
-from skerry.cloudlet.pages import write_sparse
-from skerry.cloudlet.session import Network
-from skerry.cloudlet.store import Store
-from skerry.cloudlet.stream import State
-from skerry.cloudlet.synthesis import source_of, synthesize
-from skerry.cloudlet.vm import Vm, qcow2_on
+from skerry.cloudlet.overlay.base import Base
+from skerry.cloudlet.overlay.machine import Machine
+from skerry.cloudlet.overlay.pages import write_sparse
+from skerry.cloudlet.overlay.store import Store
+from skerry.cloudlet.session import overlay_maker
+from skerry.cloudlet.session import session as sessions
+from skerry.cloudlet.session.session import Network
+from skerry.cloudlet.session.synthesis import source_of, synthesize
+from skerry.cloudlet.vm import create, qemu, recipe, snapshot
+from skerry.cloudlet.vm.process import Vm, qcow2_on
+from skerry.cloudlet.vm.stream import State
 
 FOLDER = Path("/var/tmp/skerry-bench-cloudlet")
 ROUNDS = int(os.environ.get("SKERRY_BENCH_ROUNDS", "5"))
@@ -143,26 +144,28 @@ class Bench:
         say(f"{label}: installing the server in a copy of the base")
         session, vm = sessions.run_base(self.store, self.base, "bench-launch", Network())
         agent = vm.agent()
-        overlays.offer(vm, agent, archive)
+        overlay_maker.offer(vm, agent, archive)
         agent.run(workload.install)
-        agent.run(overlays.SETTLE)
+        agent.run(overlay_maker.SETTLE)
         vm.remove_files()
         agent.close()
         made = []
         for number in range(ROUNDS):
             name = f"{label}-{number}"
             fresh = sessions.Session(session.name, session.base)
-            made.append(overlays.keep(self.store, fresh, vm, name, warm=workload.warm, say=lambda text: None))
+            made.append(
+                overlay_maker.keep(self.store, fresh, vm, name, warm=workload.warm, say=lambda text: None)
+            )
         how = "1 GiB guest that runs on: from the begin of the snapshot to the overlay in the store, but for the recording"
         seconds, pauses = [m.seconds for m in made], [m.pause for m in made]
         self.rows.append(figure(f"{label}: overlay creation", seconds, "s", 15, 4, how))
         self.rows.append(
             figure(f"{label}: pause of the guest meanwhile", pauses, "s", None, 0.1, "QEMU's own clock")
         )
-        final = overlays.keep(self.store, fresh, vm, label, warm=workload.warm, say=say)
+        final = overlay_maker.keep(self.store, fresh, vm, label, warm=workload.warm, say=say)
         say(f"{label}: pages {final.pages}")
         taken = snapshot.take(vm, self.base.machine.memory_pages, go_on=False)
-        overlays.export(self.store, label, self.served / f"{label}.overlay")
+        overlay_maker.export(self.store, label, self.served / f"{label}.overlay")
         self._delta(label, taken, vm)
         self._full_image(label)
         sessions.stop(self.store, session.name)
@@ -343,7 +346,7 @@ class Bench:
         session, vm = sessions.run_base(self.store, self.base, "bench", Network((workload.port,)))
         link.fetch(f"{workload.name}.tar.xz", FOLDER / "fetched")
         agent = vm.agent()
-        overlays.offer(vm, agent, FOLDER / "fetched")
+        overlay_maker.offer(vm, agent, FOLDER / "fetched")
         agent.run(workload.install)
         agent.close()
         workload.first_reply(next(iter(session.ports)))

@@ -24,15 +24,15 @@ from pathlib import Path
 from cloudlet import FOLDER, PEER_ROUNDS, ROUNDS, Bench, Row, figure, say
 from cloudlet_parts.workloads import WORKLOADS, payload
 
-from skerry.cloudlet import overlays
-from skerry.cloudlet import session as sessions
-from skerry.cloudlet.handoff import Done, handoff
-from skerry.cloudlet.identity import Identity
-from skerry.cloudlet.reader import FileSource
-from skerry.cloudlet.session import Network, Session
-from skerry.cloudlet.store import Store
-from skerry.cloudlet.synthesis import synthesize
-from skerry.cloudlet.vm import DISK_NODE, Vm, nic, qcow2_on
+from skerry.cloudlet.handoff.source import Done, handoff
+from skerry.cloudlet.overlay.reader import FileSource
+from skerry.cloudlet.overlay.store import Store
+from skerry.cloudlet.peer.identity import Identity
+from skerry.cloudlet.session import overlay_maker
+from skerry.cloudlet.session import session as sessions
+from skerry.cloudlet.session.session import Network, Session
+from skerry.cloudlet.session.synthesis import synthesize
+from skerry.cloudlet.vm.process import DISK_NODE, Vm, nic, qcow2_on
 
 RATE = 25.0  # Mbit/s
 OVERLAY = "handoff-numpy"
@@ -134,7 +134,7 @@ class Handoffs:
                 return self.store.overlay_path(overlay.manifest.id)
         archive = payload(self.workload, FOLDER, say)
         install = self.workload.install
-        return overlays.create(self.store, self.base.id, OVERLAY, install, files=archive, say=say).path
+        return overlay_maker.create(self.store, self.base.id, OVERLAY, install, files=archive, say=say).path
 
     def clear(self) -> None:
         for store in (self.store, self.other):

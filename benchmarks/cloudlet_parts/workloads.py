@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pymysql
 
-from skerry.cloudlet import recipe
+from skerry.cloudlet.vm import recipe
 
 LEFT_OUT = ("boot/", "var/lib/apt/", "var/cache/", "var/log/", "dev/", "proc/", "sys/", "run/", "tmp/")
 

@@ -17,10 +17,10 @@ import pytest
 
 from skerry.cli import cloudlet
 from skerry.cli.main import parser
-from skerry.cloudlet.identity import Identity
-from skerry.cloudlet.mdns import Announcement
-from skerry.cloudlet.serve import Server
-from skerry.cloudlet.store import Store
+from skerry.cloudlet.discovery.mdns import Announcement
+from skerry.cloudlet.handoff.daemon import Server
+from skerry.cloudlet.overlay.store import Store
+from skerry.cloudlet.peer.identity import Identity
 from skerry.lab.lab import Lab
 from skerry.lab.testing import MakeLab, make_lab
 

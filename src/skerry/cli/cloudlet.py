@@ -160,8 +160,8 @@ def say(text: str) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from skerry.cloudlet.store import Store
-    from skerry.cloudlet.synthesis import sweep_mounts
+    from skerry.cloudlet.overlay.store import Store
+    from skerry.cloudlet.session.synthesis import sweep_mounts
 
     store = Store((args.store or _default_store(args.root)).absolute())
     sweep_mounts(store)
@@ -210,8 +210,9 @@ def _table(result: Any) -> str:
 
 
 def _base(store: Any, args: argparse.Namespace) -> Any:
-    from skerry.cloudlet import create, elijah, portable
-    from skerry.cloudlet.machine import Machine
+    from skerry.cloudlet.overlay import elijah, portable
+    from skerry.cloudlet.overlay.machine import Machine
+    from skerry.cloudlet.vm import create
     from skerry.common.errors import UsageError
 
     verb = args.verb_of
@@ -258,7 +259,7 @@ def _base(store: Any, args: argparse.Namespace) -> Any:
 
 
 def _check_unused(store: Any, base: Any) -> None:
-    from skerry.cloudlet import session as sessions
+    from skerry.cloudlet.session import session as sessions
     from skerry.common.errors import RefusedError
 
     users = [f"the overlay '{o.manifest.name}'" for o in store.overlays() if o.manifest.base == base.id]
@@ -282,10 +283,10 @@ def _about(base: Any) -> dict[str, Any]:
 
 
 def _overlay(store: Any, args: argparse.Namespace) -> Any:
-    from skerry.cloudlet import overlays, residue
-    from skerry.cloudlet import session as sessions
-    from skerry.cloudlet.reader import FileSource, Overlay
-    from skerry.cloudlet.session import Network
+    from skerry.cloudlet.overlay.reader import FileSource, Overlay
+    from skerry.cloudlet.session import overlay_maker, residue
+    from skerry.cloudlet.session import session as sessions
+    from skerry.cloudlet.session.session import Network
 
     verb = args.verb_of
     if verb == "list":
@@ -293,7 +294,7 @@ def _overlay(store: Any, args: argparse.Namespace) -> Any:
     if verb == "create":
         network = Network(outbound=True) if args.outbound else None
         warm = args.warm.read_text() if args.warm else ""
-        made = overlays.create(
+        made = overlay_maker.create(
             store, args.below, args.name, args.script.read_text(), files=args.files, warm=warm, network=network,
             level=args.level, say=say,
         )  # fmt: skip
@@ -308,9 +309,9 @@ def _overlay(store: Any, args: argparse.Namespace) -> Any:
     if verb == "import":
         if not args.file.is_file():
             raise NotFoundError(f"There is no file {args.file}.")
-        return _about_overlay(overlays.import_(store, args.file, most=args.most_mb << 20, say=say))
+        return _about_overlay(overlay_maker.import_(store, args.file, most=args.most_mb << 20, say=say))
     if verb == "export":
-        overlays.export(store, args.overlay, args.file)
+        overlay_maker.export(store, args.overlay, args.file)
     elif verb == "remove":
         store.remove(store.overlay_path(args.overlay))
     return None
@@ -322,7 +323,7 @@ def _about_created(made: Any) -> dict[str, Any]:
 
 
 def _about_overlay(manifest: Any) -> dict[str, Any]:
-    from skerry.cloudlet.keys import fingerprint
+    from skerry.cloudlet.overlay.keys import fingerprint
 
     return {
         "name": manifest.name,
@@ -339,8 +340,8 @@ def _about_overlay(manifest: Any) -> dict[str, Any]:
 
 
 def _synthesize(store: Any, args: argparse.Namespace) -> Any:
-    from skerry.cloudlet.session import Network
-    from skerry.cloudlet.synthesis import source_of, synthesize
+    from skerry.cloudlet.session.session import Network
+    from skerry.cloudlet.session.synthesis import source_of, synthesize
 
     network = Network(tuple(args.port), args.outbound)
     name = args.name or f"vm-{os.getpid()}-{int(time.time()) % 100000}"
@@ -408,7 +409,7 @@ def _serve(work: Callable[[], Any], report: Any) -> None:
 
 
 def _resume(store: Any, args: argparse.Namespace) -> Any:
-    from skerry.cloudlet import session as sessions
+    from skerry.cloudlet.session import session as sessions
 
     base = store.base(args.base)
     network = sessions.Network(tuple(args.port), args.outbound)
@@ -420,14 +421,14 @@ def _resume(store: Any, args: argparse.Namespace) -> Any:
 def _recover(store: Any) -> None:
     """What killed handoffs have left, on either side."""
     if any((store.root / "sessions").iterdir()):
-        from skerry.cloudlet import arrival, recovery
+        from skerry.cloudlet.handoff import destination, recovery
 
-        arrival.sweep(store)
+        destination.sweep(store)
         recovery.recover_all(store)
 
 
 def _run(store: Any, args: argparse.Namespace) -> Any:
-    from skerry.cloudlet import session as sessions
+    from skerry.cloudlet.session import session as sessions
 
     _, vm = sessions.find(store, args.session)
     script = sys.stdin.read() if args.script == "-" else Path(args.script).read_text()
@@ -437,7 +438,7 @@ def _run(store: Any, args: argparse.Namespace) -> Any:
 
 
 def _sessions(store: Any, args: argparse.Namespace) -> Any:
-    from skerry.cloudlet import session as sessions
+    from skerry.cloudlet.session import session as sessions
 
     return [
         {key: value for key, value in asdict(each).items() if key not in ("owner", "created")}
@@ -446,7 +447,7 @@ def _sessions(store: Any, args: argparse.Namespace) -> Any:
 
 
 def _stop(store: Any, args: argparse.Namespace) -> Any:
-    from skerry.cloudlet import session as sessions
+    from skerry.cloudlet.session import session as sessions
 
     sessions.stop(store, args.session)
 

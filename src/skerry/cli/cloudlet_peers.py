@@ -89,14 +89,14 @@ def say(text: str) -> None:
 
 
 def _handoff(store: Any, args: argparse.Namespace) -> Any:
-    from skerry.cloudlet.handoff import handoff
+    from skerry.cloudlet.handoff.source import handoff
 
     return asdict(handoff(store, args.session, args.destination, rename=args.rename, say=say))
 
 
 def _serve(store: Any, args: argparse.Namespace) -> None:
-    from skerry.cloudlet.identity import Identity
-    from skerry.cloudlet.serve import Server
+    from skerry.cloudlet.handoff.daemon import Server
+    from skerry.cloudlet.peer.identity import Identity
 
     identity = Identity(store.root / "keys")
     server = Server(
@@ -118,7 +118,7 @@ def _serve(store: Any, args: argparse.Namespace) -> None:
 
 def announce(server: Any, engine: str) -> Any:
     """Say in the LAN that it serves. An engine that cannot serves all the same."""
-    from skerry.cloudlet import mdns
+    from skerry.cloudlet.discovery import mdns
     from skerry.cloudlet.errors import MulticastError
 
     addresses = mdns.announced(server.address, mdns.own_interfaces())
@@ -135,7 +135,7 @@ def announce(server: Any, engine: str) -> Any:
 
 def _about(store: Any, args: argparse.Namespace, identity: Any, port: int) -> Callable[[], Any]:
     """What this engine says of itself, now and whenever it is asked. Raises UsageError, PreflightError."""
-    from skerry.cloudlet import discovery
+    from skerry.cloudlet.discovery import discovery
 
     location = None
     address = args.listen.partition("%")[0]
@@ -155,14 +155,14 @@ def _about(store: Any, args: argparse.Namespace, identity: Any, port: int) -> Ca
 
 
 def _heartbeat(args: argparse.Namespace, identity: Any, about: Callable[[], Any]) -> Any:
-    from skerry.cloudlet import directory
+    from skerry.cloudlet.discovery import directory
 
     return directory.Heartbeat(lambda: directory.register(identity, args.directory, about()), say)
 
 
 def _directory(store: Any, args: argparse.Namespace) -> None:
-    from skerry.cloudlet.directory import Directory
-    from skerry.cloudlet.identity import Identity
+    from skerry.cloudlet.discovery.directory import Directory
+    from skerry.cloudlet.peer.identity import Identity
 
     identity = Identity(store.root / "keys")
     server = Directory(identity, args.listen, args.port)
@@ -175,8 +175,8 @@ def _directory(store: Any, args: argparse.Namespace) -> None:
 
 
 def _discover(store: Any, args: argparse.Namespace) -> Any:
-    from skerry.cloudlet import directory, discovery
-    from skerry.cloudlet.identity import Identity
+    from skerry.cloudlet.discovery import directory, discovery
+    from skerry.cloudlet.peer.identity import Identity
 
     identity = Identity(store.root / "keys")
     want = discovery.wanted(store, args.wanted)
@@ -196,7 +196,7 @@ def _discover(store: Any, args: argparse.Namespace) -> Any:
 
 
 def _in_the_lan(identity: Any, seconds: float) -> tuple[list[Any], list[Any]]:
-    from skerry.cloudlet import mdns, neighbours
+    from skerry.cloudlet.discovery import mdns, neighbours
 
     heard = mdns.browse(seconds)
     if not heard:
@@ -234,7 +234,7 @@ def _milliseconds(rtt: float | None) -> Any:
 
 
 def _pair(store: Any, args: argparse.Namespace) -> Any:
-    from skerry.cloudlet.identity import Identity
+    from skerry.cloudlet.peer.identity import Identity
 
     identity = Identity(store.root / "keys")
     if args.remove:

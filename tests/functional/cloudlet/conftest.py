@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from skerry.cloudlet import create, recipe
-from skerry.cloudlet import session as sessions
-from skerry.cloudlet.base import Base
-from skerry.cloudlet.machine import Machine
-from skerry.cloudlet.store import Store
-from skerry.cloudlet.synthesis import sweep_mounts
-from skerry.cloudlet.vm import Vm
+from skerry.cloudlet.overlay.base import Base
+from skerry.cloudlet.overlay.machine import Machine
+from skerry.cloudlet.overlay.store import Store
+from skerry.cloudlet.session import session as sessions
+from skerry.cloudlet.session.synthesis import sweep_mounts
+from skerry.cloudlet.vm import create, recipe
+from skerry.cloudlet.vm.process import Vm
 
 TOOLS = ("apt-get", "mmdebstrap", "mke2fs", "qemu-img", "qemu-system-x86_64")
 PLACE = Path("/var/tmp/skerry-test-cloudlet")

@@ -15,17 +15,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skerry.cloudlet import overlays, portable, snapshot
-from skerry.cloudlet import session as sessions
-from skerry.cloudlet.base import Base
-from skerry.cloudlet.encode import Made, Sources, make, plan
 from skerry.cloudlet.errors import BadOverlayError, GuestError, NotRestoredError
-from skerry.cloudlet.pages import Numbers, Pages, differing, open_pages
-from skerry.cloudlet.reader import FileSource
-from skerry.cloudlet.session import Network
-from skerry.cloudlet.store import Store
-from skerry.cloudlet.stream import State
-from skerry.cloudlet.synthesis import synthesize
+from skerry.cloudlet.overlay import portable
+from skerry.cloudlet.overlay.base import Base
+from skerry.cloudlet.overlay.encode import Made, Sources, make, plan
+from skerry.cloudlet.overlay.pages import Numbers, Pages, differing, open_pages
+from skerry.cloudlet.overlay.reader import FileSource
+from skerry.cloudlet.overlay.store import Store
+from skerry.cloudlet.session import overlay_maker
+from skerry.cloudlet.session import session as sessions
+from skerry.cloudlet.session.session import Network
+from skerry.cloudlet.session.synthesis import synthesize
+from skerry.cloudlet.vm import snapshot
+from skerry.cloudlet.vm.stream import State
 from skerry.common.errors import SkerryError
 from skerry.common.proc import run
 from skerry.common.wait import wait_for
@@ -67,8 +69,8 @@ def ask(port: int, deadline: float = 20.0) -> str:
 
 
 @pytest.fixture(scope="module")
-def app(store: Store, base: Base) -> overlays.Created:
-    return overlays.create(store, "deb", "app", SERVER, warm="echo | /root/answer")
+def app(store: Store, base: Base) -> overlay_maker.Created:
+    return overlay_maker.create(store, "deb", "app", SERVER, warm="echo | /root/answer")
 
 
 # -- bases ----------------------------------------------------------------------------------------------
@@ -229,7 +231,7 @@ def test_what_is_synthesised_is_the_launch_vm_bit_by_bit(
         sessions.stop(store, "copy")
 
 
-def test_an_overlay_takes_the_guest_a_tenth_of_a_second(app: overlays.Created) -> None:
+def test_an_overlay_takes_the_guest_a_tenth_of_a_second(app: overlay_maker.Created) -> None:
     assert 0 < app.pause < 0.5  # the aim is 0.1; benchmarks/cloudlet.py measures it on an idle machine
     assert app.pages["warm"] > 0
     # Eight random megabytes are on the disk and in the page cache, and carried once.
@@ -237,7 +239,7 @@ def test_an_overlay_takes_the_guest_a_tenth_of_a_second(app: overlays.Created) -
 
 
 @pytest.mark.parametrize("early", [False, True], ids=["full", "early"])
-def test_a_synthesised_server_answers(store: Store, app: overlays.Created, early: bool) -> None:
+def test_a_synthesised_server_answers(store: Store, app: overlay_maker.Created, early: bool) -> None:
     running = synthesize(store, FileSource(app.path), "copy", Network((8080,)), early=early)
     (port,) = running.session.ports
     text = ask(port)
@@ -246,8 +248,8 @@ def test_a_synthesised_server_answers(store: Store, app: overlays.Created, early
     sessions.stop(store, "copy")
 
 
-def test_an_overlay_of_an_overlay_carries_the_change_only(store: Store, app: overlays.Created) -> None:
-    made = overlays.create(store, "app", "more", "echo more >/root/more")
+def test_an_overlay_of_an_overlay_carries_the_change_only(store: Store, app: overlay_maker.Created) -> None:
+    made = overlay_maker.create(store, "app", "more", "echo more >/root/more")
     assert made.manifest.parents == (app.manifest.id,)
     assert made.manifest.size < app.manifest.size / 3
     running = synthesize(store, FileSource(made.path), "copy", Network((8080,)))
@@ -264,13 +266,13 @@ def test_an_overlay_of_an_overlay_carries_the_change_only(store: Store, app: ove
 def test_a_script_that_fails_leaves_no_overlay(store: Store, base: Base) -> None:
     before = len(store.overlays())
     with pytest.raises(GuestError, match="no such thing"):
-        overlays.create(store, "deb", "bad", "echo no such thing; exit 3")
+        overlay_maker.create(store, "deb", "bad", "echo no such thing; exit 3")
     assert len(store.overlays()) == before
 
 
 @pytest.mark.parametrize("early", [False, True], ids=["full", "early"])
 def test_a_damaged_segment_ends_the_vm_and_leaves_nothing(
-    store: Store, app: overlays.Created, tmp_path: Path, early: bool
+    store: Store, app: overlay_maker.Created, tmp_path: Path, early: bool
 ) -> None:
     data = bytearray(app.path.read_bytes())
     data[-1000] ^= 1
@@ -315,7 +317,7 @@ def test_the_command_makes_overlays(store: Store, base: Base, tmp_path: Path) ->
     said(store, "overlay", "remove", "made")
 
 
-def test_the_command_from_overlay_to_stop(store: Store, app: overlays.Created, tmp_path: Path) -> None:
+def test_the_command_from_overlay_to_stop(store: Store, app: overlay_maker.Created, tmp_path: Path) -> None:
     said(store, "overlay", "export", "app", str(tmp_path / "file"))
     session = said(
         store, "synthesize", str(tmp_path / "file"), "--early", "--port", "8080", "--name", "cli", "--json"
@@ -336,7 +338,7 @@ def test_the_command_from_overlay_to_stop(store: Store, app: overlays.Created, t
     "at", ["", "running the script", "taking its memory", "recording what", "finding what is new"]
 )
 def test_a_verb_that_is_killed_leaves_a_store_that_is_whole(
-    store: Store, app: overlays.Created, at: str
+    store: Store, app: overlay_maker.Created, at: str
 ) -> None:
     bases, kept = [b.id for b in store.bases()], [o.manifest.id for o in store.overlays()]
     script = store.root.parent / "script"

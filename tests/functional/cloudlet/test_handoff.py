@@ -19,20 +19,23 @@ from pathlib import Path
 
 import pytest
 
-from skerry.cloudlet import arrival, layers, overlays, recovery, residue, wire
-from skerry.cloudlet import handoff as handoffs
-from skerry.cloudlet import session as sessions
-from skerry.cloudlet.base import Base
 from skerry.cloudlet.errors import HandoffError, PeerRefusedError
-from skerry.cloudlet.handoff import handoff
-from skerry.cloudlet.identity import Identity
-from skerry.cloudlet.reader import FileSource
-from skerry.cloudlet.serve import Server
-from skerry.cloudlet.session import Network, Session
-from skerry.cloudlet.store import Store
-from skerry.cloudlet.synthesis import synthesize
-from skerry.cloudlet.vm import Vm
-from skerry.cloudlet.wire import Accept, Begin, Card, Kind, Named, Offer
+from skerry.cloudlet.handoff import destination, recovery
+from skerry.cloudlet.handoff import source as handoffs
+from skerry.cloudlet.handoff.daemon import Server
+from skerry.cloudlet.handoff.source import handoff
+from skerry.cloudlet.overlay.base import Base
+from skerry.cloudlet.overlay.reader import FileSource
+from skerry.cloudlet.overlay.store import Store
+from skerry.cloudlet.peer import wire
+from skerry.cloudlet.peer.identity import Identity
+from skerry.cloudlet.peer.wire import Accept, Begin, Card, Kind, Named, Offer
+from skerry.cloudlet.session import overlay_maker, residue
+from skerry.cloudlet.session import session as sessions
+from skerry.cloudlet.session.session import Network, Session
+from skerry.cloudlet.session.synthesis import synthesize
+from skerry.cloudlet.vm import layers
+from skerry.cloudlet.vm.process import Vm
 from skerry.common.proc import run
 
 # Something on the disk, something in memory, and a program that counts.
@@ -110,14 +113,14 @@ def engine(other: Store) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def moving_app(store: Store, base: Base) -> Iterator[overlays.Created]:
-    made = overlays.create(store, "deb", "moving", INSTALL)
+def moving_app(store: Store, base: Base) -> Iterator[overlay_maker.Created]:
+    made = overlay_maker.create(store, "deb", "moving", INSTALL)
     yield made
     store.remove(made.path)
 
 
 @pytest.fixture
-def moving(store: Store, moving_app: overlays.Created) -> Iterator[Session]:
+def moving(store: Store, moving_app: overlay_maker.Created) -> Iterator[Session]:
     running = synthesize(store, FileSource(moving_app.path), "moving", Network((8080,)))
     running.vm.let_go()
     yield running.session
@@ -178,7 +181,7 @@ def test_a_handoff_keeps_memory_and_disk_bit_by_bit(
             run(["qemu-img", "compare", "-q", "-U", *disks])
 
     monkeypatch.setattr(handoffs._Handoff, "_note", look)
-    monkeypatch.setattr(arrival.sessions, "resume", resumed)
+    monkeypatch.setattr(destination.sessions, "resume", resumed)
     handoff(store, "moving", engine.where)
     ((here, there),) = compared
     assert here == there
@@ -191,7 +194,7 @@ def test_a_handoff_keeps_memory_and_disk_bit_by_bit(
 
 
 def test_an_overlay_that_is_held_is_not_sent(
-    store: Store, engine: Engine, moving: Session, moving_app: overlays.Created
+    store: Store, engine: Engine, moving: Session, moving_app: overlay_maker.Created
 ) -> None:
     size, id = moving_app.manifest.size, moving_app.manifest.id
     shutil.copyfile(moving_app.path, engine.store.root / "overlays" / id)
@@ -215,7 +218,7 @@ def test_an_overlay_that_is_held_is_not_sent(
 
 
 def test_a_vm_that_began_early_is_moved_as_any_other(
-    store: Store, engine: Engine, moving_app: overlays.Created
+    store: Store, engine: Engine, moving_app: overlay_maker.Created
 ) -> None:
     running = synthesize(store, FileSource(moving_app.path), "moving", Network(), early=True)
     running.vm.let_go()
@@ -229,7 +232,7 @@ def test_a_vm_that_began_early_is_moved_as_any_other(
 
 
 def test_the_residue_of_a_session_with_a_card_is_an_overlay_upon_its_own(
-    store: Store, moving: Session, moving_app: overlays.Created
+    store: Store, moving: Session, moving_app: overlay_maker.Created
 ) -> None:
     session, vm = sessions.find(store, "moving")
     ask(vm, "echo new >/root/new; sync")

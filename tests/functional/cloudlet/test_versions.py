@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from skerry.cloudlet.base import Base
-from skerry.cloudlet.store import Store
+from skerry.cloudlet.overlay.base import Base
+from skerry.cloudlet.overlay.store import Store
 from skerry.common.proc import run
 
 PLACE = Path(os.environ.get("SKERRY_TEST_IMAGES", "/var/tmp/skerry-test-cloudlet/images")) / "qemu-7.2"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from skerry.cloudlet.base import Base, seal
-from skerry.cloudlet.encode import Changes, Made, Sources, finder, make, plan
-from skerry.cloudlet.machine import Machine
-from skerry.cloudlet.pages import PAGE, Pages, differing, digests, write_sparse
-from skerry.cloudlet.reader import FileSource, Overlay
-from skerry.cloudlet.rebuild import Rebuild
-from skerry.cloudlet.store import Store
-from skerry.cloudlet.stream import MAGIC, State
+from skerry.cloudlet.overlay.base import Base, seal
+from skerry.cloudlet.overlay.encode import Changes, Made, Sources, finder, make, plan
+from skerry.cloudlet.overlay.machine import Machine
+from skerry.cloudlet.overlay.pages import PAGE, Pages, differing, digests, write_sparse
+from skerry.cloudlet.overlay.reader import FileSource, Overlay
+from skerry.cloudlet.overlay.rebuild import Rebuild
+from skerry.cloudlet.overlay.store import Store
+from skerry.cloudlet.vm.stream import MAGIC, State
 
 MACHINE = Machine(memory_mib=1)
 MEMORY, DISK = 256, 300  # pages

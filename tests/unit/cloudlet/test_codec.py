@@ -26,16 +26,16 @@ from machines import (
     rebuilt,
 )
 
-from skerry.cloudlet import index as indexes
-from skerry.cloudlet import manifest as manifests
-from skerry.cloudlet.base import Base
-from skerry.cloudlet.encode import Changes, Made, Sources, plan
 from skerry.cloudlet.errors import BadBaseError, BadOverlayError, UntrustedError
-from skerry.cloudlet.index import SEGMENT_PAGES, Index, Limits, PageMap, Segments
-from skerry.cloudlet.pages import PAGE, nonzero
-from skerry.cloudlet.reader import FileSource, Overlay
-from skerry.cloudlet.rebuild import Rebuild
-from skerry.cloudlet.segments import (
+from skerry.cloudlet.overlay import index as indexes
+from skerry.cloudlet.overlay import manifest as manifests
+from skerry.cloudlet.overlay.base import Base
+from skerry.cloudlet.overlay.encode import Changes, Made, Sources, plan
+from skerry.cloudlet.overlay.index import SEGMENT_PAGES, Index, Limits, PageMap, Segments
+from skerry.cloudlet.overlay.pages import PAGE, nonzero
+from skerry.cloudlet.overlay.reader import FileSource, Overlay
+from skerry.cloudlet.overlay.rebuild import Rebuild
+from skerry.cloudlet.overlay.segments import (
     Areas,
     Cut,
     Unpacker,
@@ -47,7 +47,7 @@ from skerry.cloudlet.segments import (
     pack,
     unpack,
 )
-from skerry.cloudlet.store import Store
+from skerry.cloudlet.overlay.store import Store
 from skerry.common.errors import NotFoundError
 
 

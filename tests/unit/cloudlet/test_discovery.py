@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from skerry.cloudlet import directory, discovery, wire
-from skerry.cloudlet.directory import Directory, Entries, ask, register
-from skerry.cloudlet.discovery import Cloudlet, Wanted, measure, rank
+from skerry.cloudlet.discovery import directory, discovery
+from skerry.cloudlet.discovery.directory import Directory, Entries, ask, register
+from skerry.cloudlet.discovery.discovery import Cloudlet, Wanted, measure, rank
 from skerry.cloudlet.errors import DirectoryError
-from skerry.cloudlet.identity import Identity
+from skerry.cloudlet.peer import wire
+from skerry.cloudlet.peer.identity import Identity
 
 BASE, OVERLAY = "ab" * 32, "cd" * 32
 

@@ -17,17 +17,17 @@ import numpy as np
 import pytest
 from machines import DISK, MEMORY, base_of, changed, image, kept, overlay_of
 
-from skerry.cloudlet import encode, segments
-from skerry.cloudlet.index import LZMA, PLAIN, SHUFFLED
-from skerry.cloudlet.lazy import LazyPages
-from skerry.cloudlet.pages import PAGE, Pages
-from skerry.cloudlet.qcow2 import Writer
-from skerry.cloudlet.rebuild import Rebuild
-from skerry.cloudlet.session import feed
-from skerry.cloudlet.spool import Spool
-from skerry.cloudlet.store import Store
-from skerry.cloudlet.stream import MAGIC, Parser, State
-from skerry.cloudlet.transfer import Transfer
+from skerry.cloudlet.overlay import encode, segments
+from skerry.cloudlet.overlay.index import LZMA, PLAIN, SHUFFLED
+from skerry.cloudlet.overlay.pages import PAGE, Pages
+from skerry.cloudlet.overlay.rebuild import Rebuild
+from skerry.cloudlet.overlay.store import Store
+from skerry.cloudlet.overlay.transfer import Transfer
+from skerry.cloudlet.session.lazy import LazyPages
+from skerry.cloudlet.session.session import feed
+from skerry.cloudlet.vm.qcow2 import Writer
+from skerry.cloudlet.vm.spool import Spool
+from skerry.cloudlet.vm.stream import MAGIC, Parser, State
 
 ROUNDS = 100
 FOOTER = b"\x7e" + struct.pack(">I", 3)

@@ -13,21 +13,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skerry.cloudlet import batches, wire
-from skerry.cloudlet.adapt import Adapt
-from skerry.cloudlet.batches import NO_PAGES, Batch
-from skerry.cloudlet.encode import Changes
 from skerry.cloudlet.errors import PeerRefusedError
-from skerry.cloudlet.handoff import against
-from skerry.cloudlet.identity import Identity
-from skerry.cloudlet.index import LITERAL, PARENT, ZERO, Limits, PageMap
-from skerry.cloudlet.literals import Literals
-from skerry.cloudlet.machine import Machine
-from skerry.cloudlet.outbox import _cut
-from skerry.cloudlet.pages import PAGE
-from skerry.cloudlet.spool import Spool
-from skerry.cloudlet.tickets import Tickets
-from skerry.cloudlet.wire import BadFrameError, Kind, Named, Offer, Wire
+from skerry.cloudlet.handoff import batches
+from skerry.cloudlet.handoff.adapt import Adapt
+from skerry.cloudlet.handoff.batches import NO_PAGES, Batch
+from skerry.cloudlet.handoff.literals import Literals
+from skerry.cloudlet.handoff.outbox import _cut
+from skerry.cloudlet.handoff.source import against
+from skerry.cloudlet.overlay.encode import Changes
+from skerry.cloudlet.overlay.index import LITERAL, PARENT, ZERO, Limits, PageMap
+from skerry.cloudlet.overlay.machine import Machine
+from skerry.cloudlet.overlay.pages import PAGE
+from skerry.cloudlet.peer import wire
+from skerry.cloudlet.peer.identity import Identity
+from skerry.cloudlet.peer.tickets import Tickets
+from skerry.cloudlet.peer.wire import BadFrameError, Kind, Named, Offer, Wire
+from skerry.cloudlet.vm.spool import Spool
 from skerry.common.errors import RefusedError, UsageError
 
 PAGES, SENT = 64, 10

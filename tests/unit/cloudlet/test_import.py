@@ -14,13 +14,13 @@ from machines import DISK, MEMORY, base_of, changed, image, kept, overlay_of, re
 
 from skerry.cli import cloudlet
 from skerry.cli.main import parser
-from skerry.cloudlet import manifest as manifests
-from skerry.cloudlet import overlays
-from skerry.cloudlet.encode import Made
 from skerry.cloudlet.errors import BadOverlayError, BadStreamError, UntrustedError
-from skerry.cloudlet.pages import Pages
-from skerry.cloudlet.segments import compress
-from skerry.cloudlet.store import Store
+from skerry.cloudlet.overlay import manifest as manifests
+from skerry.cloudlet.overlay.encode import Made
+from skerry.cloudlet.overlay.pages import Pages
+from skerry.cloudlet.overlay.segments import compress
+from skerry.cloudlet.overlay.store import Store
+from skerry.cloudlet.session import overlay_maker
 from skerry.common.errors import NotFoundError, PreflightError, SkerryError
 
 
@@ -61,7 +61,7 @@ def test_what_was_exported_is_the_same_where_it_is_imported(
     two: Two, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept(two.maker, two.made)
-    overlays.export(two.maker, "app", tmp_path / "exported")
+    overlay_maker.export(two.maker, "app", tmp_path / "exported")
     words = ["cloudlet", "--store", str(two.user.root), "overlay", "import", str(tmp_path / "exported")]
     for _ in range(2):  # a second time changes nothing
         assert cloudlet.run(parser().parse_args([*words, "--json"])) == 0
@@ -79,7 +79,7 @@ def test_no_flipped_bit_is_kept(two: Two) -> None:
         data[at] ^= 1 << int(random.integers(0, 8))
         two.file.write_bytes(data)
         with pytest.raises((BadOverlayError, UntrustedError)):
-            overlays.import_(two.user, two.file)
+            overlay_maker.import_(two.user, two.file)
         assert two.left() == []
 
 
@@ -88,26 +88,26 @@ def test_a_length_other_than_the_manifests_is_refused(two: Two, share: float) ->
     good = two.file.read_bytes()
     two.file.write_bytes((good + good)[: int(len(good) * share)])
     with pytest.raises(BadOverlayError, match=r"app\.overlay"):
-        overlays.import_(two.user, two.file)
+        overlay_maker.import_(two.user, two.file)
     assert two.left() == []
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was checked before the copy is checked again in it."""
     good = two.file.read_bytes()
-    reads = overlays.FileSource.read
+    reads = overlay_maker.FileSource.read
 
-    def read(self: overlays.FileSource, offset: int, size: int) -> bytes:
+    def read(self: overlay_maker.FileSource, offset: int, size: int) -> bytes:
         data = reads(self, offset, size)
         if offset == 0 and size >= len(good):  # the copy, in one piece
             two.file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
             return reads(self, offset, size)
         return data
 
-    monkeypatch.setattr(overlays.FileSource, "read", read)
-    monkeypatch.setattr(overlays, "_PIECE", 1 << 30)
+    monkeypatch.setattr(overlay_maker.FileSource, "read", read)
+    monkeypatch.setattr(overlay_maker, "_PIECE", 1 << 30)
     with pytest.raises(BadOverlayError, match="segment"):
-        overlays.import_(two.user, two.file)
+        overlay_maker.import_(two.user, two.file)
     assert two.left() == []
 
 
@@ -116,7 +116,7 @@ def test_a_state_that_is_not_qemus_is_refused_whoever_signed_it(two: Two) -> Non
     about = {"size": len(state), "raw": 500, "sha256": hashlib.sha256(state).hexdigest()}
     two.signed([two.made.parts[1], state, *two.made.parts[3:]], format=1, state=about)
     with pytest.raises(BadStreamError):
-        overlays.import_(two.user, two.file)
+        overlay_maker.import_(two.user, two.file)
     assert two.left() == []
 
 
@@ -137,7 +137,7 @@ def test_hostile_manifests_are_refused_whoever_signed_them(
 ) -> None:
     two.signed(list(two.made.parts[1:]), **change)
     with pytest.raises(error):
-        overlays.import_(two.user, two.file)
+        overlay_maker.import_(two.user, two.file)
     assert two.left() == []
 
 
@@ -149,7 +149,7 @@ def test_an_index_that_points_beyond_a_source_is_refused_whoever_signed_it(two: 
     state = asdict(two.made.manifest)["state"]
     two.signed([index, two.made.parts[2]], index=about, state=state, segments=0)
     with pytest.raises(BadOverlayError, match="outside of the VM"):
-        overlays.import_(two.user, two.file)
+        overlay_maker.import_(two.user, two.file)
     assert two.left() == []
 
 
@@ -157,18 +157,18 @@ def test_a_stranger_a_large_one_and_a_full_disk_leave_nothing(
     two: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(BadOverlayError, match="are allowed"):
-        overlays.import_(two.user, two.file, most=100)
+        overlay_maker.import_(two.user, two.file, most=100)
     (trusted,) = (two.user.root / "keys/trusted").iterdir()
     key = trusted.read_bytes()
     trusted.unlink()
     with pytest.raises(UntrustedError):
-        overlays.import_(two.user, two.file)
+        overlay_maker.import_(two.user, two.file)
     trusted.write_bytes(key)
 
     def full(*_: object) -> bytes:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(overlays, "range", lambda *_: full(), raising=False)
+    monkeypatch.setattr(overlay_maker, "range", lambda *_: full(), raising=False)
     with pytest.raises(PreflightError, match="No space left"):
-        overlays.import_(two.user, two.file)
+        overlay_maker.import_(two.user, two.file)
     assert two.left() == []

@@ -15,14 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skerry.cloudlet import elijah, qemu
 from skerry.cloudlet.errors import BadBaseError, BadOverlayError, BadStreamError, LinkError
-from skerry.cloudlet.fetch import HttpSource
-from skerry.cloudlet.machine import Machine
-from skerry.cloudlet.pages import PAGE
-from skerry.cloudlet.qcow2 import Writer
-from skerry.cloudlet.spool import Spool
-from skerry.cloudlet.stream import MAGIC, Parser, State, records
+from skerry.cloudlet.overlay import elijah
+from skerry.cloudlet.overlay.fetch import HttpSource
+from skerry.cloudlet.overlay.machine import Machine
+from skerry.cloudlet.overlay.pages import PAGE
+from skerry.cloudlet.vm import qemu
+from skerry.cloudlet.vm.qcow2 import Writer
+from skerry.cloudlet.vm.spool import Spool
+from skerry.cloudlet.vm.stream import MAGIC, Parser, State, records
 from skerry.common.errors import UsageError
 
 PAGES = 8

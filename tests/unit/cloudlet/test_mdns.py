@@ -14,14 +14,15 @@ from zeroconf import ServiceInfo
 from skerry.cli import cloudlet as command
 from skerry.cli import cloudlet_peers
 from skerry.cli.main import parser
-from skerry.cloudlet import mdns, neighbours, wire
-from skerry.cloudlet.discovery import Cloudlet
+from skerry.cloudlet.discovery import mdns, neighbours
+from skerry.cloudlet.discovery.discovery import Cloudlet
+from skerry.cloudlet.discovery.mdns import Heard
 from skerry.cloudlet.errors import MulticastError, NeighbourError, PeerRefusedError
-from skerry.cloudlet.identity import Identity
-from skerry.cloudlet.mdns import Heard
-from skerry.cloudlet.serve import Server
-from skerry.cloudlet.store import Store
-from skerry.cloudlet.wire import Kind
+from skerry.cloudlet.handoff.daemon import Server
+from skerry.cloudlet.overlay.store import Store
+from skerry.cloudlet.peer import wire
+from skerry.cloudlet.peer.identity import Identity
+from skerry.cloudlet.peer.wire import Kind
 from skerry.common.errors import UsageError
 
 ENGINE, BASE = "ab" * 32, "cd" * 32

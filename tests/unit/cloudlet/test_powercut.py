@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from machines import DISK, MEMORY, STATE, base_of, changed, image, kept, overlay_of
 
-from skerry.cloudlet import overlays
-from skerry.cloudlet.store import Store
+from skerry.cloudlet.overlay.store import Store
+from skerry.cloudlet.session import overlay_maker
 
 # What changes files, as Python's audit events name it. Each of them may be the last thing that a verb does.
 EVENTS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "os.chown", "os.truncate"}
@@ -79,7 +79,7 @@ def test_a_power_cut_at_any_moment_leaves_a_whole_store(tmp_path: Path, verb: st
     verbs: dict[str, tuple[Callable[[], object], set[str]]] = {
         "keep base": (lambda: base_of(store, new_base, disk, "new"), set()),
         "keep overlay": (keep_overlay, {other.manifest.id}),
-        "import overlay": (lambda: overlays.import_(store, file), {other.manifest.id}),
+        "import overlay": (lambda: overlay_maker.import_(store, file), {other.manifest.id}),
         "remove overlay": (lambda: store.remove(store.overlay_path(id)), {id}),
         "remove base": (lambda: store.remove(third.folder), {third.id}),
     }

@@ -1,0 +1,1 @@
+"""Moving a running VM to another engine: source, destination, what both hold, recovery; the daemon."""

@@ -1,0 +1,82 @@
+"""After a handoff that did not end well: the VM goes on at its source, unless it runs at the destination."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from skerry.cloudlet.errors import HandoffError, PeerRefusedError, UnsettledError
+from skerry.cloudlet.overlay.store import Store
+from skerry.cloudlet.peer import wire
+from skerry.cloudlet.peer.identity import Identity
+from skerry.cloudlet.peer.wire import BadFrameError, Kind, Named
+from skerry.cloudlet.session import session as sessions
+from skerry.cloudlet.session.session import Session
+from skerry.cloudlet.vm import intake, layers
+from skerry.cloudlet.vm.process import Vm, started
+
+NOTE = "handoff.json"  # in the folder of a session that is being handed over
+
+
+def ask(store: Store, where: str, id: str, patience: float) -> bool | None:
+    """Whether the VM of a handoff runs there; None when nobody can be asked. A no is for good."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            link = wire.connect(Identity(store.root / "keys"), where)
+            try:
+                link.send(Kind.STATUS, Named(id=id))
+                link.receive(Kind.RUNNING)
+                return True
+            finally:
+                link.close()
+        except PeerRefusedError:
+            return False
+        except (HandoffError, OSError, BadFrameError):
+            pass
+        if time.monotonic() > end:
+            return None
+        time.sleep(0.5)
+
+
+def go_on(vm: Vm) -> None:
+    """Let a VM run on that a handoff has left in whatever state, with one disk file as before."""
+    if vm.alive():
+        status = vm.qmp("query-migrate").get("status", "none")
+        if status in ("setup", "active", "pre-switchover", "device"):
+            vm.qmp("migrate_cancel")
+            end = time.monotonic() + 30
+            while vm.qmp("query-migrate").get("status") == "cancelling" and time.monotonic() < end:
+                time.sleep(0.005)
+        if vm.qmp("query-status")["status"] in ("postmigrate", "finish-migrate"):
+            intake.go_on(vm)
+        layers.settle(vm)
+    (vm.folder / NOTE).unlink(missing_ok=True)
+
+
+def recover(store: Store, session: Session, vm: Vm) -> None:
+    """Let a VM run on whose handoff was killed. Raises UnsettledError when nobody can say whether it runs there."""
+    try:
+        left = json.loads((vm.folder / NOTE).read_text())
+        pid, begun = left["owner"].split()
+    except (FileNotFoundError, ValueError, KeyError):
+        return
+    if started(int(pid)) == begun and int(pid) != os.getpid():
+        return  # it is at work
+    running = ask(store, left["where"], left["id"], 2.0) if left["committed"] else False
+    if running:
+        sessions.stop(store, session.name)
+        return
+    go_on(vm)
+    vm.let_go()
+    if running is None:
+        raise UnsettledError(left["where"], "it does not answer")
+
+
+def recover_all(store: Store) -> None:
+    """The same for all sessions."""
+    for note in (store.root / "sessions").glob(f"*/{NOTE}"):
+        vm = Vm.find(note.parent)
+        if vm is not None:
+            recover(store, Session.load(note.parent), vm)

@@ -1,0 +1,1 @@
+"""What an overlay and its base consist of: pages, segments, index, manifest, signature; read, written, stored."""

@@ -1,0 +1,1 @@
+"""Other engines: their identity, the protocol, and one-time tickets."""
