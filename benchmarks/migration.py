@@ -27,9 +27,9 @@ from skerry.common.errors import NotFoundError
 from skerry.lab.lab import Lab, take_down
 from skerry.lab.model import parse
 from skerry.lab.state import Places
-from skerry.migration.book import Book
 from skerry.migration.estimate import fit
 from skerry.migration.report import bandwidths
+from skerry.migration.results import Book
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CHECKOUT / "tests/cloud"))  # the cloud is the one that the tests have

@@ -11,8 +11,8 @@ from pathlib import Path
 from skerry.cloud.context import Context
 from skerry.cloud.hosts.migration_site import Hosts
 from skerry.common.errors import ConfigError, StepError, UsageError
-from skerry.migration.book import Book, write_csv
 from skerry.migration.plan import MODES, Part, Plan, in_words, load
+from skerry.migration.results import Book, write_csv
 
 ALONE = ("csv", "json")  # options of a run of one server
 TOGETHER = ("plan", "flavors", "dirty", "rates", "modes", "quick", "seed")  # those of an evaluation
@@ -144,7 +144,7 @@ def report(book: Book) -> int:
 
 
 def one(args: argparse.Namespace, ctx: Context, site: Hosts) -> int:
-    from skerry.migration.one import rounds, summary
+    from skerry.migration.single import rounds, summary
 
     made = list(
         rounds(

@@ -18,9 +18,9 @@ from pathlib import Path
 import psutil
 
 from skerry.common.errors import NotFoundError, PreflightError
-from skerry.lab import shaping
-from skerry.lab.build import Builder
-from skerry.lab.processes import find, start_of
+from skerry.lab.builder import Builder
+from skerry.lab.hosts.processes import find, start_of
+from skerry.lab.links import shaping
 from skerry.lab.state import FABRIC, VARIABLE, Fault, Places, State, Wire
 
 LINK_FAULTS = ("cut", "silent", "rate", "loss", "delay")

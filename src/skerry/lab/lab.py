@@ -12,11 +12,12 @@ from pathlib import Path
 from types import TracebackType
 
 from skerry.common.errors import NotFoundError
-from skerry.lab import build, faults, outside
-from skerry.lab.build import Builder
-from skerry.lab.inside import Inside
+from skerry.lab import builder, faults
+from skerry.lab.builder import Builder
+from skerry.lab.hosts.namespaces import Inside
+from skerry.lab.hosts.processes import kill
+from skerry.lab.links import uplink
 from skerry.lab.model import LabFile
-from skerry.lab.processes import kill
 from skerry.lab.state import Fault, LabBusyError, NoSuchLabError, Places, State, labs
 
 Say = Callable[[str], None]
@@ -128,7 +129,7 @@ class Lab:
         Returns what was done: nothing when all was so already. Raises PreflightError where namespaces cannot be made,
         LabBusyError while another command works on the lab, CommandError.
         """
-        build.preflight(self.file)
+        builder.preflight(self.file)
         with self.places.locked(make=True):
             try:
                 self.places.take_folder()
@@ -138,8 +139,8 @@ class Lab:
                 raise
             self.places.end_strays()
             old = self.places.read_state()
-            state = build.merge(self.places, self.file, old)
-            done = list(build.take_out(self.places, old, state)) if old else []
+            state = builder.merge(self.places, self.file, old)
+            done = list(builder.take_out(self.places, old, state)) if old else []
             healed, state.faults = state.faults, []
             self.places.write_state(state)
             done += Builder(self.places, state).converge({part.name for part in self.file.host})
@@ -247,7 +248,7 @@ def take_down(places: Places, *, keep: bool = False) -> None:
         kill(fault.healer for fault in (state.faults if state else []) if faults.has_healer(fault))
         kill([node.pid for node in places.nodes() if node.there])
         places.end_strays()
-        outside.remove(places)
+        uplink.remove(places)
         if not keep:
             places.remove_folder()
         places.remove_run()

@@ -20,9 +20,9 @@ from pydantic import BaseModel
 
 from skerry.common.errors import BusyError, NotFoundError, PreflightError
 from skerry.common.files import write_atomically
-from skerry.lab.inside import PATIENCE
+from skerry.lab.hosts.namespaces import PATIENCE
+from skerry.lab.hosts.processes import kill, runs, start_of
 from skerry.lab.model import LabFile, LinkPart
-from skerry.lab.processes import kill, runs, start_of
 
 MARKER = ".skerry-lab"
 VARIABLE = "SKERRY_LAB"

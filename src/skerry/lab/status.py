@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from skerry.lab.links.veth import SIDES
 from skerry.lab.state import FABRIC, Fault, NoSuchLabError, Places
-from skerry.lab.wires import SIDES
 
 
 def status(name: str, root: Path | str = "/") -> dict[str, Any]:

@@ -12,13 +12,13 @@ from typing import Any
 
 from skerry.common.errors import PreflightError, SkerryError
 from skerry.migration import capture
-from skerry.migration.book import Book, Row
 from skerry.migration.capacity import crowded, demand_room
 from skerry.migration.fleet import Fleet
 from skerry.migration.guest import Load, Reading, rate_between
 from skerry.migration.measure import Look, Round, observe
 from skerry.migration.nova import Server, hosts_up
 from skerry.migration.plan import Plan, Run, Setting, runs
+from skerry.migration.results import Book, Row
 from skerry.migration.site import Site
 from skerry.migration.vantage import Vantage
 

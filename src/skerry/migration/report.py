@@ -13,9 +13,9 @@ from markupsafe import Markup
 
 from skerry.common.errors import NotFoundError
 from skerry.migration import plots, thesis
-from skerry.migration.book import Book
 from skerry.migration.estimate import Estimate, Row, counts, fit, median, values
 from skerry.migration.plan import MODES
+from skerry.migration.results import Book
 
 PAGE = "report.html"
 NOTHING = "\N{EN DASH}"

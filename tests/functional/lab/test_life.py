@@ -18,10 +18,12 @@ import pytest
 
 from skerry.common.errors import NotFoundError, PreflightError
 from skerry.common.wait import wait_for
-from skerry.lab import disks, outside, testing
+from skerry.lab import testing
+from skerry.lab.hosts import disks
+from skerry.lab.hosts.processes import start_of
 from skerry.lab.lab import Lab, take_down
+from skerry.lab.links import uplink
 from skerry.lab.model import LabFile, parse
-from skerry.lab.processes import start_of
 from skerry.lab.state import LabBusyError, Places
 from skerry.lab.testing import MakeLab, lab_root
 
@@ -53,7 +55,7 @@ def machine() -> dict[str, object]:
         return sorted(subprocess.run(argv, capture_output=True, text=True).stdout.splitlines())
 
     links = json.loads(subprocess.run(["ip", "-json", "link"], capture_output=True).stdout)
-    mine = [outside.interface(Places(name, lab_root().resolve())) for name in NAMES]
+    mine = [uplink.interface(Places(name, lab_root().resolve())) for name in NAMES]
     marks = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -73,7 +75,7 @@ def machine() -> dict[str, object]:
 
 
 def other_labs(links: list[dict[str, str]], mine: list[str]) -> list[str]:
-    names = [link["ifname"] for link in links if link["ifname"].startswith(outside.PREFIX)]
+    names = [link["ifname"] for link in links if link["ifname"].startswith(uplink.PREFIX)]
     return [name for name in names if name not in mine]
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from skerry.common.errors import NotFoundError, PreflightError
 from skerry.migration import thesis
-from skerry.migration.book import Book
 from skerry.migration.plan import load
 from skerry.migration.report import write
+from skerry.migration.results import Book
 
 
 def about() -> dict[str, Any]:

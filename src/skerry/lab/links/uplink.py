@@ -17,7 +17,7 @@ from pathlib import Path
 from skerry.common.errors import PreflightError
 from skerry.common.files import write_atomically
 from skerry.common.proc import run
-from skerry.lab import wires
+from skerry.lab.links import veth
 from skerry.lab.model import OUTSIDE, LabFile, low_mac
 from skerry.lab.state import FABRIC, Places, State
 
@@ -80,10 +80,10 @@ def ensure(places: Places, state: State, fabric: int) -> None:
             places.write_state(state)
         network = ipaddress.ip_network(state.network)
         name = interface(places)
-        wires.ip([f"link delete dev {name}"], check=False)
-        wires.ip([f"link delete dev {BRIDGE}"], fabric, check=False)
+        veth.ip([f"link delete dev {name}"], check=False)
+        veth.ip([f"link delete dev {BRIDGE}"], fabric, check=False)
         mac = low_mac(f"{state.file.name}/uplink")
-        wires.ip(
+        veth.ip(
             [
                 f"link add name {name} address {mac} type veth peer name {UPLINK} netns {fabric}",
                 f"address add {network[1]}/{network.prefixlen} dev {name}",
@@ -104,13 +104,13 @@ def ensure(places: Places, state: State, fabric: int) -> None:
                 }}
             }}
         """
-        run([*wires.END_WITH_US, "nft", "-f", "-"], input=rules, timeout=20)
+        run([*veth.END_WITH_US, "nft", "-f", "-"], input=rules, timeout=20)
         if not before.exists():
             write_atomically(before, FORWARDING.read_text())
         FORWARDING.write_text("1\n")
         # The last thing: 'complete' looks for it.
         bridge = low_mac(f"{state.file.name}/outside")
-        wires.ip(
+        veth.ip(
             [
                 f"link add name {BRIDGE} address {bridge} type bridge mcast_snooping 0",
                 f"link set dev {UPLINK} master {BRIDGE} up",
@@ -122,24 +122,24 @@ def ensure(places: Places, state: State, fabric: int) -> None:
 
 def complete(places: Places, fabric: int) -> bool:
     """Whether this machine's end and the fabric's are both there."""
-    return BRIDGE in wires.interfaces(fabric) and interface(places) in wires.interfaces(os.getpid())
+    return BRIDGE in veth.interfaces(fabric) and interface(places) in veth.interfaces(os.getpid())
 
 
 def connect(state: State, hosts: list[str], pids: Mapping[str, int]) -> None:
     """Give hosts their way outside."""
     network = ipaddress.ip_network(str(state.network))
     lab = state.file
-    ports = [wires.outside_port(state.numbers[host]) for host in hosts]
-    wires.ip([f"link delete dev {port}" for port in ports], pids[FABRIC], check=False)
-    wires.ip([line for host in hosts for line in wires.outside_pair(lab, host, state.numbers[host], pids)])
+    ports = [veth.outside_port(state.numbers[host]) for host in hosts]
+    veth.ip([f"link delete dev {port}" for port in ports], pids[FABRIC], check=False)
+    veth.ip([line for host in hosts for line in veth.outside_pair(lab, host, state.numbers[host], pids)])
     lines = []
     for host, port in zip(hosts, ports, strict=True):
         lines.append(f"link set dev {port} master {BRIDGE} alias {host}:{OUTSIDE} up")
         lines.append(f"link set dev {port} type bridge_slave isolated on")
-    wires.ip(lines, pids[FABRIC])
+    veth.ip(lines, pids[FABRIC])
     for host in hosts:
         address = network[2 + state.numbers[host]]
-        wires.ip(
+        veth.ip(
             [
                 f"address add {address}/{network.prefixlen} dev {OUTSIDE}",
                 f"link set dev {OUTSIDE} up",
@@ -151,7 +151,7 @@ def connect(state: State, hosts: list[str], pids: Mapping[str, int]) -> None:
 
 def remove(places: Places) -> None:
     """Take away what of the lab is in this machine's own network; forwarding is as it was after the last lab."""
-    wires.ip([f"link delete dev {interface(places)}"], check=False)
+    veth.ip([f"link delete dev {interface(places)}"], check=False)
     if run(["nft", "list", "table", "ip", table(places)], check=False).returncode == 0:
         run(["nft", "delete", "table", "ip", table(places)])
     with _one_at_a_time() as before:

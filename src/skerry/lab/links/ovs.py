@@ -11,8 +11,8 @@ from pathlib import Path
 
 from skerry.common.errors import CommandError, PreflightError
 from skerry.common.proc import run
+from skerry.lab.hosts.processes import find
 from skerry.lab.model import SwitchPart, low_mac
-from skerry.lab.processes import find
 
 RUN = "/run/openvswitch"
 TOOLS = ("ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from skerry.common.errors import CommandError
 from skerry.common.proc import run
-from skerry.lab import wires
-from skerry.lab.processes import find, kill, start_of
+from skerry.lab.hosts.processes import find, kill, start_of
+from skerry.lab.links import veth
 from skerry.lab.state import Shape, State, Wire
 
 QUEUE = 50  # ms of traffic that may wait for its turn on a slow link
@@ -49,11 +49,11 @@ def apply(state: State, fabric: int, pids: Mapping[str, int]) -> None:
     """Bring every cable to what it should do. Raises CommandError."""
     for wire in state.wires.values():
         shape, before = wanted(state, wire), wire.shape
-        if wire.made != wires.SIDES or (shape == before and _line_as_it_should_be(wire)):
+        if wire.made != veth.SIDES or (shape == before and _line_as_it_should_be(wire)):
             continue
         wire.shape = shape
-        wires.ip(wires.carrier(wire), fabric)
-        ports = [wires.port_of(wire, side) for side in wires.SIDES]
+        veth.ip(veth.carrier(wire), fabric)
+        ports = [veth.port_of(wire, side) for side in veth.SIDES]
         if before is None or shape.rate != before.rate:
             for port in ports:
                 _limit(port, shape.rate, fabric)
@@ -68,10 +68,10 @@ def _lose_and_delay(state: State, wire: Wire, ports: list[str], fabric: int, pid
     _lose(wire, ports, 0.0 if delay else loss, fabric)
     _one_frame_at_a_time(state, wire, 0 < loss < 1, pids)
     if delay:
-        wires.ip([f"link set dev {port} nomaster" for port in ports], fabric)
+        veth.ip([f"link set dev {port} nomaster" for port in ports], fabric)
         _delay(wire, ports, fabric)
     else:
-        wires.ip([f"link set dev {port} master {wires.bridge_of(wire)}" for port in ports], fabric)
+        veth.ip([f"link set dev {port} master {veth.bridge_of(wire)}" for port in ports], fabric)
 
 
 def _line_as_it_should_be(wire: Wire) -> bool:
@@ -97,7 +97,7 @@ def _limit(port: str, rate: int | None, fabric: int) -> None:
 
 
 def _lose(wire: Wire, ports: list[str], loss: float, fabric: int) -> None:
-    table = f"netdev {wires.bridge_of(wire)}"
+    table = f"netdev {veth.bridge_of(wire)}"
     rules = [f"table {table}", f"delete table {table}"]
     if loss > 0:
         what = "drop" if loss >= 1 else f"numgen random mod {GRAIN} < {round(loss * GRAIN)} drop"
@@ -111,11 +111,11 @@ def _lose(wire: Wire, ports: list[str], loss: float, fabric: int) -> None:
 
 def _one_frame_at_a_time(state: State, wire: Wire, on: bool, pids: Mapping[str, int]) -> None:
     """Let both ends send frames as they are on a real link: else the loss of one takes up to 64 KiB with it."""
-    for side, end in zip(wires.SIDES, wire.link.ends, strict=True):
-        pid = pids.get(wires.place_of(state.file, end))
+    for side, end in zip(veth.SIDES, wire.link.ends, strict=True):
+        pid = pids.get(veth.place_of(state.file, end))
         if pid:
-            far = wires.far_of(wire, side)
-            wires.ip([f"link set dev {far} gso_max_segs {1 if on else SEGMENTS}"], pid, check=False)
+            far = veth.far_of(wire, side)
+            veth.ip([f"link set dev {far} gso_max_segs {1 if on else SEGMENTS}"], pid, check=False)
 
 
 def _delay(wire: Wire, ports: list[str], fabric: int) -> None:
@@ -123,7 +123,7 @@ def _delay(wire: Wire, ports: list[str], fabric: int) -> None:
     line = subprocess.Popen(
         [
             *("setsid", "--fork", "nsenter", "-t", str(fabric), "--net", "--mount", "--pid", "--wd=/", "--"),
-            *(sys.executable, "-I", "-S", str(Path(__file__).with_name("delay.py"))),
+            *(sys.executable, "-I", "-S", str(Path(__file__).with_name("delay_line.py"))),
             *(*ports, str(wire.shape.delay), str(wire.shape.loss)),
         ],
         stdin=subprocess.DEVNULL,
@@ -138,5 +138,5 @@ def _delay(wire: Wire, ports: list[str], fabric: int) -> None:
         answer = said.readline().strip()
     # It says its number as it is in the fabric, with which it ends.
     if not answer.isdigit() or not (found := list(find(fabric, answer))):
-        raise CommandError("delay.py", "an error", answer or "it said nothing")
+        raise CommandError("delay_line.py", "an error", answer or "it said nothing")
     wire.line, wire.line_started = found[0]

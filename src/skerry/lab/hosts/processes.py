@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from skerry.common.errors import PreflightError
-from skerry.lab.inside import PATIENCE
+from skerry.lab.hosts.namespaces import PATIENCE
 
 EXITING = 0x4  # PF_EXITING of the kernel: it is being taken down, and has let go of its files already
 

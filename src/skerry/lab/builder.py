@@ -13,9 +13,10 @@ from typing import Any
 
 from skerry.common.errors import CommandError, PreflightError
 from skerry.common.proc import last_lines
-from skerry.lab import disks, outside, ovs, shaping, wires
+from skerry.lab.hosts import disks
+from skerry.lab.hosts.processes import kill, start_of
+from skerry.lab.links import ovs, shaping, uplink, veth
 from skerry.lab.model import LabFile
-from skerry.lab.processes import kill, start_of
 from skerry.lab.state import FABRIC, MARKER, VARIABLE, Node, Places, Shape, State, Wire
 
 SPACES = ("mount", "uts", "ipc", "net", "pid")
@@ -81,12 +82,12 @@ def take_out(places: Places, old: State, new: State) -> Iterator[str]:
 
     def cut(lines: Iterable[str]) -> None:
         if fabric:
-            wires.ip(lines, fabric, check=False)
+            veth.ip(lines, fabric, check=False)
 
     for key, wire in old.wires.items():
         if new.wires.get(key) is not wire:
             shaping.forget(wire)
-            cut(wires.remove(wire))
+            cut(veth.remove(wire))
             yield f"link {key} taken out"
     switches = [part for part in old.file.switch if part not in new.file.switch]
     names = [part.name for part in new.file.host] + [part.name for part in new.file.switch]
@@ -99,11 +100,11 @@ def take_out(places: Places, old: State, new: State) -> Iterator[str]:
             yield f"{node.kind} {name} taken out"
     cut(f"link delete dev {part.name}" for part in switches if part.kind == "bridge")
     gone = set(old.numbers) - set(new.numbers)
-    cut(f"link delete dev {wires.outside_port(old.numbers[name])}" for name in gone if old.file.outside)
+    cut(f"link delete dev {veth.outside_port(old.numbers[name])}" for name in gone if old.file.outside)
     if old.file.outside and not new.file.outside:
-        outside.remove(places)
-        ports = [wires.outside_port(number) for number in old.numbers.values()]
-        cut(f"link delete dev {name}" for name in (*ports, outside.BRIDGE))
+        uplink.remove(places)
+        ports = [veth.outside_port(number) for number in old.numbers.values()]
+        cut(f"link delete dev {name}" for name in (*ports, uplink.BRIDGE))
         yield "the way outside taken out"
 
 
@@ -142,7 +143,7 @@ class Builder:
         for switch in switches:
             ovs.start(switch, pids[switch.name])
             done.append(f"switch {switch.name} made")
-        have = wires.interfaces(pids[FABRIC])
+        have = veth.interfaces(pids[FABRIC])
         self._check(have)
         done += self._bridges(pids[FABRIC], have)
         done += self._outside(pids)
@@ -163,20 +164,20 @@ class Builder:
         self.places.write_state(self.state)
         if fabric and fabric.alive:
             if host in self.state.numbers and self.file.outside:
-                lines.append(f"link delete dev {wires.outside_port(self.state.numbers[host])}")
-            wires.ip(lines, fabric.pid, check=False)
+                lines.append(f"link delete dev {veth.outside_port(self.state.numbers[host])}")
+            veth.ip(lines, fabric.pid, check=False)
 
     def _forget(self, gone: set[str]) -> list[str]:
         """Note that some nodes lost their interfaces; returns what the fabric is to be told."""
         lines = []
         for wire in self.state.wires.values():
             lost = FABRIC in gone
-            sides = wires.SIDES if lost else wires.sides_at(self.file, wire, gone)
+            sides = veth.SIDES if lost else veth.sides_at(self.file, wire, gone)
             if sides:
                 wire.made = "".join(side for side in wire.made if side not in sides)
                 wire.shape = None
                 shaping.forget(wire)
-                lines += [*wires.remove(wire, sides), *wires.carrier(wire)]
+                lines += [*veth.remove(wire, sides), *veth.carrier(wire)]
         self.state.connected = [name for name in self.state.connected if not gone & {name, FABRIC}]
         return lines
 
@@ -210,7 +211,7 @@ class Builder:
         if not specifications:
             return {}
         done = subprocess.run(
-            [sys.executable, "-I", "-S", str(Path(__file__).with_name("boot.py"))],
+            [sys.executable, "-I", "-S", str(Path(__file__).parent / "hosts/boot.py")],
             input=json.dumps({"mark": self.places.mark, "nodes": specifications}),
             capture_output=True,
             text=True,
@@ -268,18 +269,18 @@ class Builder:
     def _check(self, have: set[str]) -> None:
         """Believe the notes only as far as the interfaces are there; a killed run, or somebody, may have taken one."""
         for wire in self.state.wires.values():
-            there = "".join(side for side in wire.made if wires.port_of(wire, side) in have)
+            there = "".join(side for side in wire.made if veth.port_of(wire, side) in have)
             if there != wire.made:
                 wire.made, wire.shape = there, None
         self.state.connected = [
-            name for name in self.state.connected if wires.outside_port(self.state.numbers[name]) in have
+            name for name in self.state.connected if veth.outside_port(self.state.numbers[name]) in have
         ]
 
     def _bridges(self, fabric: int, have: set[str]) -> list[str]:
         new = [part for part in self.file.switch if part.kind == "bridge" and part.name not in have]
-        wires.ip([line for part in new for line in wires.switch(self.file, part)], fabric)
+        veth.ip([line for part in new for line in veth.switch(self.file, part)], fabric)
         # A run may have been killed between the two.
-        wires.ip(
+        veth.ip(
             [f"link set dev {part.name} up" for part in self.file.switch if part.kind == "bridge"], fabric
         )
         return [f"switch {part.name} made" for part in new]
@@ -287,13 +288,13 @@ class Builder:
     def _outside(self, pids: Mapping[str, int]) -> list[str]:
         if not self.file.outside:
             return []
-        if not outside.complete(self.places, pids[FABRIC]):
+        if not uplink.complete(self.places, pids[FABRIC]):
             self.state.connected = []
-            outside.ensure(self.places, self.state, pids[FABRIC])
+            uplink.ensure(self.places, self.state, pids[FABRIC])
         hosts = [part.name for part in self.file.host if part.name in pids]
         new = [name for name in hosts if name not in self.state.connected]
         if new:
-            outside.connect(self.state, new, pids)
+            uplink.connect(self.state, new, pids)
             self.state.connected += new
         return [f"host {name} connected to the outside" for name in new]
 
@@ -305,20 +306,20 @@ class Builder:
             for wire in self.state.wires.values()
             if (
                 sides := "".join(
-                    side for side in wires.sides_at(file, wire, set(pids)) if side not in wire.made
+                    side for side in veth.sides_at(file, wire, set(pids)) if side not in wire.made
                 )
             )
         ]
         if new:
-            wires.ip([line for wire, sides in new for line in wires.remove(wire, sides)], fabric, check=False)
-            wires.ip([line for wire, sides in new for line in wires.create(file, wire, pids, sides)])
-            wires.ip([line for wire, sides in new for line in wires.join(file, wire, sides)], fabric)
+            veth.ip([line for wire, sides in new for line in veth.remove(wire, sides)], fabric, check=False)
+            veth.ip([line for wire, sides in new for line in veth.create(file, wire, pids, sides)])
+            veth.ip([line for wire, sides in new for line in veth.join(file, wire, sides)], fabric)
         self._finish(new, pids)
         for wire, sides in new:
             # With a side that stays, what was done to it stays too.
             wire.shape = None if wire.made else Shape()
             wire.made = "".join(sorted(wire.made + sides))
-        wires.ip([line for wire, _ in new for line in wires.carrier(wire)], fabric)
+        veth.ip([line for wire, _ in new for line in veth.carrier(wire)], fabric)
         shaping.apply(self.state, fabric, pids)
         return [f"link {wire.link.key} made" for wire, _ in new]
 
@@ -330,15 +331,13 @@ class Builder:
             mine = [
                 (wire, side)
                 for wire, sides in new
-                for side in wires.sides_at(file, wire, {name})
+                for side in veth.sides_at(file, wire, {name})
                 if side in sides
             ]
             if not mine:
                 continue
-            names = [wires.far_of(wire, side) for wire, side in mine]
-            wires.ip(
-                [line for wire, side in mine for line in wires.finish(file, wire, name, side)], pids[name]
-            )
+            names = [veth.far_of(wire, side) for wire, side in mine]
+            veth.ip([line for wire, side in mine for line in veth.finish(file, wire, name, side)], pids[name])
             if any(part.name == name for part in file.switch):
                 ovs.plug_in(name, names, pids[name])
             elif with_ovs:

@@ -1,0 +1,1 @@
+"""Hosts of a lab: their namespaces, first process, disks and processes."""

@@ -1,0 +1,1 @@
+"""Links of a lab: veth pairs, what they do to frames, Open vSwitch, and the uplink to this machine's network."""
