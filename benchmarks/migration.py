@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from cloud import figure
-from skerry.cli.test import KEEPS, prepare
+from skerry.cli.develop.test import KEEPS, prepare
 from skerry.cloud.model.layout import Layout
 from skerry.common.errors import NotFoundError
 from skerry.lab.lab import Lab, take_down

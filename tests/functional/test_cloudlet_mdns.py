@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from skerry.cli import cloudlet
+from skerry.cli.cloudlet import cloudlet
 from skerry.cli.main import parser
 from skerry.cloudlet.discovery.mdns import Announcement
 from skerry.cloudlet.handoff.daemon import Server

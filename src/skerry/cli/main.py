@@ -10,27 +10,27 @@ import traceback
 
 from skerry.common.errors import EXIT_CODES, SkerryError
 
-VERBS = (
-    "up",
-    "plan",
-    "status",
-    "down",
-    "destroy",
-    "logs",
-    "openstack",
-    "verify",
-    "ssh",
-    "doctor",
-    "config",
-    "secrets",
-    "image",
-    "lab",
-    "cloudlet",
-    "migration",
-    "completion",
-    "test",
-    "bench",
-)
+VERBS = {  # verb -> its module below skerry.cli
+    "up": "cloud.up",
+    "plan": "cloud.plan",
+    "status": "cloud.status",
+    "down": "cloud.down",
+    "destroy": "cloud.destroy",
+    "logs": "cloud.logs",
+    "openstack": "cloud.openstack",
+    "verify": "cloud.verify",
+    "ssh": "cloud.ssh",
+    "doctor": "cloud.doctor",
+    "config": "cloud.config",
+    "secrets": "cloud.secrets",
+    "image": "cloud.image",
+    "lab": "lab.lab",
+    "cloudlet": "cloudlet.cloudlet",
+    "migration": "migration.migration",
+    "completion": "completion",
+    "test": "develop.test",
+    "bench": "develop.bench",
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,8 +46,8 @@ def parser() -> argparse.ArgumentParser:
         "--root", default="/", metavar="FOLDER", help="the root folder of the cloud (default: /)"
     )
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name in VERBS:
-        module = importlib.import_module(f"skerry.cli.{name}")
+    for name, place in VERBS.items():
+        module = importlib.import_module(f"skerry.cli.{place}")
         sub = verbs.add_parser(
             name, help=(module.__doc__ or name).strip().splitlines()[0], description=module.__doc__
         )

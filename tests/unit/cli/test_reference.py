@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from skerry.cli import reference
+from skerry.cli.develop import reference
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 PAGES = reference.pages()
@@ -16,7 +16,7 @@ PAGES = reference.pages()
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_current(name: str) -> None:
     path = CHECKOUT / "docs/reference" / name
-    assert path.read_text() == PAGES[name], "write it anew: python -m skerry.cli.reference"
+    assert path.read_text() == PAGES[name], "write it anew: python -m skerry.cli.develop.reference"
 
 
 def test_pages_do_not_depend_on_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from skerry.cli import completion, config, doctor, image, secrets
+from skerry.cli import completion
+from skerry.cli.cloud import config, doctor, image, secrets
 from skerry.cli.main import parser
 from skerry.common.errors import NotFoundError, PreflightError, UsageError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from skerry.cli import cloudlet
+from skerry.cli.cloudlet import cloudlet
 from skerry.cli.main import parser
 from skerry.common.errors import NotFoundError, UsageError
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from machines import DISK, MEMORY, base_of, changed, image, kept, overlay_of, rebuilt
 
-from skerry.cli import cloudlet
+from skerry.cli.cloudlet import cloudlet
 from skerry.cli.main import parser
 from skerry.cloudlet.errors import BadOverlayError, BadStreamError, UntrustedError
 from skerry.cloudlet.overlay import manifest as manifests

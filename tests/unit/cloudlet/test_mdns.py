@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from zeroconf import ServiceInfo
 
-from skerry.cli import cloudlet as command
-from skerry.cli import cloudlet_peers
+from skerry.cli.cloudlet import cloudlet as command
+from skerry.cli.cloudlet import peers
 from skerry.cli.main import parser
 from skerry.cloudlet.discovery import mdns, neighbours
 from skerry.cloudlet.discovery.discovery import Cloudlet
@@ -107,7 +107,7 @@ def test_a_host_without_networks_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_engine_on_loopback_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mdns, "Announcement", lambda *_: pytest.fail("it is announced"))
     server = Server(Store(tmp_path), "127.0.0.1", 0)
-    assert cloudlet_peers.announce(server, ENGINE) is None
+    assert peers.announce(server, ENGINE) is None
     server.stop()
 
 
@@ -121,7 +121,7 @@ def test_an_engine_that_cannot_be_announced_serves_all_the_same(
     monkeypatch.setattr(mdns, "own_interfaces", lambda: OWN)
     server = Server(Store(tmp_path), "127.0.0.1", 0)
     server.address = "0.0.0.0"
-    assert cloudlet_peers.announce(server, ENGINE) is None
+    assert peers.announce(server, ENGINE) is None
     assert "no such device" in capsys.readouterr().err
     server.stop()
 

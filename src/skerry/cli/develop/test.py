@@ -40,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    checkout = Path(os.environ.get("SKERRY_CHECKOUT", Path(__file__).resolve().parents[3]))
+    checkout = Path(os.environ.get("SKERRY_CHECKOUT", Path(__file__).resolve().parents[4]))
     words = list(args.passed)
     wanted = [word for word in words if word in PARTS]
     chosen = [str(checkout / "tests" / part) for part in PARTS if part in wanted]

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 
-from skerry.cli.progress import Progress
+from skerry.cli.cloud.progress import Progress
 from skerry.cloud.context import Context
 from skerry.cloud.operations.rotate import EVERY, rotate
 from skerry.common.errors import NotFoundError, PreflightError, UsageError

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from skerry.cli import cloudlet_peers
+from skerry.cli.cloudlet import peers
 from skerry.common.errors import EXIT_CODES, NotFoundError, SkerryError
 
 # The engine stands on numpy and others, which only its own verb should wait for.
@@ -62,7 +62,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     sessions = parts.add_parser("sessions", help="VMs that run")
     stop = parts.add_parser("stop", help="end a session and remove what it wrote")
     stop.add_argument("session", help="a session")
-    cloudlet_peers.arguments(parts)
+    peers.arguments(parts)
     trust = parts.add_parser("trust", help="believe overlays that are signed with this public key")
     trust.add_argument(
         "key", metavar="KEYFILE", help="a file with 64 hexadecimal digits; none: print one's own", nargs="?"
@@ -176,7 +176,7 @@ def run(args: argparse.Namespace) -> int:
         "sessions": _sessions,
         "stop": _stop,
         "trust": _trust,
-        **cloudlet_peers.VERBS,
+        **peers.VERBS,
     }
     result = verbs[args.part](store, args)
     if result is not None:

@@ -1,4 +1,4 @@
-"""Writes docs/reference out of the code: ``python -m skerry.cli.reference [FOLDER]``.
+"""Writes docs/reference out of the code: ``python -m skerry.cli.develop.reference [FOLDER]``.
 
 What it writes is the same on every machine: no host name, no folder of this machine, no present state.
 """
@@ -35,8 +35,8 @@ from skerry.cloud.supervise.probes import (
 from skerry.cloud.supervise.service import Service
 from skerry.common.errors import EXIT_CODES
 
-FOLDER = Path(__file__).resolve().parents[3] / "docs/reference"
-MADE = "<!-- Made by 'python -m skerry.cli.reference': change the code, not this file. -->"
+FOLDER = Path(__file__).resolve().parents[4] / "docs/reference"
+MADE = "<!-- Made by 'python -m skerry.cli.develop.reference': change the code, not this file. -->"
 
 
 def main() -> None:

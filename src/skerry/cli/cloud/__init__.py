@@ -1,0 +1,1 @@
+"""Verbs for a cloud: one file each."""

@@ -1,0 +1,1 @@
+"""'skerry cloudlet': bases, overlays, sessions, handoff, discovery."""

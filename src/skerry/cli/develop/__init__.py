@@ -1,0 +1,1 @@
+"""Verbs for those who develop Skerry: tests, benchmarks, the generated reference."""

@@ -1,0 +1,1 @@
+"""'skerry lab': labs of hosts and switches on this machine."""

@@ -1,0 +1,1 @@
+"""'skerry migration': live migration, measured."""
