@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from bare import Bare
+from benchmarks.support.bare import Bare
 
 FOLDER = Path("/var/tmp/skerry-bench")
 SERVERS = """

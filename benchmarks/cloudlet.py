@@ -19,9 +19,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from cloudlet_parts.plots import plot
-from cloudlet_parts.workloads import WORKLOADS, Workload, payload
-
+from benchmarks.support.plots import plot
+from benchmarks.support.workloads import WORKLOADS, Workload, payload
 from skerry.cloudlet.overlay.base import Base
 from skerry.cloudlet.overlay.machine import Machine
 from skerry.cloudlet.overlay.pages import write_sparse
@@ -64,7 +63,7 @@ class Link:
     """The folder behind a link of so many Mbit/s."""
 
     def __init__(self, folder: Path, mbit: float) -> None:
-        program = Path(__file__).with_name("cloudlet_parts") / "link.py"
+        program = Path(__file__).with_name("support") / "link.py"
         self._server = subprocess.Popen(
             [sys.executable, str(program), str(folder), str(mbit)],
             stdin=subprocess.PIPE,

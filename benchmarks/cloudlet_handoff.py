@@ -21,9 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloudlet import FOLDER, PEER_ROUNDS, ROUNDS, Bench, Row, figure, say
-from cloudlet_parts.workloads import WORKLOADS, payload
-
+from benchmarks.cloudlet import FOLDER, PEER_ROUNDS, ROUNDS, Bench, Row, figure, say
+from benchmarks.support.workloads import WORKLOADS, payload
 from skerry.cloudlet.handoff.source import Done, handoff
 from skerry.cloudlet.overlay.reader import FileSource
 from skerry.cloudlet.overlay.store import Store
@@ -36,7 +35,7 @@ from skerry.cloudlet.vm.process import DISK_NODE, Vm, nic, qcow2_on
 
 RATE = 25.0  # Mbit/s
 OVERLAY = "handoff-numpy"
-RELAY = Path(__file__).with_name("cloudlet_parts") / "relay.py"
+RELAY = Path(__file__).with_name("support") / "relay.py"
 
 
 @contextlib.contextmanager

@@ -20,7 +20,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cloud import figure
+from tests.support.cloud_across_hosts import Spread, lab_text, spread_over
+
+from benchmarks.cloud import figure
 from skerry.cli.develop.test import KEEPS, prepare
 from skerry.cloud.model.layout import Layout
 from skerry.common.errors import NotFoundError
@@ -30,11 +32,6 @@ from skerry.lab.state import Places
 from skerry.migration.estimate import fit
 from skerry.migration.report import bandwidths
 from skerry.migration.results import Book
-
-CHECKOUT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(CHECKOUT / "tests/cloud"))  # the cloud is the one that the tests have
-
-from spread import Spread, lab_text, spread_over  # noqa: E402
 
 ROOT = Path("/var/tmp/skerry-bench/migration")
 NAME = "bench-migration"

@@ -18,9 +18,9 @@ from skerry.cloud.supervise.service import SERVICE_USER
 from skerry.common.errors import BusyError, PreflightError
 from skerry.common.proc import run
 from skerry.lab.host import ForeignFolderError, Host
+from tests.support import CHECKOUT
 
 T = TypeVar("T")
-CHECKOUT = Path(__file__).resolve().parents[1]
 TOOLS = ("unshare", "nsenter", "ip")
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit import Cloud, Servers, Within
-from spread import Spread, lab_text, spread_over
+from tests.support.cloud import Cloud, Servers, Within
+from tests.support.cloud_across_hosts import Spread, lab_text, spread_over
 
 from skerry.lab.testing import make_lab
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import Browser, logged_in
+from tests.support import CHECKOUT
+from tests.support.browser import Browser, logged_in
 
 if TYPE_CHECKING:
     from kit import Cloud, Servers, Within
 
-PICTURE = Path(__file__).resolve().parents[2] / "docs/images/horizon.png"
+PICTURE = CHECKOUT / "docs/images/horizon.png"
 
 
 @pytest.fixture(scope="module")

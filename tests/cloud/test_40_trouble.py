@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support import CHECKOUT
 
 from skerry.cloud.components.ovn.component import datapath
 
@@ -52,7 +52,7 @@ def test_every_service_is_killed_below(cloud: Cloud) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_killed_service_is_ready_again(cloud: Cloud, name: str) -> None:
-    program = Path(__file__).with_name("ready_again.py")
+    program = CHECKOUT / "tests/support/ready_again.py"
     argv = [sys.executable, str(program), str(cloud.root), name, str(READY_AGAIN)]
     told = json.loads(cloud.host.run(argv, timeout=90).stdout)
     assert told["before"] is None, f"{name} was not ready before the test"

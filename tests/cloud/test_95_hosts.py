@@ -10,9 +10,9 @@ from contextlib import suppress
 
 import openstack
 import pytest
-from browser import logged_in
-from kit import Servers, Within
-from spread import COMPUTES, Spread
+from tests.support.browser import logged_in
+from tests.support.cloud import Servers, Within
+from tests.support.cloud_across_hosts import COMPUTES, Spread
 
 pytestmark = pytest.mark.timeout(600, func_only=True)
 

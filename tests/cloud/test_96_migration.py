@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kit import Servers
-from spread import COMPUTES, Spread
+from tests.support.cloud import Servers
+from tests.support.cloud_across_hosts import COMPUTES, Spread
 
 pytestmark = pytest.mark.timeout(900, func_only=True)
 FOLDER = "/var/lib/evaluation"  # of the host: a lab shares /root with its machine

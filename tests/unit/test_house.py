@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.executable).parent
 # Folders that only one machine has; the guests' own home folder is not one of them.
 SOMEBODYS = re.compile(r"(?<![\w.\-}])/(?:work|workspace|Users|home/(?!skerry\b)\w+)/\w")

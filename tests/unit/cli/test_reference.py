@@ -6,10 +6,10 @@ import socket
 from pathlib import Path
 
 import pytest
+from tests.support import CHECKOUT
 
 from skerry.cli.develop import reference
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 PAGES = reference.pages()
 
 

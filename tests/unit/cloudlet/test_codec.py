@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from machines import (
+from tests.support.random_machines import (
     DISK,
     MACHINE,
     MEMORY,

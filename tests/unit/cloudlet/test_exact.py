@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from machines import DISK, MEMORY, base_of, changed, image, kept, overlay_of
+from tests.support.random_machines import DISK, MEMORY, base_of, changed, image, kept, overlay_of
 
 from skerry.cloudlet.overlay import encode, segments
 from skerry.cloudlet.overlay.index import LZMA, PLAIN, SHUFFLED

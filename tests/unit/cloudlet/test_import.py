@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from machines import DISK, MEMORY, base_of, changed, image, kept, overlay_of, rebuilt
+from tests.support.random_machines import DISK, MEMORY, base_of, changed, image, kept, overlay_of, rebuilt
 
 from skerry.cli.cloudlet import cloudlet
 from skerry.cli.main import parser

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from machines import DISK, MEMORY, STATE, base_of, changed, image, kept, overlay_of
+from tests.support.random_machines import DISK, MEMORY, STATE, base_of, changed, image, kept, overlay_of
 
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.session import overlay_maker

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tests.support import CHECKOUT
 
 from skerry.cli.main import parser
 from skerry.common.errors import NotFoundError
@@ -16,7 +17,6 @@ from skerry.lab.model import HostPart, LabFile, LinkPart, SwitchPart, parse
 from skerry.lab.state import FABRIC, Fault, Node, Places, Shape, State, Wire
 from skerry.lab.status import render, status
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 LAB = """
 name = "small"
 host = [{name = "h1"}, {name = "h2"}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 
@@ -22,10 +23,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     layout = Layout.at(args.root)
     script = layout.checkout / "benchmarks" / f"{args.name}.py"
-    if not script.is_file() or args.name == "bare":
-        have = ", ".join(sorted(path.stem for path in script.parent.glob("*.py") if path.stem != "bare"))
+    names = sorted(path.stem for path in script.parent.glob("[!_]*.py"))
+    if args.name not in names:
+        have = ", ".join(names)
         raise NotFoundError(f"There is no benchmark '{args.name}'.", remedy=f"There are: {have}")
-    done = subprocess.run([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    # Benchmarks share what tests have, which is a package of the checkout.
+    places = [str(layout.checkout), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+    argv = [sys.executable, "-m", f"benchmarks.{args.name}"]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, env=environment)
     if done.returncode:
         return 1
     if args.json:

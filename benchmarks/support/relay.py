@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from link import CHUNK, DELAY, Bucket
+from benchmarks.support.link import CHUNK, DELAY, Bucket
 
 UNDER_WAY = 64  # chunks that the link holds
 

@@ -16,7 +16,8 @@ from typing import Any
 import openstack
 import psutil
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.support import CHECKOUT
+
 UP, ACTIVE, SSH, GONE = 900, 180, 120, 60  # deadlines in seconds, on a machine that does other things too
 
 Within = Callable[[float, str, Callable[[], Any]], Any]

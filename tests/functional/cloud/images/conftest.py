@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from tests.support import CHECKOUT
 
 from skerry.cloud.images import tiny
 from skerry.common.proc import run
 
 T = TypeVar("T")
-SERVICE = Path(__file__).parent / "metadata_service.py"
+SERVICE = CHECKOUT / "tests/support/metadata_service.py"
 TOOLS = ("apt-get", "dpkg-deb", "mke2fs", "qemu-img", "qemu-system-x86_64", "xorriso", "ssh", "ssh-keygen")
 
 

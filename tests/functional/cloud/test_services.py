@@ -13,11 +13,12 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.support import CHECKOUT
 
 from skerry.cloud.components.ovn.component import datapath
 from skerry.lab.host import Host, Program
 
-LESSER = Path(__file__).with_name("lesser.py")
+LESSER = CHECKOUT / "tests/support/small_cloud.py"
 SWITCH = ("ovsdb", "ovs-vswitchd", *(("ovs-guestports",) if datapath() == "netdev" else ()))
 SERVICES = ("mariadb", "rabbitmq", *SWITCH, "ovn-ovsdb", "ovn-northd", "ovn-controller")
 ROTATE = """

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import openstack
-from kit import CHECKOUT, Cloud, Within
+
+from tests.support import CHECKOUT
+from tests.support.cloud import Cloud, Within
 
 HOSTS = {"one": 11, "two": 12, "three": 13}
 COMPUTES = ("two", "three")

@@ -16,7 +16,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 if TYPE_CHECKING:
-    from kit import Cloud, Within
+    from tests.support.cloud import Cloud, Within
 
 T = TypeVar("T")
 PATIENCE = 60  # seconds for a page

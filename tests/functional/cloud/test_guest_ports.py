@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import CHECKOUT
 
 from skerry.cloud.components.openvswitch import guest_ports
 from skerry.lab.host import Host, Program
@@ -77,5 +78,5 @@ def test_others_are_left_alone(host: Host, watched: Program) -> None:
 
 def test_what_a_guest_sends_to_the_host_is_dropped(host: Host, watched: Program) -> None:
     """A frame to the interface's own MAC reaches the host's network only without the rules."""
-    sender = Path(__file__).with_name("guest_frames.py")
+    sender = CHECKOUT / "tests/support/guest_frames.py"
     assert host.run(["python3", str(sender), TAP]).stdout.split() == ["taken", "dropped"]

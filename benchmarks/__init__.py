@@ -1,0 +1,1 @@
+"""Benchmarks: each prints its figures and those of a peer as JSON."""

@@ -1,0 +1,1 @@
+"""What benchmarks share: bare machines, links, workloads, plots."""

@@ -1,0 +1,1 @@
+"""The tests of Skerry: unit/ mirrors src/, functional/ and cloud/ run the real thing, support/ is what they share."""
