@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from skerry.cloud.engine.journal import Journal
-from skerry.cloud.engine.transport import Local, Transport
 from skerry.cloud.model import ports
 from skerry.cloud.model.cloud_toml import Cloud, Host, Role, load
 from skerry.cloud.model.layout import Layout
 from skerry.cloud.model.secrets import OF_HOSTS, Secrets
+from skerry.cloud.platform.base import Platform
+from skerry.cloud.platform.debian import Debian
 from skerry.cloud.supervise import Supervisor, supervisor_for
 from skerry.common.errors import ConfigError
 
@@ -24,7 +25,7 @@ class Context:
     secrets: Secrets
     supervisor: Supervisor
     journal: Journal
-    transport: Transport = field(default_factory=Local)
+    platform: Platform = field(default_factory=Debian)
 
     @classmethod
     def at(cls, root: Path | str = "/") -> Context:
@@ -45,7 +46,7 @@ class Context:
     @cached_property
     def host(self) -> Host:
         """The host that this runs on: the one that joining it named, else the control host."""
-        named = self.transport.read(self.layout.joined)
+        named = self.platform.read(self.layout.joined)
         if named is None:
             return self.cloud.control
         found = next((host for host in self.cloud.host if host.name == named.strip()), None)

@@ -16,12 +16,12 @@ class Members:
         self._path = ctx.layout.state / "hosts.json"
 
     def all(self) -> dict[str, Host]:
-        text = self.ctx.transport.read(self._path)
+        text = self.ctx.platform.read(self._path)
         return {name: Host.model_validate(data) for name, data in json.loads(text).items()} if text else {}
 
     def _save(self, hosts: dict[str, Host]) -> None:
         data = {name: host.model_dump(mode="json") for name, host in sorted(hosts.items())}
-        self.ctx.transport.write(self._path, json.dumps(data, indent=1) + "\n", mode=0o600)
+        self.ctx.platform.write(self._path, json.dumps(data, indent=1) + "\n", mode=0o600)
 
     def add(self, host: Host) -> None:
         if self.all().get(host.name) != host:

@@ -35,7 +35,7 @@ ctx = Context.at(sys.argv[1])
 socket = f"--socket={ctx.layout.run}/mariadb/mysqld.sock"
 def work(say):
     tables = f"create table torn (n int); {sys.argv[3]}; create table rest (n int)"
-    ctx.transport.run(["mariadb", "--no-defaults", socket, "torn", "-e", tables])
+    ctx.platform.run(["mariadb", "--no-defaults", socket, "torn", "-e", tables])
 Schema(ctx, "create:torn", "", work, ["torn"], of=sys.argv[2], needs=(), cost=0).apply(print)
 """
 HOLD = """

@@ -97,8 +97,8 @@ from openstack_dashboard.settings import *  # noqa
                 "call_command('collectstatic', interactive=False, verbosity=0)\n"
             )
             argv = [self.ctx.layout.bin("python"), "-c", script]
-            self.ctx.transport.run(argv, env=self._environment(), timeout=600)
-            self.ctx.transport.run(
+            self.ctx.platform.run(argv, env=self._environment(), timeout=600)
+            self.ctx.platform.run(
                 ["chown", "-R", f"{SERVICE_USER}:{SERVICE_USER}", str(self.state / "static")]
             )
 

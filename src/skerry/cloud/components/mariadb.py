@@ -61,9 +61,9 @@ class MariaDB(Role):
                 self.data / "mysql/proxies_priv.frm"
             ).exists():
                 return
-            self.ctx.transport.remove(self.data)
-            self.ctx.transport.make_folder(self.data, mode=0o750, owner=SERVICE_USER)
-            self.ctx.transport.run(
+            self.ctx.platform.remove(self.data)
+            self.ctx.platform.make_folder(self.data, mode=0o750, owner=SERVICE_USER)
+            self.ctx.platform.run(
                 [
                     "mariadb-install-db",
                     "--no-defaults",

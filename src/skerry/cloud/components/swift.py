@@ -125,11 +125,11 @@ class Swift(Role):
 
     def work(self) -> list[Step]:
         def create(say: object) -> None:
-            builder, run = self.ctx.layout.bin("swift-ring-builder"), self.ctx.transport.run
+            builder, run = self.ctx.layout.bin("swift-ring-builder"), self.ctx.platform.run
             for kind, port in SERVERS.items():
                 file = str(self.etc / f"{kind}.builder")
                 if not (self.etc / f"{kind}.ring.gz").exists():
-                    self.ctx.transport.remove(Path(file))
+                    self.ctx.platform.remove(Path(file))
                     run([builder, file, "create", str(PART_POWER), "1", "1"])
                     run([builder, file, "add", f"r1z1-127.0.0.1:{port}/{DEVICE}", "1"])
                     run([builder, file, "rebalance"])

@@ -112,6 +112,6 @@ def unread(queues: Sequence[Mapping[str, Any]]) -> Iterable[Finding]:
 def _ask(patient: Patient, program: str, *words: str) -> str:
     command = [f"{TOOLS}/{program}", "-q", *words, "--formatter", "json"]
     try:
-        return patient.ctx.transport.run(command, env=RabbitMQ(patient.ctx).environment(), timeout=25).stdout
+        return patient.ctx.platform.run(command, env=RabbitMQ(patient.ctx).environment(), timeout=25).stdout
     except CommandError as error:
         raise CannotLook(str(error)) from None

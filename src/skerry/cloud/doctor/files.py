@@ -27,7 +27,7 @@ class PrivateFiles(Check):
             key_path(ctx),
             *ctx.layout.etc.glob("services/*.json"),
         ):
-            mode = ctx.transport.mode(path)
+            mode = ctx.platform.mode(path)
             if mode is not None and mode & 0o077:
                 yield Finding(
                     "error",

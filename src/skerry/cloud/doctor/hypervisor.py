@@ -25,7 +25,7 @@ WITHOUT_DOMAIN = {
 
 def virsh(ctx: Context, *words: str) -> str:
     """What virsh prints, asked of this cloud's own libvirt. Raises CommandError."""
-    return ctx.transport.run(["virsh", "--connect", Libvirt(ctx).uri, "-q", *words], timeout=15).stdout
+    return ctx.platform.run(["virsh", "--connect", Libvirt(ctx).uri, "-q", *words], timeout=15).stdout
 
 
 class HypervisorAnswers(Check):

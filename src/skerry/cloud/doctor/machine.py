@@ -75,7 +75,7 @@ class Memory(Check):
                 _largest(),
                 "Stop or delete a server, or give the machine more memory.",
             )
-        shown = patient.ctx.transport.run(["dmesg"], check=False, timeout=10)
+        shown = patient.ctx.platform.run(["dmesg"], check=False, timeout=10)
         for text in killed(shown.stdout.splitlines()):
             yield Finding(
                 "warning",

@@ -48,7 +48,7 @@ class ForwardingAllowed(Check):
     def findings(self, patient: Patient) -> Iterable[Finding]:
         if not patient.ctx.cloud.external.nat or not patient.ctx.does("network"):
             return
-        cidr, run = str(patient.ctx.cloud.external.cidr), patient.ctx.transport.run
+        cidr, run = str(patient.ctx.cloud.external.cidr), patient.ctx.platform.run
         remedy = (
             f"Let the guests through in that firewall, e.g.: iptables -I FORWARD -s {cidr} -j ACCEPT && "
             f"iptables -I FORWARD -d {cidr} -j ACCEPT"

@@ -64,7 +64,7 @@ class Joined(Step):
 
     def files(self) -> dict[Path, tuple[str, int, str | None]]:
         """What the host gets, by its path there: text, permission bits, owner."""
-        etc, read = self.layout.etc, self.ctx.transport.read
+        etc, read = self.layout.etc, self.ctx.platform.read
         found: dict[Path, tuple[str, int, str | None]] = {
             etc / "cloud.toml": (read(self.ctx.layout.cloud_toml) or "", 0o644, None),
             etc / "secrets.json": (self.ctx.secrets.subset(OF_HOSTS), 0o600, None),
@@ -182,7 +182,7 @@ class Joined(Step):
         """What 'destroy' is told there: hosts of a lab share the packages and the environment with this one."""
         home = str(self.ctx.layout.env.parent.parent)
         which = ["sh", "-c", 'cat /proc/sys/kernel/random/boot_id; stat -c %d:%i "$1"', "sh", home]
-        same = self.there.run(which, check=False).stdout == self.ctx.transport.run(which, check=False).stdout
+        same = self.there.run(which, check=False).stdout == self.ctx.platform.run(which, check=False).stdout
         return ["--keep-packages"] if same else []
 
     # -- the other verbs ---------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ class Hosts:
         return self._ctx.layout.vsctl
 
     def _there(self, host: str) -> Transport:
-        return self._ctx.transport if host == self.here else self._joined[host].there
+        return self._ctx.platform.transport if host == self.here else self._joined[host].there
 
     def run(
         self, host: str, argv: Sequence[str], *, timeout: float = 60, check: bool = True

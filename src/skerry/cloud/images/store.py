@@ -58,7 +58,7 @@ def build(ctx: Context, name: str, folder: Path | None, say: Callable[[str], Non
         made = debian.build(out, work, say)
         built = Built(name, made.version, {"disk": made.disk})
     data = {**{part: path.name for part, path in built.files.items()}, "version": built.version}
-    ctx.transport.write(out / "built.json", json.dumps(data) + "\n")
+    ctx.platform.write(out / "built.json", json.dumps(data) + "\n")
     return built
 
 
@@ -128,7 +128,7 @@ def render(images: Sequence[Listed]) -> str:
 
 def _built(ctx: Context, name: str) -> Built | None:
     folder = ctx.layout.cache / "images" / name
-    text = ctx.transport.read(folder / "built.json")
+    text = ctx.platform.read(folder / "built.json")
     if text is None:
         return None
     data = json.loads(text)

@@ -56,26 +56,26 @@ def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> 
             link.unlink()
             if not any(link.parent.iterdir()):
                 link.parent.rmdir()
-        ctx.transport.remove(CLIENT)
+        ctx.platform.remove(CLIENT)
         made_user = (ctx.layout.state / "made-user").exists()
         if packages and _is_machines_own(ctx):
             names = _packages(ctx)
             if names:
                 say(f"apt-get removes {len(names)} packages")
-                ctx.transport.run([*APT, "purge", *names], env=QUIET, timeout=900, check=False)
+                ctx.platform.run([*APT, "purge", *names], env=QUIET, timeout=900, check=False)
             if SOURCES.exists():
-                ctx.transport.remove(SOURCES)
-                ctx.transport.remove(PREFERENCES)
-                ctx.transport.run([*APT, "update"], env=QUIET, timeout=300, check=False)
+                ctx.platform.remove(SOURCES)
+                ctx.platform.remove(PREFERENCES)
+                ctx.platform.run([*APT, "update"], env=QUIET, timeout=300, check=False)
         left = "nothing is left"
         if made_user and (why := _remove_user(ctx)):
             left = f"all is gone but the user {SERVICE_USER} ({why}): 'userdel {SERVICE_USER}' takes it away"
         for folder in (*ctx.layout.folders(), *Path("/dev/shm").glob(f"{ctx.host.name}_*_qmanager")):
-            ctx.transport.remove(folder)
+            ctx.platform.remove(folder)
         if _is_machines_own(ctx) and packages:
             home = ctx.layout.env.parent.parent
             if (home / "env").is_dir() and (home / "uv").is_dir():
-                ctx.transport.remove(home)
+                ctx.platform.remove(home)
         say(left)
 
 
@@ -85,7 +85,7 @@ def _remove_user(ctx: Context) -> str | None:
 
     def lack() -> str | None:
         nonlocal why
-        done = ctx.transport.run(["userdel", SERVICE_USER], check=False)
+        done = ctx.platform.run(["userdel", SERVICE_USER], check=False)
         why = None if done.returncode in (0, NO_SUCH_USER) else last_lines(done.stderr, 1)
         return why
 
@@ -105,4 +105,4 @@ def _is_machines_own(ctx: Context) -> bool:
 
 def _packages(ctx: Context) -> list[str]:
     record = Packages(ctx, (), ()).record
-    return (ctx.transport.read(record) or "").split()
+    return (ctx.platform.read(record) or "").split()

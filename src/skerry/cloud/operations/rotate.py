@@ -129,7 +129,7 @@ def _tell_broker(ctx: Context) -> None:
             refused = False  # it does not run: at its start it reads the new password from its definitions
         if refused:
             change = [f"{TOOLS}/rabbitmqctl", "-q", "change_password", "openstack"]
-            ctx.transport.run(change, env=environment, input=f"{password}\n", timeout=60)
+            ctx.platform.run(change, env=environment, input=f"{password}\n", timeout=60)
     if "erlang-cookie" in ctx.secrets.previous:
         ctx.supervisor.stop("rabbitmq")
 

@@ -138,10 +138,10 @@ def verify(
         "LANG": "C.UTF-8",
     }
     if not (folder / ".stestr.conf").exists():
-        ctx.transport.remove(folder)
-        ctx.transport.run([ctx.layout.bin("tempest"), "init", str(folder)], env=environment)
-    ctx.transport.make_folder(folder / "lock")
-    ctx.transport.write(folder / "etc/tempest.conf", configuration(ctx, folder), mode=0o600)
+        ctx.platform.remove(folder)
+        ctx.platform.run([ctx.layout.bin("tempest"), "init", str(folder)], env=environment)
+    ctx.platform.make_folder(folder / "lock")
+    ctx.platform.write(folder / "etc/tempest.conf", configuration(ctx, folder), mode=0o600)
     chosen = ["--regex", regex] if regex else ["--smoke"]
     argv = [ctx.layout.bin("tempest"), "run", *chosen, "--concurrency", str(workers)]
     report = Report(str(folder))
@@ -163,7 +163,7 @@ def verify(
             process.terminate()
             process.wait()
     xml = f"cd '{folder}' && stestr last --subunit | subunit2junitxml -o report.xml"
-    ctx.transport.run(["sh", "-c", xml], env=environment, check=False)
+    ctx.platform.run(["sh", "-c", xml], env=environment, check=False)
     return report
 
 

@@ -159,7 +159,7 @@ class Alive(ApiStep):
                 "cell_v2",
                 "discover_hosts",
             ]
-            self.ctx.transport.run(command)
+            self.ctx.platform.run(command)
 
 
 class Flavors(ApiStep):
@@ -193,7 +193,7 @@ class TinyImage(Step):
 
     def files(self) -> tiny.TinyImage | None:
         """What was built, None before."""
-        text = self.ctx.transport.read(self.folder / "built.json")
+        text = self.ctx.platform.read(self.folder / "built.json")
         if text is None:
             return None
         built = json.loads(text)
@@ -208,7 +208,7 @@ class TinyImage(Step):
     def apply(self, say: Callable[[str], None]) -> None:
         image = tiny.build(self.folder, self.ctx.layout.cache / "images/work", say)
         built = {"kernel": image.kernel.name, "initrd": image.initrd.name, "disk": image.disk.name}
-        self.ctx.transport.write(
+        self.ctx.platform.write(
             self.folder / "built.json", json.dumps({**built, "version": image.version}) + "\n"
         )
 
@@ -360,7 +360,7 @@ class Keypair(ApiStep):
     def apply(self, say: Callable[[str], None]) -> None:
         path, compute = key_path(self.ctx), self.ctx.api.compute
         if not path.exists():
-            self.ctx.transport.run(
+            self.ctx.platform.run(
                 ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "skerry", "-f", str(path)]
             )
             old = compute.find_keypair(KEYPAIR)

@@ -52,12 +52,12 @@ class Certificates(Step):
             changes = [
                 Change(f"write {self._folder / name}")
                 for name, text in self.parts(self.ctx.host).items()
-                if self.ctx.transport.read(self._folder / name) != text
+                if self.ctx.platform.read(self._folder / name) != text
             ]
         return changes
 
     def _lack(self, host: Host) -> str | None:
-        text = self.ctx.transport.read(self._place(host) / CERTIFICATE)
+        text = self.ctx.platform.read(self._place(host) / CERTIFICATE)
         if text is None:
             return "not there"
         found = x509.load_pem_x509_certificate(text.encode())
@@ -69,21 +69,21 @@ class Certificates(Step):
         return None
 
     def apply(self, say: Callable[[str], None]) -> None:
-        write, folder = self.ctx.transport.write, self._folder
-        self.ctx.transport.make_folder(folder)
-        if self.ctx.transport.read(folder / "ca.key") is None:
+        write, folder = self.ctx.platform.write, self._folder
+        self.ctx.platform.make_folder(folder)
+        if self.ctx.platform.read(folder / "ca.key") is None:
             key, certificate = authority(self.ctx.cloud.name)
             write(folder / CA, certificate)
             write(folder / "ca.key", key, mode=0o600)
-        authority_key = self.ctx.transport.read(folder / "ca.key") or ""
-        authority_certificate = self.ctx.transport.read(folder / CA) or ""
+        authority_key = self.ctx.platform.read(folder / "ca.key") or ""
+        authority_certificate = self.ctx.platform.read(folder / CA) or ""
         for host in self.ctx.cloud.host:
             if self._lack(host):
                 key, certificate = issue(authority_key, authority_certificate, host.name, str(host.address))
-                self.ctx.transport.make_folder(self._place(host), mode=0o700)
+                self.ctx.platform.make_folder(self._place(host), mode=0o700)
                 write(self._place(host) / KEY, key, mode=0o600)
                 write(self._place(host) / CERTIFICATE, certificate)
-            if self.ctx.transport.read(self._place(host) / SSH_KEY) is None:
+            if self.ctx.platform.read(self._place(host) / SSH_KEY) is None:
                 private, public = ssh_key(host.name)
                 write(self._place(host) / f"{SSH_KEY}.pub", public)
                 write(self._place(host) / SSH_KEY, private, mode=0o600)
@@ -93,7 +93,7 @@ class Certificates(Step):
 
     def parts(self, host: Host) -> dict[str, str]:
         """The files that a host has in its folder of certificates, by name."""
-        read = self.ctx.transport.read
+        read = self.ctx.platform.read
         certificate, key = read(self._place(host) / CERTIFICATE) or "", read(self._place(host) / KEY) or ""
         return {
             CA: read(self._folder / CA) or "",
@@ -107,7 +107,7 @@ class Certificates(Step):
 
     def files(self) -> tuple[File, ...]:
         """What a service reads to speak TLS: a new certificate means a restart."""
-        read = self.ctx.transport.read
+        read = self.ctx.platform.read
         return (
             File(self._folder / CA, read(self._folder / CA) or ""),
             File(self._folder / BOTH, read(self._folder / BOTH) or "", secret=True),
@@ -115,7 +115,7 @@ class Certificates(Step):
 
     def _ssh_keys(self) -> list[tuple[Host, str]]:
         """The public keys of the hosts that run servers, or still do: the copies of one that leaves are let in."""
-        read = self.ctx.transport.read
+        read = self.ctx.platform.read
         leaving = [host for host in Members(self.ctx).departing() if "compute" in host.roles]
         hosts = (*self.ctx.cloud.computes, *leaving)
         found = [(host, read(self._place(host) / f"{SSH_KEY}.pub")) for host in hosts]

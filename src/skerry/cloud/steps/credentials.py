@@ -46,7 +46,7 @@ class Credentials(Step):
 
     def check(self) -> list[Change]:
         changes = []
-        if self.ctx.transport.read(self.ctx.layout.clouds_yaml) != self.content():
+        if self.ctx.platform.read(self.ctx.layout.clouds_yaml) != self.content():
             changes.append(Change(f"write {self.ctx.layout.clouds_yaml}"))
         # An operator's own file is left alone: OS_CLIENT_CONFIG_FILE or './skerry openstack' finds ours.
         if self.link and not os.path.lexists(self.link):
@@ -54,7 +54,7 @@ class Credentials(Step):
         return changes
 
     def apply(self, say: Callable[[str], None]) -> None:
-        self.ctx.transport.write(self.ctx.layout.clouds_yaml, self.content(), mode=0o600)
+        self.ctx.platform.write(self.ctx.layout.clouds_yaml, self.content(), mode=0o600)
         if self.link and not os.path.lexists(self.link):
             self.link.parent.mkdir(exist_ok=True)
             self.link.symlink_to(self.ctx.layout.clouds_yaml)

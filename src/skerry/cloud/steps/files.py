@@ -27,21 +27,21 @@ class Files(Step):
     def check(self) -> list[Change]:
         changes = []
         for file in self._files():
-            now = self.ctx.transport.read(file.path)
+            now = self.ctx.platform.read(file.path)
             if now is None:
                 changes.append(Change(f"write {file.path}"))
             elif now != file.content:
                 changes += _differences(file, now)
-            elif (mode := self.ctx.transport.mode(file.path)) != file.mode:
+            elif (mode := self.ctx.platform.mode(file.path)) != file.mode:
                 changes.append(Change(f"permissions of {file.path}", f"{mode:o}", f"{file.mode:o}"))
         return changes
 
     def apply(self, say: Callable[[str], None]) -> None:
         for file in self._files():
-            same = self.ctx.transport.read(file.path) == file.content
-            if not same or self.ctx.transport.mode(file.path) != file.mode:
+            same = self.ctx.platform.read(file.path) == file.content
+            if not same or self.ctx.platform.mode(file.path) != file.mode:
                 owner = SERVICE_USER if file.secret and file.owner == "root" else file.owner
-                self.ctx.transport.write(file.path, file.content, mode=file.mode, owner=owner)
+                self.ctx.platform.write(file.path, file.content, mode=file.mode, owner=owner)
 
 
 def _differences(file: File, now: str) -> list[Change]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grp
 import pwd
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from skerry.cloud.context import Context
@@ -46,10 +46,10 @@ class Machine(Step):
 
     def apply(self, say: Callable[[str], None]) -> None:
         if not _user_exists():
-            make_user(self.ctx.transport, self.ctx.layout)
+            make_user(self.ctx.platform.transport, self.ctx.layout)
         for path, owner in self.folders.items():
             mode = 0o755 if path in self.ctx.layout.folders() else 0o750
-            self.ctx.transport.make_folder(path, mode=mode, owner=owner)
+            self.ctx.platform.make_folder(path, mode=mode, owner=owner)
             if owner == "root" and mode == 0o750:
                 shutil.chown(path, "root", SERVICE_USER)
         if not self.ctx.secrets.saved:
@@ -84,7 +84,7 @@ class Login(Step):
 
     def apply(self, say: Callable[[str], None]) -> None:
         # '*' is no password either, but unlike '!' it does not lock the account for keys too.
-        self.ctx.transport.run(["usermod", "--shell", "/bin/sh", "--password", "*", SERVICE_USER])
+        self.ctx.platform.run(["usermod", "--shell", "/bin/sh", "--password", "*", SERVICE_USER])
 
 
 def _user_exists() -> bool:
@@ -115,7 +115,7 @@ class Bytecode(Step):
     def apply(self, say: Callable[[str], None]) -> None:
         argv = [self.ctx.layout.bin("python"), "-m", "compileall", "-q", "-j", "2", "-x", self.SKIPPED]
         # A few packages carry templates that are not Python: their failure is none of ours.
-        self.ctx.transport.run([*argv, str(self.ctx.layout.site_packages)], timeout=600, check=False)
+        self.ctx.platform.run([*argv, str(self.ctx.layout.site_packages)], timeout=600, check=False)
         self._mark.touch()
 
 
@@ -147,12 +147,3 @@ class LibvirtBinding(Step):
         for link, path in self._links().items():
             link.unlink(missing_ok=True)
             link.symlink_to(path)
-
-
-def installed(packages: Sequence[str], run: Callable[..., object]) -> dict[str, str]:
-    """The versions of those of ``packages`` that are installed."""
-    shown = run(
-        ["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n", *packages], check=False
-    )
-    rows = [line.split() for line in shown.stdout.splitlines()]  # type: ignore[attr-defined]
-    return {row[1]: row[2] for row in rows if len(row) == 3 and row[0] == "installed"}

@@ -23,7 +23,7 @@ def manage(
     forks = Path(__file__).with_name("forks.py")
     words = [word for command in commands for word in ("--", program, *options, *command)]
     argv = [*apart(ctx, program), ctx.layout.bin("python"), "-I", str(forks), entry, *words]
-    ctx.transport.run(argv, env=env, timeout=600)
+    ctx.platform.run(argv, env=env, timeout=600)
 
 
 def apart(ctx: Context, program: str) -> list[str]:

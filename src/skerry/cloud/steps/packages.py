@@ -9,7 +9,6 @@ from pathlib import Path
 
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step
-from skerry.cloud.steps.machine import installed
 from skerry.common.errors import CommandError, PackageError
 
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -51,11 +50,11 @@ class Packages(Step):
         return self.ctx.layout.state / "packages"
 
     def check(self) -> list[Change]:
-        have = installed([*self.packages, *self.backports], self.ctx.transport.run)
+        have = self.ctx.platform.installed([*self.packages, *self.backports])
         return [Change(f"install {name}") for name in (*self.packages, *self.backports) if name not in have]
 
     def apply(self, say: Callable[[str], None]) -> None:
-        run = self.ctx.transport.run
+        run = self.ctx.platform.run
         before = set(run(["dpkg-query", "-W", "-f", "${Package}\n"]).stdout.split())
         units = _units()
         wanted = [change.what.removeprefix("install ") for change in self.check()]
@@ -72,13 +71,13 @@ class Packages(Step):
                 ) from None
             finally:
                 after = set(run(["dpkg-query", "-W", "-f", "${Package}\n"]).stdout.split())
-                old = set((self.ctx.transport.read(self.record) or "").split())
-                self.ctx.transport.write(self.record, "\n".join(sorted(old | (after - before))) + "\n")
+                old = set((self.ctx.platform.read(self.record) or "").split())
+                self.ctx.platform.write(self.record, "\n".join(sorted(old | (after - before))) + "\n")
         self._disable(sorted(_units() - units))
 
     def _with_lists(self, say: Callable[[str], None]) -> None:
         say("apt-get update")
-        updated = self.ctx.transport.run([*APT, "update"], env=QUIET, timeout=600, check=False)
+        updated = self.ctx.platform.run([*APT, "update"], env=QUIET, timeout=600, check=False)
         if updated.returncode:
             say("some package lists are out of reach; going on with those that are there")
 
@@ -91,7 +90,7 @@ class Packages(Step):
         if codename != "bookworm":
             return
         suite = f"{codename}-backports"
-        run, write = self.ctx.transport.run, self.ctx.transport.write
+        run, write = self.ctx.platform.run, self.ctx.platform.write
         if suite not in run(["apt-cache", "policy", "qemu-system-x86"]).stdout:
             entry = backports_entry(_sources(), codename)
             if entry is None:
@@ -102,19 +101,19 @@ class Packages(Step):
             write(SOURCES, entry)
             updated = run([*APT, "update"], env=QUIET, timeout=600, check=False)
             if suite not in run(["apt-cache", "policy", "qemu-system-x86"]).stdout:
-                self.ctx.transport.remove(SOURCES)
+                self.ctx.platform.remove(SOURCES)
                 said = (updated.stderr or "").strip().splitlines()[-1:] or ["the mirror does not have it"]
                 say(f"{suite} is out of reach ({said[0]}): live migration of busy guests is not safe then")
                 return
         # libvirt wants a part of systemd, of the version that is installed: that may be from backports already.
-        from_there = "~bpo" in installed(["systemd"], run).get("systemd", "")
+        from_there = "~bpo" in self.ctx.platform.installed(["systemd"]).get("systemd", "")
         pinned = f"Package: {PINNED}{' src:systemd' if from_there else ''}\nPin: release n={suite}\nPin-Priority: 990\n"
         write(PREFERENCES, f"Explanation: Written by skerry; 'skerry destroy' removes it.\n{pinned}")
 
     def _disable(self, units: Sequence[str]) -> None:
         """On a machine with systemd the packages' own services stay off: ours are private instances."""
         if units and Path("/run/systemd/system").is_dir():
-            self.ctx.transport.run(["systemctl", "disable", "--now", *units], check=False)
+            self.ctx.platform.run(["systemctl", "disable", "--now", *units], check=False)
 
 
 @contextmanager

@@ -98,7 +98,7 @@ class Broker:
 
     def __init__(self, secrets: Secrets) -> None:
         self.secrets, self.asked = secrets, list[str]()
-        self.transport = SimpleNamespace(
+        self.platform = SimpleNamespace(
             run=lambda argv, **more: self.asked.append(f"{argv[2]} {more['input']}")
         )
         self.supervisor = SimpleNamespace(stop=lambda name: self.asked.append(f"stop {name}"))

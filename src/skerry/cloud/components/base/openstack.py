@@ -81,7 +81,7 @@ class OpenStackRole(Role):
 
     def site(self, name: str, about: str) -> File:
         """The operator's layer as it is: a change of it restarts the services too."""
-        text = self.ctx.transport.read(self.etc / name)
+        text = self.ctx.platform.read(self.etc / name)
         return File(
             self.etc / name, f"# {about} Then run 'skerry up'.\n" if text is None else text, secret=True
         )

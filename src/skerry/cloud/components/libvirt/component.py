@@ -52,7 +52,7 @@ class Libvirt(Role):
         return self.ctx.layout.etc / "libvirt/pki"
 
     def _certificates(self) -> list[File]:
-        read, tls = self.ctx.transport.read, self.ctx.layout.tls
+        read, tls = self.ctx.platform.read, self.ctx.layout.tls
         authority, certificate, key = (read(tls / name) or "" for name in (CA, CERTIFICATE, KEY))
         files = [File(self._pki / "CA/cacert.pem", authority)]
         for end in ("client", "server"):

@@ -17,7 +17,7 @@ class Guests:
         self.ctx = ctx
 
     def _virsh(self, *words: str) -> str:
-        return self.ctx.transport.run(
+        return self.ctx.platform.run(
             ["virsh", "--connect", Libvirt(self.ctx).uri, "-q", *words], timeout=30
         ).stdout
 
@@ -49,9 +49,9 @@ class Guests:
 
 def remove_taps(ctx: Context) -> None:
     """Remove the guests' network interfaces, which outlive them; nova makes them anew."""
-    for port in ctx.transport.run([*ctx.layout.vsctl, "list-ports", "br-int"], check=False).stdout.split():
+    for port in ctx.platform.run([*ctx.layout.vsctl, "list-ports", "br-int"], check=False).stdout.split():
         if port.startswith("tap") and Path(f"/sys/class/net/{port}/tun_flags").exists():
-            ctx.transport.run(["ip", "link", "delete", port], check=False)
+            ctx.platform.run(["ip", "link", "delete", port], check=False)
 
 
 def remove_metadata_namespaces(ctx: Context) -> None:
@@ -59,4 +59,4 @@ def remove_metadata_namespaces(ctx: Context) -> None:
     for namespace in Path("/run/netns").glob("ovnmeta-*"):
         network = namespace.name.removeprefix("ovnmeta-")
         if (ctx.layout.state / "neutron/agent/ovn-metadata-proxy" / f"{network}.conf").exists():
-            ctx.transport.run(["ip", "netns", "delete", namespace.name], check=False)
+            ctx.platform.run(["ip", "netns", "delete", namespace.name], check=False)

@@ -58,16 +58,16 @@ class Hypervisor(Step):
     @staticmethod
     def decided(ctx: Context) -> str:
         """``kvm`` or ``qemu``; before the probe has run, qemu."""
-        text = ctx.transport.read(ctx.layout.state / VERDICT)
+        text = ctx.platform.read(ctx.layout.state / VERDICT)
         return str(json.loads(text)["virt_type"]) if text else "qemu"
 
     @staticmethod
     def reason(ctx: Context) -> str:
-        text = ctx.transport.read(ctx.layout.state / VERDICT)
+        text = ctx.platform.read(ctx.layout.state / VERDICT)
         return str(json.loads(text)["reason"]) if text else "not probed yet"
 
     def check(self) -> list[Change]:
-        text = self.ctx.transport.read(self._path)
+        text = self.ctx.platform.read(self._path)
         kept = json.loads(text) if text else {}
         if kept.get("asked") == self.ctx.cloud.hypervisor and kept.get("device") == Path("/dev/kvm").exists():
             return []
@@ -76,7 +76,7 @@ class Hypervisor(Step):
     def apply(self, say: Callable[[str], None]) -> None:
         wanted = self.ctx.cloud.hypervisor
         if group := device_group(KVM):
-            self.ctx.transport.run(["usermod", "--append", "--groups", group, SERVICE_USER])
+            self.ctx.platform.run(["usermod", "--append", "--groups", group, SERVICE_USER])
         verdict = (
             probe(self.ctx.layout.run)
             if wanted == "auto"
@@ -84,7 +84,7 @@ class Hypervisor(Step):
         )
         say(f"{verdict.virt_type}: {verdict.reason}")
         data = {"asked": wanted, "device": Path("/dev/kvm").exists(), **verdict.__dict__}
-        self.ctx.transport.write(self._path, json.dumps(data, indent=1) + "\n")
+        self.ctx.platform.write(self._path, json.dumps(data, indent=1) + "\n")
 
 
 def device_group(device: Path) -> str | None:

@@ -169,10 +169,10 @@ class Nova(OpenStackRole):
             )
             cells = [*apart(self.ctx, "nova-manage"), self.ctx.layout.bin("nova-manage")]
             cells += [*self.control_arguments(), "cell_v2"]
-            if " cell1 " not in self.ctx.transport.run([*cells, "list_cells"]).stdout:
+            if " cell1 " not in self.ctx.platform.run([*cells, "list_cells"]).stdout:
                 cell = ["--name", "cell1", "--database_connection", f"{url}nova{query}"]
                 broker = ["--transport-url", "{scheme}://{username}:{password}@{hostname}:{port}//"]
-                self.ctx.transport.run([*cells, "create_cell", *cell, *broker])
+                self.ctx.platform.run([*cells, "create_cell", *cell, *broker])
 
         steps: list[Step] = [Hypervisor(self.ctx)] if self.ctx.does("compute") else []
         if self.ctx.does("control"):

@@ -29,16 +29,16 @@ class NoVNC(Step):
     def apply(self, say: Callable[[str], None]) -> None:
         kept = next(self.ctx.layout.cache.glob("novnc_*.deb"), None)
         package = kept or self.download()
-        self.ctx.transport.run(["dpkg-deb", "-x", str(package), str(self._folder)])
+        self.ctx.platform.run(["dpkg-deb", "-x", str(package), str(self._folder)])
 
     def download(self) -> Path:
         """Fetch the package into the cloud's cache, where ``apply`` finds it."""
         cache = self.ctx.layout.cache
         work = cache / "novnc"
-        self.ctx.transport.remove(work)
-        self.ctx.transport.make_folder(work, mode=0o777)
-        self.ctx.transport.run(["sh", "-c", f"cd '{work}' && apt-get -q download novnc"])
+        self.ctx.platform.remove(work)
+        self.ctx.platform.make_folder(work, mode=0o777)
+        self.ctx.platform.run(["sh", "-c", f"cd '{work}' && apt-get -q download novnc"])
         package = next(work.glob("novnc_*.deb"))
-        self.ctx.transport.run(["mv", str(package), str(cache)])
-        self.ctx.transport.remove(work)
+        self.ctx.platform.run(["mv", str(package), str(cache)])
+        self.ctx.platform.remove(work)
         return cache / package.name

@@ -42,7 +42,7 @@ class Wires(Step):
         return HostSide(self.ctx).datapath_of_integration()
 
     def check(self) -> list[Change]:
-        host, run = self.ctx.host, self.ctx.transport.run
+        host, run = self.ctx.host, self.ctx.platform.run
         if not host.external_interface and not host.tunnel_interface:
             return []
         changes = []
@@ -59,7 +59,7 @@ class Wires(Step):
         return changes
 
     def apply(self, say: Callable[[str], None]) -> None:
-        run, kind = self.ctx.transport.run, self._kind()
+        run, kind = self.ctx.platform.run, self._kind()
         for bridge, interface in self._wanted().items():
             made = ["--may-exist", "add-br", bridge, "--", "set", "bridge", bridge, f"datapath_type={kind}"]
             run(["ethtool", "-K", interface, "tx", "off"], check=False)
@@ -74,7 +74,7 @@ class Wires(Step):
 
 def addresses(ctx: Context, link: str) -> list[str]:
     """The addresses of an interface that is up, as ADDRESS/LENGTH."""
-    shown = ctx.transport.run(["ip", "-json", "address", "show", "dev", link], check=False)
+    shown = ctx.platform.run(["ip", "-json", "address", "show", "dev", link], check=False)
     found = json.loads(shown.stdout)[0] if shown.returncode == 0 else {}
     return [f"{a['local']}/{a['prefixlen']}" for a in found.get("addr_info", ()) if "UP" in found["flags"]]
 
@@ -118,7 +118,7 @@ class HostSide(Step):
 """
 
     def check(self) -> list[Change]:
-        run = self.ctx.transport.run
+        run = self.ctx.platform.run
         bridges = run([*self.ctx.layout.vsctl, "list-ports", self.BRIDGE], check=False, timeout=30)
         if bridges.returncode and "no bridge" not in bridges.stderr:
             raise Unknown("the switch's database does not answer")
@@ -137,11 +137,11 @@ class HostSide(Step):
         return changes
 
     def _loaded(self) -> str:
-        shown = self.ctx.transport.run(["nft", "list", "table", "ip", self.TABLE], check=False)
+        shown = self.ctx.platform.run(["nft", "list", "table", "ip", self.TABLE], check=False)
         return shown.stdout if shown.returncode == 0 else ""
 
     def apply(self, say: Callable[[str], None]) -> None:
-        run = self.ctx.transport.run
+        run = self.ctx.platform.run
         if run(["ip", "link", "show", self.INSIDE], check=False).returncode:
             run(["ip", "link", "add", self.INSIDE, "type", "veth", "peer", "name", self.PORT])
         for end in (self.INSIDE, self.PORT):
@@ -164,29 +164,29 @@ class HostSide(Step):
         if self.ctx.cloud.external.nat:
             saved = self.ctx.layout.state / "ip_forward.before"
             if not saved.exists():
-                self.ctx.transport.write(saved, FORWARDING.read_text())
+                self.ctx.platform.write(saved, FORWARDING.read_text())
             FORWARDING.write_text("1\n")
             run(["nft", "-f", "-"], input=self._rules())
 
     def datapath_of_integration(self) -> str:
-        shown = self.ctx.transport.run(
+        shown = self.ctx.platform.run(
             [*self.ctx.layout.vsctl, "get", "Open_vSwitch", ".", "external_ids:ovn-bridge-datapath-type"]
         )
         return shown.stdout.strip().strip('"')
 
     def remove_translation(self) -> None:
-        self.ctx.transport.run(["nft", "delete", "table", "ip", self.TABLE], check=False)
+        self.ctx.platform.run(["nft", "delete", "table", "ip", self.TABLE], check=False)
 
     def undo(self) -> None:
         """Take the wire, the NAT and the forwarding away again (forwarding as it was before)."""
         self.remove_translation()
         for link in (self.INSIDE, *self._left_by_switch()):
-            self.ctx.transport.run(["ip", "link", "delete", link], check=False)
+            self.ctx.platform.run(["ip", "link", "delete", link], check=False)
         saved = self.ctx.layout.state / "ip_forward.before"
-        before = self.ctx.transport.read(saved)
+        before = self.ctx.platform.read(saved)
         if before is not None:
             FORWARDING.write_text(before)
-            self.ctx.transport.remove(saved)
+            self.ctx.platform.remove(saved)
 
     def _left_by_switch(self) -> list[str]:
         """Devices that a userspace switch leaves to the kernel when it ends: its bridges' and its datapath's own."""
@@ -195,7 +195,7 @@ class HostSide(Step):
             {"op": "select", "table": "Bridge", "where": [], "columns": ["name", "datapath_type"]},
         ]
         database = self.ctx.layout.state / "ovs/conf.db"
-        shown = self.ctx.transport.run(["ovsdb-tool", "query", str(database), json.dumps(query)], check=False)
+        shown = self.ctx.platform.run(["ovsdb-tool", "query", str(database), json.dumps(query)], check=False)
         rows = json.loads(shown.stdout)[0]["rows"] if shown.returncode == 0 else []
         bridges = [str(row["name"]) for row in rows if row["datapath_type"] == "netdev"]
         return [*bridges, "ovs-netdev"] if bridges else []

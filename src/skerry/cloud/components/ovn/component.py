@@ -229,7 +229,7 @@ class Listeners(Step):
     def check(self) -> list[Change]:
         changes = []
         for tool, target in self._wanted().items():
-            shown = self.ctx.transport.run(
+            shown = self.ctx.platform.run(
                 [tool, f"--db={self._socket}", "get-connection"], check=False, timeout=10
             )
             if shown.returncode:
@@ -241,9 +241,7 @@ class Listeners(Step):
     def apply(self, say: Callable[[str], None]) -> None:
         for tool, target in self._wanted().items():
             probe = f"--inactivity-probe={self.PROBE_MS}"
-            self.ctx.transport.run(
-                [tool, f"--db={self._socket}", probe, "set-connection", target], timeout=30
-            )
+            self.ctx.platform.run([tool, f"--db={self._socket}", probe, "set-connection", target], timeout=30)
 
 
 def chassis_name(ctx: Context) -> str:
@@ -282,7 +280,7 @@ class Chassis(Step):
         return wanted
 
     def check(self) -> list[Change]:
-        shown = self.ctx.transport.run(
+        shown = self.ctx.platform.run(
             [*self.ctx.layout.vsctl, "--format=json", "list", "Open_vSwitch", "."], check=False, timeout=30
         )
         if shown.returncode:
@@ -298,7 +296,7 @@ class Chassis(Step):
 
     def apply(self, say: Callable[[str], None]) -> None:
         pairs = [f"external_ids:{key}={value}" for key, value in self._wanted().items()]
-        self.ctx.transport.run([*self.ctx.layout.vsctl, "set", "Open_vSwitch", ".", *pairs])
+        self.ctx.platform.run([*self.ctx.layout.vsctl, "set", "Open_vSwitch", ".", *pairs])
 
 
 def datapath() -> str:
@@ -310,8 +308,8 @@ def _create_database(ctx: Context, path: Path, schema: Path) -> None:
     if path.exists():
         return
     temporary = path.with_suffix(".new")
-    ctx.transport.remove(temporary)
-    ctx.transport.remove(path.parent / f".{temporary.name}.~lock~")
-    ctx.transport.run(["ovsdb-tool", "create", str(temporary), str(schema)])
-    ctx.transport.run(["chown", f"{SERVICE_USER}:{SERVICE_USER}", str(temporary)])
-    ctx.transport.run(["mv", str(temporary), str(path)])
+    ctx.platform.remove(temporary)
+    ctx.platform.remove(path.parent / f".{temporary.name}.~lock~")
+    ctx.platform.run(["ovsdb-tool", "create", str(temporary), str(schema)])
+    ctx.platform.run(["chown", f"{SERVICE_USER}:{SERVICE_USER}", str(temporary)])
+    ctx.platform.run(["mv", str(temporary), str(path)])
