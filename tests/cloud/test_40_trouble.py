@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support import CHECKOUT
 
-from skerry.cloud.components.ovn.component import datapath
+from skerry.cloud.components.openvswitch.component import datapath
 
 if TYPE_CHECKING:
     from kit import Cloud, Servers

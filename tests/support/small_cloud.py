@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from skerry.cli.main import main
 from skerry.cloud.components.base.component import Role
-from skerry.cloud.components.mariadb import MariaDB, RabbitMQ
-from skerry.cloud.components.ovn.component import OVN, OpenVSwitch
+from skerry.cloud.components.mariadb import MariaDB
+from skerry.cloud.components.openvswitch.component import OpenVSwitch
+from skerry.cloud.components.ovn.component import OVN
+from skerry.cloud.components.rabbitmq import RabbitMQ
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Graph, Step
+from skerry.cloud.operations import down, plan, up
 from skerry.cloud.operations import graph as graph_module
-from skerry.cloud.operations import up
 from skerry.cloud.steps.database import Databases
 from skerry.cloud.steps.machine import Machine
 from skerry.cloud.steps.packages import Packages
@@ -37,6 +39,6 @@ def graph(ctx: Context) -> Graph:
 
 
 if __name__ == "__main__":
-    graph_module.roles = up.roles = roles
-    graph_module.graph = up.graph = graph
+    graph_module.roles = down.roles = roles
+    graph_module.graph = up.graph = plan.graph = graph
     main()

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from tests.support import CHECKOUT
 
-from skerry.cloud.components.ovn.component import datapath
+from skerry.cloud.components.openvswitch.component import datapath
 from skerry.lab.host import Host, Program
 
 LESSER = CHECKOUT / "tests/support/small_cloud.py"

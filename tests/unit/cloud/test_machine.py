@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from skerry.cloud.components.libvirt.hypervisor import device_group
-from skerry.cloud.components.mariadb import _rabbit_hash
+from skerry.cloud.components.rabbitmq import _rabbit_hash
 from skerry.cloud.model.cloud_toml import Cloud, documented_toml, load
 from skerry.cloud.model.layout import Layout
 from skerry.cloud.steps.files import _differences

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from skerry.cli.cloud.progress import Progress
-from skerry.cloud.operations.up import down
+from skerry.cloud.operations.down import down
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

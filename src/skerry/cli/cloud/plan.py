@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from skerry.cloud.operations.up import plan
+from skerry.cloud.operations.plan import plan
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

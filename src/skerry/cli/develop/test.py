@@ -13,7 +13,7 @@ from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Step
 from skerry.cloud.model.layout import Layout
 from skerry.cloud.operations.graph import roles
-from skerry.cloud.resources.first_server import TinyImage
+from skerry.cloud.resources.image import TinyImage
 from skerry.cloud.steps.machine import LibvirtBinding
 from skerry.cloud.steps.packages import Packages
 from skerry.common.errors import NotFoundError, SkerryError

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from skerry.cloud.components.mariadb import RabbitMQ
+from skerry.cloud.components.rabbitmq import RabbitMQ
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient
 from skerry.cloud.model import ports
 from skerry.common.errors import CommandError

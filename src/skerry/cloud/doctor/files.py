@@ -9,7 +9,7 @@ from pathlib import Path
 from skerry.cloud.config.ini import OURS
 from skerry.cloud.doctor.base import Check, Finding, Patient
 from skerry.cloud.operations.options import every_problem
-from skerry.cloud.resources.first_server import key_path
+from skerry.cloud.resources.base import key_path
 
 
 class PrivateFiles(Check):

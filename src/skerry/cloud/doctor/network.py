@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from skerry.cloud.components.openvswitch.external_network import HostSide
+from skerry.cloud.components.openvswitch.external_network import ExternalNetwork
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient
 from skerry.cloud.engine.step import Unknown
 
@@ -24,7 +24,7 @@ class HostNetwork(Check):
     def findings(self, patient: Patient) -> Iterable[Finding]:
         if not patient.ctx.does("network"):
             return
-        side = HostSide(patient.ctx)
+        side = ExternalNetwork(patient.ctx)
         try:
             changes = side.check()
         except Unknown as reason:

@@ -11,7 +11,7 @@ from skerry.cloud.hosts.join import Joined
 from skerry.cloud.hosts.migration_site import damaging_qemu
 from skerry.cloud.members import Members
 from skerry.cloud.model.cloud_toml import Host
-from skerry.cloud.resources.first_server import ApiStep
+from skerry.cloud.resources.base import ApiStep
 from skerry.cloud.steps.certificates import Certificates
 from skerry.common.errors import StepError
 from skerry.common.wait import wait_for

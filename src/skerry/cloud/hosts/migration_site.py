@@ -14,7 +14,8 @@ from skerry.cloud.config import ini
 from skerry.cloud.context import Context
 from skerry.cloud.engine.transport import Transport
 from skerry.cloud.hosts.join import Joined
-from skerry.cloud.resources.first_server import Alive, ssh_command
+from skerry.cloud.resources.compute_hosts import ComputeHostsAlive
+from skerry.cloud.resources.first_server import ssh_command
 from skerry.cloud.supervise.service import SERVICE_USER
 from skerry.common.errors import PreflightError
 from skerry.common.wait import wait_for
@@ -100,7 +101,7 @@ class Hosts:
         """
         with ThreadPoolExecutor(len(self.computes)) as pool:
             list(pool.map(lambda host: self._configure(host, options, say), self.computes))
-        alive = Alive(self._ctx)
+        alive = ComputeHostsAlive(self._ctx)
         wait_for("the compute hosts", alive.lack, PATIENCE)
 
     def _configure(self, host: str, options: Mapping[str, object] | None, say: Callable[[str], None]) -> None:

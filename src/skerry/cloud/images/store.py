@@ -9,7 +9,8 @@ from pathlib import Path
 
 from skerry.cloud.context import Context
 from skerry.cloud.images import debian, tiny
-from skerry.cloud.resources.first_server import IMAGE, upload_tiny
+from skerry.cloud.resources.base import IMAGE
+from skerry.cloud.resources.image import upload_tiny
 from skerry.common.errors import NotFoundError, PreflightError
 
 DEBIAN_DISK_GIB = 3  # what a flavor must have: the image's 2 GiB, and room to grow

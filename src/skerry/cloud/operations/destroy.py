@@ -10,10 +10,10 @@ from pathlib import Path
 from skerry.cloud.components.libvirt.guests import remove_metadata_namespaces, remove_taps
 from skerry.cloud.components.nova.disk_copies import CLIENT
 from skerry.cloud.components.openvswitch import guest_ports
-from skerry.cloud.components.openvswitch.external_network import HostSide
+from skerry.cloud.components.openvswitch.external_network import ExternalNetwork
 from skerry.cloud.context import Context
 from skerry.cloud.engine.lock import exclusive
-from skerry.cloud.operations.up import on_others, stop_guests, stop_services
+from skerry.cloud.operations.down import on_others, stop_guests, stop_services
 from skerry.cloud.steps.credentials import Credentials
 from skerry.cloud.steps.packages import APT, PREFERENCES, QUIET, SOURCES, Packages
 from skerry.cloud.supervise.service import SERVICE_USER
@@ -49,7 +49,7 @@ def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> 
         ctx.supervisor.end()
         say("services have stopped")
         remove_metadata_namespaces(ctx)
-        HostSide(ctx).undo()
+        ExternalNetwork(ctx).undo()
         guest_ports.remove_rules(ctx)
         link = Credentials(ctx).link
         if link is not None and link.is_symlink() and link.resolve() == ctx.layout.clouds_yaml.resolve():

@@ -8,17 +8,21 @@ from typing import get_args
 from skerry.cloud.components.base.component import Role
 from skerry.cloud.components.base.openstack import OpenStackRole
 from skerry.cloud.components.glance import Glance
+from skerry.cloud.components.haproxy.component import HAProxy
 from skerry.cloud.components.haproxy.gateway import Link
 from skerry.cloud.components.heat import Heat
 from skerry.cloud.components.horizon import Horizon
 from skerry.cloud.components.keystone import Keystone
 from skerry.cloud.components.libvirt.component import Libvirt
-from skerry.cloud.components.mariadb import HAProxy, MariaDB, Memcached, RabbitMQ
+from skerry.cloud.components.mariadb import MariaDB
+from skerry.cloud.components.memcached import Memcached
 from skerry.cloud.components.neutron import Neutron
 from skerry.cloud.components.nova.component import Nova
 from skerry.cloud.components.nova.disk_copies import Copies
-from skerry.cloud.components.ovn.component import OVN, OpenVSwitch
+from skerry.cloud.components.openvswitch.component import OpenVSwitch
+from skerry.cloud.components.ovn.component import OVN
 from skerry.cloud.components.placement import Placement
+from skerry.cloud.components.rabbitmq import RabbitMQ
 from skerry.cloud.components.swift import Swift
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Graph, Step
@@ -26,7 +30,12 @@ from skerry.cloud.hosts.join import Joined
 from skerry.cloud.hosts.leave import Departed
 from skerry.cloud.members import Members
 from skerry.cloud.model import cloud_toml
-from skerry.cloud.resources import first_server
+from skerry.cloud.resources.compute_hosts import ComputeHostsAlive
+from skerry.cloud.resources.first_server import FirstServer
+from skerry.cloud.resources.flavors import Flavors
+from skerry.cloud.resources.image import Image, TinyImage
+from skerry.cloud.resources.keypair import Keypair
+from skerry.cloud.resources.network import Network
 from skerry.cloud.steps.accounts import Accounts
 from skerry.cloud.steps.certificates import Certificates
 from skerry.cloud.steps.credentials import Credentials
@@ -116,15 +125,15 @@ def control(ctx: Context) -> list[Step]:
     steps: list[Step] = [
         Accounts(ctx),
         Credentials(ctx),
-        first_server.Alive(ctx),
-        first_server.Flavors(ctx),
-        first_server.TinyImage(ctx),
-        first_server.Image(ctx),
-        first_server.Network(ctx),
-        first_server.Keypair(ctx),
+        ComputeHostsAlive(ctx),
+        Flavors(ctx),
+        TinyImage(ctx),
+        Image(ctx),
+        Network(ctx),
+        Keypair(ctx),
     ]
     if ctx.cloud.first_server:
-        steps.append(first_server.FirstServer(ctx))
+        steps.append(FirstServer(ctx))
     if ctx.cloud.others:
         steps += [Certificates(ctx), *(Joined(ctx, host) for host in ctx.cloud.others)]
     steps += [Departed(ctx, host) for host in Members(ctx).departing()]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pymysql
 
 from skerry.cloud.components.keystone import Keystone
-from skerry.cloud.components.mariadb import RabbitMQ
+from skerry.cloud.components.rabbitmq import RabbitMQ
 from skerry.cloud.context import Context
 from skerry.cloud.doctor.broker import TOOLS, login_lack
 from skerry.cloud.engine.lock import exclusive

@@ -12,7 +12,7 @@ from pathlib import Path
 from skerry.cloud.config.ini import render
 from skerry.cloud.context import Context
 from skerry.cloud.model import ports
-from skerry.cloud.resources import first_server
+from skerry.cloud.resources.base import IMAGE, PRIVATE, PUBLIC, USER
 from skerry.common.errors import PreflightError, VerificationError
 
 # "{1} tempest.api.compute...test_name [1.234567s] ... ok"
@@ -55,7 +55,7 @@ class Report:
 def configuration(ctx: Context, folder: Path) -> str:
     """A tempest.conf for this cloud. Raises PreflightError when the cloud lacks what the tests need."""
     api = ctx.api
-    image, public = api.image.find_image(first_server.IMAGE), api.network.find_network(first_server.PUBLIC)
+    image, public = api.image.find_image(IMAGE), api.network.find_network(PUBLIC)
     flavors = [api.compute.find_flavor(name) for name in ("m1.nano", "m1.tiny")]
     if image is None or public is None or None in flavors:
         raise PreflightError(
@@ -84,7 +84,7 @@ def configuration(ctx: Context, folder: Path) -> str:
                 "image_ref_alt": image.id,
                 "flavor_ref": flavors[0].id,
                 "flavor_ref_alt": flavors[1].id,
-                "fixed_network_name": first_server.PRIVATE,
+                "fixed_network_name": PRIVATE,
                 "build_timeout": 180,
             },
             "compute-feature-enabled": {
@@ -96,7 +96,7 @@ def configuration(ctx: Context, folder: Path) -> str:
             },
             "network": {
                 "public_network_id": public.id,
-                "floating_network_name": first_server.PUBLIC,
+                "floating_network_name": PUBLIC,
                 "project_network_cidr": "10.100.0.0/16",
             },
             "network-feature-enabled": {"api_extensions": extensions, "ipv6": True},
@@ -104,9 +104,9 @@ def configuration(ctx: Context, folder: Path) -> str:
                 "run_validation": True,
                 "connect_method": "floating",
                 "auth_method": "keypair",
-                "image_ssh_user": first_server.USER,
-                "image_alt_ssh_user": first_server.USER,
-                "network_for_ssh": first_server.PUBLIC,
+                "image_ssh_user": USER,
+                "image_alt_ssh_user": USER,
+                "network_for_ssh": PUBLIC,
                 "ssh_timeout": 120,
             },
             "service_available": {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from skerry.cloud.components.base.component import Role
 from skerry.cloud.components.libvirt.hypervisor import Hypervisor
-from skerry.cloud.components.ovn.component import OpenVSwitch, datapath
+from skerry.cloud.components.openvswitch.component import OpenVSwitch, datapath
 from skerry.cloud.model import ports
 from skerry.cloud.steps.certificates import CA, CERTIFICATE, KEY
 from skerry.cloud.supervise.probes import CommandProbe, UnixProbe

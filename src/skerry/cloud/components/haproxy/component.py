@@ -1,0 +1,70 @@
+"""HAProxy in front of all APIs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skerry.cloud.components.base.component import Role
+from skerry.cloud.components.haproxy.gateway import gateway
+from skerry.cloud.model import ports
+from skerry.cloud.steps.certificates import Certificates
+from skerry.cloud.supervise.probes import TcpProbe
+from skerry.cloud.supervise.service import SERVICE_USER, File, Service
+
+
+class HAProxy(Role):
+    """The front of all APIs: keeps clients' connections, waits while an API restarts, later ends TLS."""
+
+    name = "haproxy"
+    title = "the front of the APIs (HAProxy)"
+    packages = ("haproxy",)
+
+    def __init__(self, ctx: object, apis: dict[str, int]) -> None:
+        super().__init__(ctx)  # type: ignore[arg-type]
+        self.apis = apis  # name -> port; the API listens on run/api/NAME.sock
+
+    def folders(self) -> dict[Path, str]:
+        return {self.ctx.layout.run / "api": SERVICE_USER}
+
+    def files(self) -> list[File]:
+        parts = [
+            """# Written by skerry.
+global
+    maxconn 2000
+    nbthread 1
+    log stdout format raw daemon notice
+
+defaults
+    mode http
+    log global
+    option http-server-close
+    option redispatch
+    option forwardfor
+    # An API that restarts is waited for: 10 tries, a second apart, before a client sees an error.
+    retries 10
+    retry-on conn-failure
+    timeout connect 10s
+    timeout client 300s
+    timeout server 300s
+    timeout http-request 60s
+"""
+        ]
+        for name, port in sorted(self.apis.items()):
+            socket = self.ctx.layout.run / "api" / f"{name}.sock"
+            parts.append(
+                f"listen {name}\n    bind {self.ctx.listen}:{port}\n    server {name} unix@{socket} maxconn 64\n"
+            )
+        if self.ctx.cloud.others:
+            parts.append(gateway(self.ctx))
+        return [File(self.ctx.layout.etc / "haproxy/haproxy.cfg", "\n".join(parts))]
+
+    def services(self) -> list[Service]:
+        config = self.files()
+        argv = ("/usr/sbin/haproxy", "-W", "-db", "-f", str(config[0].path))
+        probe = TcpProbe(ports.KEYSTONE, host=self.ctx.listen)
+        files = (*config, *(Certificates(self.ctx).files() if self.ctx.cloud.others else ()))
+        return [Service("haproxy", argv, probe, title=self.title, files=files, after=("packages",), cost=0.2)]
+
+    @property
+    def configure_needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("machine", *(("certificates",) if self.ctx.cloud.others else ()))

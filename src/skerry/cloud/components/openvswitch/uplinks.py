@@ -1,0 +1,69 @@
+"""Interfaces that the host gives to the switch: to the external network, and to the other hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from skerry.cloud.components.openvswitch.external_network import EXTERNAL, ExternalNetwork, addresses
+from skerry.cloud.context import Context
+from skerry.cloud.engine.step import Change, Step, Unknown
+
+TUNNELS = "br-tunnel"  # the bridge for tunnels between hosts
+
+
+class Uplinks(Step):
+    """Interfaces that the host gives to the switch: to the external network, and to the other hosts.
+
+    A switch in userspace sends tunnels only through a bridge of its own, which then has the tunnels' address
+    (Open vSwitch, "Userspace tunneling").
+    """
+
+    name = "wires"
+    title = "interfaces for the switch"
+    needs = ("start:ovs-vswitchd", "chassis")
+    cost = 0.3
+    live = True
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+
+    def _wanted(self) -> dict[str, str]:
+        """Bridge -> interface."""
+        host = self.ctx.host
+        wanted = {EXTERNAL: host.external_interface} if host.external_interface else {}
+        if host.tunnel_interface and self._kind() == "netdev":
+            wanted[TUNNELS] = host.tunnel_interface
+        return wanted
+
+    def _kind(self) -> str:
+        return ExternalNetwork(self.ctx).datapath_of_integration()
+
+    def check(self) -> list[Change]:
+        host, run = self.ctx.host, self.ctx.platform.run
+        if not host.external_interface and not host.tunnel_interface:
+            return []
+        changes = []
+        for bridge, interface in self._wanted().items():
+            if run(["ip", "link", "show", interface], check=False).returncode:
+                raise Unknown(f"host {host.name} has no interface {interface}, which cloud.toml names")
+            there = run([*self.ctx.layout.vsctl, "list-ports", bridge], check=False, timeout=30)
+            if there.returncode and "no bridge" not in there.stderr:
+                raise Unknown("the switch's database does not answer")
+            if interface not in there.stdout.split():
+                changes.append(Change(f"give interface {interface} to bridge {bridge}"))
+        if TUNNELS in self._wanted() and host.tunnel not in addresses(self.ctx, TUNNELS):
+            changes.append(Change(f"give {TUNNELS} the address", after=host.tunnel))
+        return changes
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        run, kind = self.ctx.platform.run, self._kind()
+        for bridge, interface in self._wanted().items():
+            made = ["--may-exist", "add-br", bridge, "--", "set", "bridge", bridge, f"datapath_type={kind}"]
+            run(["ethtool", "-K", interface, "tx", "off"], check=False)
+            run(["ip", "link", "set", interface, "up"])
+            run([*self.ctx.layout.vsctl, *made, "--", "--may-exist", "add-port", bridge, interface])
+        if TUNNELS in self._wanted():
+            host = self.ctx.host
+            run(["ip", "address", "flush", "dev", host.tunnel_interface])
+            run(["ip", "address", "replace", host.tunnel, "dev", TUNNELS])
+            run(["ip", "link", "set", TUNNELS, "up"])

@@ -1,0 +1,62 @@
+"""Stopping a cloud in order; its data stays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from skerry.cloud.components.base.openstack import OpenStackRole
+from skerry.cloud.components.libvirt.guests import Guests, remove_metadata_namespaces, remove_taps
+from skerry.cloud.components.openvswitch import guest_ports
+from skerry.cloud.components.openvswitch.external_network import ExternalNetwork
+from skerry.cloud.context import Context
+from skerry.cloud.engine.lock import exclusive
+from skerry.cloud.hosts.join import Joined
+from skerry.cloud.members import Members
+from skerry.cloud.operations.graph import roles, services
+
+
+def down(root: Path | str, say: Callable[[str], None]) -> None:
+    """Stop servers orderly and all services in the reverse of their order; data stays."""
+    ctx = Context.at(root)
+    with exclusive(ctx.layout, "down"):
+        begun = time.monotonic()
+        on_others(ctx, lambda host: ["down"], say)
+        guests = stop_guests(ctx)
+        if guests:
+            say(f"{guests} servers were shut down; 'up' starts them again")
+        remove_taps(ctx)
+        stop_services(ctx, ctx.supervisor.stop)
+        ctx.supervisor.end()
+        remove_metadata_namespaces(ctx)
+        ExternalNetwork(ctx).undo()
+        guest_ports.remove_rules(ctx)
+        say(f"down after {time.monotonic() - begun:.0f} s; data is in {ctx.layout.state}")
+
+
+def on_others(ctx: Context, words: Callable[[Joined], list[str]], say: Callable[[str], None]) -> None:
+    """Run one of Skerry's verbs on all hosts that have joined, at the same time."""
+    hosts = [Joined(ctx, host) for host in Members(ctx).all().values()] if ctx.does("control") else []
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(lambda host: host.tell(words(host), say), hosts))
+
+
+def stop_services(ctx: Context, stop: Callable[[str], None]) -> None:
+    """Stop OpenStack's services all at once, then what they stand on in the reverse of its order."""
+    above = [s.name for role in roles(ctx) if isinstance(role, OpenStackRole) for s in role.services()]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(stop, above))
+    for service in reversed(services(ctx)):
+        if service.name not in above:
+            stop(service.name)
+
+
+def stop_guests(ctx: Context, seconds: float = 20.0) -> int:
+    """Ask all guests to power off and end those that have not after ``seconds``; returns how many there were.
+
+    nova-compute goes first: seeing them stop it would take it for their users' wish, and not start them again.
+    """
+    ctx.supervisor.stop("nova-compute")
+    return Guests(ctx).stop_all(seconds)

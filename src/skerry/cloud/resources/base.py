@@ -1,0 +1,42 @@
+"""What the resources of a fresh cloud share: their names, and steps that look through the APIs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skerry.cloud.context import Context
+from skerry.cloud.engine.step import Change, Step, Unknown
+
+PUBLIC, PRIVATE, ROUTER = "public", "private", "router"
+
+
+KEYPAIR, GROUP, SERVER, IMAGE = "skerry", "ssh-ping", "first", "tiny"
+
+
+USER = "skerry"  # of the tiny image
+
+
+def key_path(ctx: Context) -> Path:
+    """The private key of the keypair that the first server lets in."""
+    return ctx.layout.etc / "id_ed25519"
+
+
+class ApiStep(Step):
+    """A step that looks through the APIs."""
+
+    live = True
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+
+    def check(self) -> list[Change]:
+        from keystoneauth1.exceptions import ClientException
+        from openstack.exceptions import SDKException
+
+        try:
+            return self.look()
+        except (SDKException, ClientException) as error:
+            raise Unknown(f"the APIs do not answer: {error}") from None
+
+    def look(self) -> list[Change]:
+        raise NotImplementedError

@@ -1,0 +1,92 @@
+"""Networks of a fresh cloud: external, private, a router, a security group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from skerry.cloud.engine.step import Change
+from skerry.cloud.platform.name_servers import name_servers
+from skerry.cloud.resources.base import GROUP, PRIVATE, PUBLIC, ROUTER, ApiStep
+
+
+class Network(ApiStep):
+    """The external network, a private one, a router between them; a security group that lets SSH and ping in."""
+
+    name = "network"
+    title = "networks, router, security group"
+    needs = ("start:neutron-api", "accounts", "start:ovn-northd", "external-network")
+    cost = 3.0
+
+    def look(self) -> list[Change]:
+        network = self.ctx.api.network
+        changes = []
+        have = {item.name for item in network.networks()}
+        changes += [Change(f"create network {name}") for name in (PUBLIC, PRIVATE) if name not in have]
+        have = {item.name for item in network.subnets()}
+        changes += [Change(f"create subnet {name}") for name in (PUBLIC, PRIVATE) if name not in have]
+        router = network.find_router(ROUTER)
+        if router is None or not router.external_gateway_info:
+            changes.append(Change(f"create router {ROUTER}"))
+        elif not any(
+            True for _ in network.ports(device_id=router.id, device_owner="network:router_interface")
+        ):
+            changes.append(Change(f"connect router {ROUTER} to network {PRIVATE}"))
+        group = network.find_security_group(GROUP, project_id=self._project())
+        if (
+            group is None
+            or len(list(network.security_group_rules(security_group_id=group.id, direction="ingress"))) < 2
+        ):
+            changes.append(Change(f"create security group {GROUP}"))
+        return changes
+
+    def _project(self) -> str:
+        return str(self.ctx.api.current_project_id)
+
+    def apply(self, say: Callable[[str], None]) -> None:
+        network, cloud = self.ctx.api.network, self.ctx.cloud
+        public = network.find_network(PUBLIC) or network.create_network(
+            name=PUBLIC,
+            is_router_external=True,
+            provider_network_type="flat",
+            provider_physical_network="public",
+        )
+        hosts = cloud.external.cidr
+        if network.find_subnet(PUBLIC) is None:
+            network.create_subnet(
+                name=PUBLIC,
+                network_id=public.id,
+                ip_version=4,
+                cidr=str(hosts),
+                gateway_ip=str(hosts[1]),
+                is_dhcp_enabled=False,
+                allocation_pools=[{"start": str(hosts[2]), "end": str(hosts[-2])}],
+            )
+        private = network.find_network(PRIVATE) or network.create_network(name=PRIVATE)
+        subnet = network.find_subnet(PRIVATE) or network.create_subnet(
+            name=PRIVATE,
+            network_id=private.id,
+            ip_version=4,
+            cidr=str(cloud.private.cidr),
+            dns_nameservers=name_servers(cloud),
+        )
+        router = network.find_router(ROUTER) or network.create_router(name=ROUTER)
+        if not router.external_gateway_info:
+            network.update_router(router, external_gateway_info={"network_id": public.id})
+        if not any(True for _ in network.ports(device_id=router.id, device_owner="network:router_interface")):
+            network.add_interface_to_router(router, subnet_id=subnet.id)
+        group = network.find_security_group(
+            GROUP, project_id=self._project()
+        ) or network.create_security_group(name=GROUP, description="SSH and ping from everywhere")
+        have = {
+            (rule.protocol, rule.port_range_min)
+            for rule in network.security_group_rules(security_group_id=group.id, direction="ingress")
+        }
+        for protocol, port in (("icmp", None), ("tcp", 22)):
+            if (protocol, port) not in have:
+                network.create_security_group_rule(
+                    security_group_id=group.id,
+                    direction="ingress",
+                    protocol=protocol,
+                    port_range_min=port,
+                    port_range_max=port,
+                )
