@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from skerry.common.errors import CommandError, PreflightError
+from skerry.common.namespaces import HOST, namespace_of
 from skerry.common.proc import last_lines
+from skerry.common.process import kill, start_of
 from skerry.lab.hosts import disks
-from skerry.lab.hosts.processes import kill, start_of
 from skerry.lab.links import ovs, shaping, uplink, veth
 from skerry.lab.model import LabFile
 from skerry.lab.state import FABRIC, MARKER, VARIABLE, Node, Places, Shape, State, Wire
 
-SPACES = ("mount", "uts", "ipc", "net", "pid")
 TOOLS = {
     "ip": "iproute2",
     "tc": "iproute2",
@@ -186,7 +186,7 @@ class Builder:
             "name": FABRIC,
             "kind": "fabric",
             "hostname": self.file.name,
-            "spaces": SPACES,
+            "spaces": HOST,
             "mounts": [["tmpfs", "/run", "mode=755"]],
             "settings": {f"net/ipv6/conf/{which}/disable_ipv6": "1" for which in ("all", "default")},
         }
@@ -199,7 +199,7 @@ class Builder:
             "name": name,
             "kind": "host",
             "hostname": name,
-            "spaces": (*(["cgroup"] if Path("/proc/self/ns/cgroup").exists() else []), *SPACES),
+            "spaces": (*(["cgroup"] if namespace_of("self", "cgroup") else []), *HOST),
             "mounts": disks.mounts(folder, overlay=self.state.overlay),
             "files": disks.files(self.file, name, folder),
             # A new network takes this over from the machine, which may be a router.

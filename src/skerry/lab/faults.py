@@ -18,8 +18,8 @@ from pathlib import Path
 import psutil
 
 from skerry.common.errors import NotFoundError, PreflightError
+from skerry.common.process import find, start_of
 from skerry.lab.builder import Builder
-from skerry.lab.hosts.processes import find, start_of
 from skerry.lab.links import shaping
 from skerry.lab.state import FABRIC, VARIABLE, Fault, Places, State, Wire
 

@@ -15,7 +15,7 @@ from skerry.lab import faults
 from skerry.lab.state import Fault, Places
 
 KILLS = 0.1  # seconds between two looks for what is to be killed
-PATIENCE = 300.0  # seconds for another command to let the lab go
+SECONDS_TO_WAIT = 300.0  # seconds for another command to let the lab go
 
 
 def main(root: str, name: str, number: int, duration: float) -> None:
@@ -35,7 +35,7 @@ def main(root: str, name: str, number: int, duration: float) -> None:
         time.sleep(min(KILLS, until - now) if fault.kind == "kill" or fault.until is None else until - now)
     if fault is None:
         return
-    with places.locked(patience=PATIENCE):
+    with places.locked(seconds=SECONDS_TO_WAIT):
         state = places.read_state()
         mine = [one for one in state.faults if one.number == number] if state else []
         if state and mine:

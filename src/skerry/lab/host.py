@@ -20,7 +20,8 @@ import psutil
 
 from skerry.common.errors import BusyError, PreflightError
 from skerry.common.proc import run as run_here
-from skerry.lab.hosts.namespaces import PATIENCE, Inside, Program
+from skerry.lab.hosts.namespaces import SECONDS_TO_START as PATIENCE
+from skerry.lab.hosts.namespaces import Inside, Program
 
 __all__ = ["ADDRESS", "WORLD", "ForeignFolderError", "Host", "Program"]
 

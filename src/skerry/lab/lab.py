@@ -12,10 +12,10 @@ from pathlib import Path
 from types import TracebackType
 
 from skerry.common.errors import NotFoundError
+from skerry.common.process import kill
 from skerry.lab import builder, faults
 from skerry.lab.builder import Builder
 from skerry.lab.hosts.namespaces import Inside
-from skerry.lab.hosts.processes import kill
 from skerry.lab.links import uplink
 from skerry.lab.model import LabFile
 from skerry.lab.state import Fault, LabBusyError, NoSuchLabError, Places, State, labs

@@ -20,13 +20,14 @@ from pydantic import BaseModel
 
 from skerry.common.errors import BusyError, NotFoundError, PreflightError
 from skerry.common.files import write_atomically
-from skerry.lab.hosts.namespaces import PATIENCE
-from skerry.lab.hosts.processes import kill, runs, start_of
+from skerry.common.namespaces import namespace_of
+from skerry.common.process import kill, marked, runs, start_of
 from skerry.lab.model import LabFile, LinkPart
 
 MARKER = ".skerry-lab"
 VARIABLE = "SKERRY_LAB"
 FABRIC = ".fabric"  # no host or switch can be called so
+SECONDS_TO_WAIT = 20.0  # for another command on the same lab
 
 
 class LabBusyError(BusyError):
@@ -135,7 +136,7 @@ class Places:
     @property
     def mark(self) -> str:
         """What the environment of the lab's own processes says; a namespace of processes has labs of its own."""
-        return f"{self.run} {Path('/proc/self/ns/pid').readlink()}"
+        return f"{self.run} {namespace_of('self', 'pid')}"
 
     def node(self, name: str) -> Path:
         return self.run / f"{name}.json"
@@ -164,9 +165,9 @@ class Places:
         return [node for name in [*names, FABRIC] if (node := self.read_node(name))]
 
     @contextmanager
-    def locked(self, *, patience: float = PATIENCE, make: bool = False) -> Iterator[None]:
-        """Hold the lab for this command. Raises LabBusyError after ``patience`` seconds, NoSuchLabError."""
-        deadline = time.monotonic() + patience
+    def locked(self, *, seconds: float = SECONDS_TO_WAIT, make: bool = False) -> Iterator[None]:
+        """Hold the lab for this command. Raises LabBusyError after ``seconds``, NoSuchLabError."""
+        deadline = time.monotonic() + seconds
         while True:
             if make:
                 self.run.mkdir(parents=True, exist_ok=True)
@@ -216,14 +217,7 @@ class Places:
         known = {node.pid for node in self.nodes() if node.alive}
         state = self.read_state()
         known |= {fault.healer for fault in state.faults} if state else set()
-        needle = f"{VARIABLE}={self.mark}".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) not in known and int(entry.name) != os.getpid():
-                with suppress(OSError):
-                    if needle in (entry / "environ").read_bytes().split(b"\0"):
-                        found.append(int(entry.name))
-        return found
+        return [pid for pid in marked(VARIABLE, self.mark) if pid not in known | {os.getpid()}]
 
     def end_strays(self) -> None:
         """Kill them, and look again until two looks have found none: one may start another while it is looked for."""

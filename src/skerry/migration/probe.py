@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from skerry.common.errors import PreflightError
-from skerry.common.netns import entered
+from skerry.common.namespaces import entered
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0  # RFC 792
 UDP_PORT = 33434  # the first of traceroute's: nothing listens there

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from skerry.common.errors import NotFoundError, PreflightError
+from skerry.common.process import start_of
 from skerry.common.wait import wait_for
 from skerry.lab import testing
 from skerry.lab.hosts import disks
-from skerry.lab.hosts.processes import start_of
 from skerry.lab.lab import Lab, take_down
 from skerry.lab.links import uplink
 from skerry.lab.model import LabFile, parse
@@ -282,7 +282,7 @@ def test_one_command_at_a_time(lab: Lab) -> None:
     with (
         lab.places.locked(),
         pytest.raises(LabBusyError, match="works on the lab 'life'"),
-        lab.places.locked(patience=0.2),
+        lab.places.locked(seconds=0.2),
     ):
         pass
 

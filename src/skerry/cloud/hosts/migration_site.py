@@ -18,6 +18,7 @@ from skerry.cloud.resources.compute_hosts import ComputeHostsAlive
 from skerry.cloud.resources.first_server import ssh_command
 from skerry.cloud.supervise.service import SERVICE_USER
 from skerry.common.errors import PreflightError
+from skerry.common.namespaces import entering
 from skerry.common.wait import wait_for
 
 PATIENCE = 300.0  # seconds for a host to take new options
@@ -78,9 +79,12 @@ class Hosts:
         argv = ["cat", "/proc/sys/vm/unprivileged_userfaultfd"]
         if self.run(host, argv, check=False).stdout.strip() == "1":
             return True
-        inside = ["nsenter", "-t", "$(cat /run/libvirtd.pid)", "--mount", "--"]
-        test = f"setpriv --reuid={SERVICE_USER} --regid={SERVICE_USER} --clear-groups test -w {FAULTS}"
-        return self.run(host, ["sh", "-c", f"{' '.join(inside)} {test}"], check=False).returncode == 0
+        libvirtd = self.run(host, ["cat", "/run/libvirtd.pid"], check=False).stdout.strip()
+        if not libvirtd.isdigit():
+            return False
+        user = ["setpriv", f"--reuid={SERVICE_USER}", f"--regid={SERVICE_USER}", "--clear-groups"]
+        argv = entering(int(libvirtd), [*user, "test", "-w", str(FAULTS)], ["mount"])
+        return self.run(host, argv, check=False).returncode == 0
 
     def demand_safe(self) -> None:
         """Raises PreflightError where moving a running server would damage its memory."""

@@ -15,7 +15,9 @@ from typing import Any, TypeVar
 
 from skerry.cloud.engine.transport import Transport
 from skerry.cloud.model.cloud_toml import Host
+from skerry.common import proc
 from skerry.common.errors import CommandError, PreflightError
+from skerry.common.namespaces import entering
 from skerry.common.proc import last_lines
 
 LABS = Path("/run/skerry-lab")  # LABS/NAME/HOST.json tells the process id of the host's first process
@@ -68,9 +70,8 @@ class LabHost(Remote):
                 f"Host {self.host.name} is '{self.host.target}', but no such host is up in a lab here.",
                 remedy=f"Run 'skerry lab up' with the file of the lab {lab}.",
             ) from None
-        spaces = ["--net", "--mount", "--pid", "--uts", "--ipc"]
         words = [f"{key}={value}" for key, value in (env or {}).items()]
-        return ["nsenter", "-t", str(pid), *spaces, "--wd=/", "--", "env", *words, *argv]
+        return entering(pid, ["env", *words, *argv])
 
     def run(
         self,
@@ -81,8 +82,6 @@ class LabHost(Remote):
         timeout: float | None = 300,
         check: bool = True,
     ) -> subprocess.CompletedProcess[str]:
-        from skerry.common import proc
-
         return proc.run(self._entered(argv, env), input=input, timeout=timeout, check=check)
 
     def watch(self, argv: Sequence[str], say: Callable[[str], None], *, timeout: float) -> None:

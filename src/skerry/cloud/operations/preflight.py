@@ -13,6 +13,7 @@ import psutil
 
 from skerry.cloud.context import Context
 from skerry.cloud.model import ports
+from skerry.cloud.supervise.process_marks import service_of
 from skerry.common.errors import PreflightError
 
 SUPPORTED = {("debian", "12"), ("debian", "13")}
@@ -82,14 +83,13 @@ class PortsFree(Check):
 
     def problem(self, ctx: Context) -> str | None:
         own = {process.pid for process in ctx.supervisor.processes().values() if process.pid}
-        marker = f"SKERRY_SERVICE={ctx.layout.etc}/services/".encode()
         for connection in psutil.net_connections("tcp"):
             port = connection.laddr.port
             if connection.status != psutil.CONN_LISTEN or port not in ports.NAMES or connection.pid in own:
                 continue
             if connection.laddr.ip not in ("0.0.0.0", "::", str(ctx.cloud.listen), "127.0.0.1", "::1"):
                 continue
-            if connection.pid and marker in _environment(connection.pid):
+            if connection.pid and service_of(connection.pid, ctx.layout):
                 continue
             who = _describe(connection.pid)
             return f"Port {port} ({ports.NAMES[port].lower().replace('_', ' ')}) is taken by {who}."
@@ -119,13 +119,6 @@ def preflight(ctx: Context) -> None:
         problem = check.problem(ctx)
         if problem:
             raise PreflightError(problem, remedy=check.remedy)
-
-
-def _environment(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return b""
 
 
 def _describe(pid: int | None) -> str:

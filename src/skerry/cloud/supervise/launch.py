@@ -1,7 +1,8 @@
 """Starts one service from its JSON: namespace, limits, user, environment; then becomes the service.
 
 Runs under ``python -I -S`` with the standard library only: it is started for every service and every restart,
-so it must cost nothing. Both back ends (supervisord, systemd) start services through it.
+so it must cost nothing. Both back ends (supervisord, systemd) start services through it. For the same reason it has
+a few lines of its own for what skerry.common.process does elsewhere.
 """
 
 import ctypes

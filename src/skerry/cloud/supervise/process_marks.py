@@ -10,6 +10,8 @@ import psutil
 
 from skerry.cloud.model.layout import Layout
 from skerry.common.errors import NotReadyError
+from skerry.common.namespaces import namespace_of
+from skerry.common.process import environment_of
 from skerry.common.wait import wait_for
 
 
@@ -18,16 +20,15 @@ def service_of(pid: int, layout: Layout) -> str | None:
 
     A container or a simulated machine may hold a cloud with the same folders: its processes are not ours.
     """
-    prefix = f"SKERRY_SERVICE={layout.etc}/services/".encode()
-    process = Path(f"/proc/{pid}")
-    try:
-        if (process / "ns/pid").readlink() != Path("/proc/self/ns/pid").readlink():
-            return None
-        variables = (process / "environ").read_bytes().split(b"\0")
-    except OSError:
+    if namespace_of(pid, "pid") != namespace_of("self", "pid"):
         return None
-    mine = next((value for value in variables if value.startswith(prefix)), None)
-    return mine[len(prefix) :].decode().removesuffix(".json") if mine else None
+    path = Path(environment_of(pid).get("SKERRY_SERVICE", ""))
+    return path.stem if path.parent == layout.etc / "services" else None
+
+
+def fingerprint_of(pid: int) -> str:
+    """The fingerprint of the description that a process was started from; empty for what no launcher started."""
+    return environment_of(pid).get("SKERRY_FINGERPRINT", "")
 
 
 def end_all(layout: Layout, seconds: float = 20.0) -> None:

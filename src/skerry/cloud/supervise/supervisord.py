@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from skerry.cloud.supervise.base import Process, Supervisor
-from skerry.cloud.supervise.process_marks import end_all
+from skerry.cloud.supervise.process_marks import end_all, fingerprint_of
 from skerry.cloud.supervise.service import Service
 from skerry.common.errors import NotReadyError
 from skerry.common.files import write_atomically
@@ -100,7 +100,7 @@ class Direct(Supervisor):
                 state=state,
                 pid=pid,
                 since=float(row["start"]) if pid else 0.0,
-                fingerprint=_fingerprint(pid) if pid else "",
+                fingerprint=fingerprint_of(pid) if pid else "",
                 detail=str(row["spawnerr"] or row["description"]),
             )
         return found
@@ -220,15 +220,6 @@ class _UnixTransport(xmlrpc.client.Transport):
                 self.sock.connect(str(path))
 
         return Connection("localhost")
-
-
-def _fingerprint(pid: int) -> str:
-    try:
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return ""
-    key = b"SKERRY_FINGERPRINT="
-    return next((value[len(key) :].decode() for value in variables if value.startswith(key)), "")
 
 
 def _become_subreaper() -> None:

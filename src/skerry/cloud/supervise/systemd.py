@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from skerry.cloud.supervise.base import Process, Supervisor
+from skerry.cloud.supervise.process_marks import fingerprint_of
 from skerry.cloud.supervise.service import Service
-from skerry.cloud.supervise.supervisord import _fingerprint
 from skerry.common import proc
 from skerry.common.files import write_atomically
 
@@ -47,7 +47,7 @@ class Systemd(Supervisor):
                 state=STATES.get(facts["ActiveState"], "stopped"),
                 pid=pid,
                 since=Path(f"/proc/{pid}").stat().st_ctime if pid and Path(f"/proc/{pid}").exists() else 0.0,
-                fingerprint=_fingerprint(pid) if pid else "",
+                fingerprint=fingerprint_of(pid) if pid else "",
                 detail=facts.get("Result", ""),
             )
         return found

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import psutil
 
+from skerry.common import namespaces
 from skerry.common.errors import CommandError, PreflightError
-from skerry.common.netns import entered
 
-PATIENCE = 20.0  # seconds for a namespace to appear or to go
+SECONDS_TO_START = 20.0  # for a program to have entered the host
 
 
 class Program:
@@ -27,7 +27,7 @@ class Program:
     @property
     def pid(self) -> int | None:
         """None once it has ended. The process that entered the namespaces is its parent."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + SECONDS_TO_START
         while self.process.poll() is None and time.monotonic() < deadline:
             try:
                 children = psutil.Process(self.process.pid).children()
@@ -60,7 +60,7 @@ class Inside:
 
     name: str
     pid: int  # of its first process; 0 while it is off
-    spaces: Sequence[str] = ("net", "mount", "pid", "uts", "ipc")  # what it has of its own
+    spaces: Sequence[str] = namespaces.HOST  # what it has of its own
 
     def _environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
         return {**os.environ, **(env or {})}
@@ -68,15 +68,7 @@ class Inside:
     def enter(self, argv: Sequence[str]) -> list[str]:
         if not self.pid:
             raise PreflightError(f"The host {self.name} is off.")
-        return [
-            "nsenter",
-            "-t",
-            str(self.pid),
-            *(f"--{space}" for space in self.spaces),
-            "--wd=/",
-            "--",
-            *argv,
-        ]
+        return namespaces.entering(self.pid, argv, self.spaces)
 
     def popen(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Program:
         """Start a program on the host; its output (both streams, as text) is in ``process.stdout``."""
@@ -134,20 +126,16 @@ class Inside:
     @contextmanager
     def network(self) -> Iterator[None]:
         """While it lasts, the calling thread, and what it starts, is in the host's network."""
-        with entered(Path(f"/proc/{self.pid}/ns/net")):
+        with namespaces.entered(Path(f"/proc/{self.pid}/ns/net")):
             yield
 
     def processes(self) -> list[psutil.Process]:
         """All its processes but the first one."""
-        try:
-            mine = Path(f"/proc/{self.pid}/ns/pid").readlink()
-        except OSError:
+        mine = namespaces.namespace_of(self.pid, "pid")
+        if mine is None:
             return []
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.pid != self.pid and Path(f"/proc/{process.pid}/ns/pid").readlink() == mine:
-                    found.append(process)
-            except OSError:
-                continue
-        return found
+        return [
+            process
+            for process in psutil.process_iter()
+            if process.pid != self.pid and namespaces.namespace_of(process.pid, "pid") == mine
+        ]

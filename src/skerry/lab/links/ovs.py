@@ -10,8 +10,9 @@ import shutil
 from pathlib import Path
 
 from skerry.common.errors import CommandError, PreflightError
+from skerry.common.namespaces import HOST, entering
 from skerry.common.proc import run
-from skerry.lab.hosts.processes import find
+from skerry.common.process import find
 from skerry.lab.model import SwitchPart, low_mac
 
 RUN = "/run/openvswitch"
@@ -35,7 +36,7 @@ def specification(name: str) -> dict[str, object]:
         "name": name,
         "kind": "switch",
         "hostname": name,
-        "spaces": ("mount", "uts", "ipc", "net", "pid"),
+        "spaces": HOST,
         "mounts": [["tmpfs", "/run", "mode=755"], ["tmpfs", "/tmp", "mode=1777"], ["folder", RUN, "755"]],
         "settings": {f"net/ipv6/conf/{which}/disable_ipv6": "1" for which in ("all", "default")},
     }
@@ -91,9 +92,8 @@ def plug_in(switch: str, ports: list[str], pid: int) -> None:
 def finish_checksums(pid: int, interfaces: list[str]) -> None:
     """Let a host compute the checksums of what it sends."""
     for name in interfaces:
-        run(["nsenter", "-t", str(pid), "--net", "ethtool", "-K", name, "tx", "off"], timeout=20)
+        run(entering(pid, ["ethtool", "-K", name, "tx", "off"], ["net"]), timeout=20)
 
 
 def inside(argv: list[str], pid: int) -> None:
-    spaces = ["--net", "--mount", "--pid", "--uts", "--ipc"]
-    run(["nsenter", "-t", str(pid), *spaces, "--wd=/", "--", *argv], env={"PATH": PROGRAMS}, timeout=60)
+    run(entering(pid, argv), env={"PATH": PROGRAMS}, timeout=60)

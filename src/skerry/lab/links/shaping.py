@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from skerry.common.errors import CommandError
+from skerry.common.namespaces import entering
 from skerry.common.proc import run
-from skerry.lab.hosts.processes import find, kill, start_of
+from skerry.common.process import find, kill, start_of
 from skerry.lab.links import veth
 from skerry.lab.state import Shape, State, Wire
 
@@ -87,7 +88,7 @@ def forget(wire: Wire) -> None:
 
 
 def _limit(port: str, rate: int | None, fabric: int) -> None:
-    tc = ["nsenter", "-t", str(fabric), "--net", "tc", "qdisc"]
+    tc = entering(fabric, ["tc", "qdisc"], ["net"])
     if rate is None:
         run([*tc, "del", "dev", port, "root"], check=False)
         return
@@ -106,7 +107,8 @@ def _lose(wire: Wire, ports: list[str], loss: float, fabric: int) -> None:
             for port in ports
         ]
         rules += [f"table {table} {{", *chains, "}"]
-    run(["nsenter", "-t", str(fabric), "--net", "nft", "-f", "-"], input="\n".join(rules) + "\n", timeout=20)
+    nft = entering(fabric, ["nft", "-f", "-"], ["net"])
+    run(nft, input="\n".join(rules) + "\n", timeout=20)
 
 
 def _one_frame_at_a_time(state: State, wire: Wire, on: bool, pids: Mapping[str, int]) -> None:
@@ -120,12 +122,10 @@ def _one_frame_at_a_time(state: State, wire: Wire, on: bool, pids: Mapping[str, 
 
 def _delay(wire: Wire, ports: list[str], fabric: int) -> None:
     assert wire.shape is not None
+    script = [sys.executable, "-I", "-S", str(Path(__file__).with_name("delay_line.py"))]
+    argv = [*script, *ports, str(wire.shape.delay), str(wire.shape.loss)]
     line = subprocess.Popen(
-        [
-            *("setsid", "--fork", "nsenter", "-t", str(fabric), "--net", "--mount", "--pid", "--wd=/", "--"),
-            *(sys.executable, "-I", "-S", str(Path(__file__).with_name("delay_line.py"))),
-            *(*ports, str(wire.shape.delay), str(wire.shape.loss)),
-        ],
+        ["setsid", "--fork", *entering(fabric, argv, ["net", "mount", "pid"])],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

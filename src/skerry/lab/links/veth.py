@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Set
 
+from skerry.common.namespaces import entering
 from skerry.common.proc import run
 from skerry.lab.model import OUTSIDE, LabFile, SwitchPart, low_mac
 from skerry.lab.state import FABRIC, Wire
@@ -133,12 +134,12 @@ def ip(lines: Iterable[str], pid: int | None = None, *, check: bool = True) -> N
     """Run commands of iproute2, here or in the network of a process. Raises CommandError."""
     text = "\n".join(lines)
     if text:
-        enter = ["nsenter", "-t", str(pid), "--net"] if pid else []
-        forced = [] if check else ["-force"]
-        run([*END_WITH_US, *enter, "ip", *forced, "-batch", "-"], input=text + "\n", timeout=60, check=check)
+        argv = ["ip", *([] if check else ["-force"]), "-batch", "-"]
+        argv = entering(pid, argv, ["net"]) if pid else argv
+        run([*END_WITH_US, *argv], input=text + "\n", timeout=60, check=check)
 
 
 def interfaces(pid: int) -> set[str]:
     """The names of the interfaces in the network of a process."""
-    shown = run(["nsenter", "-t", str(pid), "--net", "ip", "-json", "link", "show"], timeout=20).stdout
+    shown = run(entering(pid, ["ip", "-json", "link", "show"], ["net"]), timeout=20).stdout
     return {link["ifname"] for link in json.loads(shown)}

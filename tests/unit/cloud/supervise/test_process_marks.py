@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from skerry.cloud.model.layout import Layout
-from skerry.cloud.supervise.process_marks import end_all
+from skerry.cloud.supervise.process_marks import end_all, fingerprint_of, service_of
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
@@ -28,7 +28,11 @@ class Started:
         self._stack = stack
 
     def __call__(self, program: str, layout: Layout) -> psutil.Process:
-        environment = {**os.environ, "SKERRY_SERVICE": f"{layout.etc}/services/some.json"}
+        environment = {
+            **os.environ,
+            "SKERRY_SERVICE": f"{layout.etc}/services/some.json",
+            "SKERRY_FINGERPRINT": "f1",
+        }
         argv = [sys.executable, "-I", "-S", "-c", program]
         child = self._stack.enter_context(subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE))
         self._stack.callback(child.kill)
@@ -57,3 +61,11 @@ def test_what_does_not_end_is_killed(started: Started, tmp_path: Path) -> None:
     stubborn = started(STUBBORN, layout)
     end_all(layout, 0.2)
     assert stubborn.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_process_of_a_service_is_recognised(started: Started, tmp_path: Path) -> None:
+    layout, other = Layout.at(tmp_path / "one"), Layout.at(tmp_path / "one/etc/skerry/services")
+    mine = started(ORDINARY, layout)
+    assert service_of(mine.pid, layout) == "some" and fingerprint_of(mine.pid) == "f1"
+    assert service_of(mine.pid, other) is None
+    assert service_of(os.getpid(), layout) is None and fingerprint_of(os.getpid()) == ""

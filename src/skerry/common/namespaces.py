@@ -1,16 +1,31 @@
-"""Being in another network for a moment."""
+"""Namespaces of the kernel: which one a process is in, running programs in others, being in another network."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from skerry.common.errors import PreflightError
 
 CLONE_NEWNET = 0x40000000
+HOST = ("net", "mount", "pid", "uts", "ipc")  # what a host made of namespaces has of its own
+
+
+def namespace_of(pid: int | str, kind: str) -> Path | None:
+    """Identifies the namespace that a process (``self`` for this one) is in; None when the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/ns/{kind}").readlink()
+    except OSError:
+        return None
+
+
+def entering(pid: int, argv: Sequence[str], kinds: Sequence[str] = HOST) -> list[str]:
+    """The command that runs ``argv`` in namespaces of a process, by nsenter(1); with its mounts, in the folder /."""
+    folder = ["--wd=/"] if "mount" in kinds else []
+    return ["nsenter", "-t", str(pid), *(f"--{kind}" for kind in kinds), *folder, "--", *argv]
 
 
 @contextmanager
