@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
@@ -12,13 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
 import psutil
 
 from skerry.common.errors import BusyError, PreflightError
+from skerry.common.locks import held
 from skerry.common.proc import run as run_here
 from skerry.lab.hosts.namespaces import SECONDS_TO_START as PATIENCE
 from skerry.lab.hosts.namespaces import Inside, Program
@@ -54,7 +54,7 @@ class Host(Inside):
         self.volatile = [str(self.folder / part) for part in volatile]
         self._first: subprocess.Popen[str] | None = None
         self._world: subprocess.Popen[str] | None = None
-        self._lock: int | None = None
+        self._lock: ExitStack | None = None
         self.pid = 0  # of its first process; 0 while it is off
 
     def __enter__(self) -> Host:
@@ -81,11 +81,10 @@ class Host(Inside):
                 remedy="Move it away.",
             )
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(marker, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = ExitStack()
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock.enter_context(held(marker, seconds=0, make="file"))
         except BlockingIOError:
-            os.close(lock)
             raise BusyError(f"a host in {self.folder}", "unknown", "now") from None
         self._lock = lock
         for pid in self._left_over():
@@ -232,5 +231,5 @@ class Host(Inside):
         if self._lock is not None:
             if not self.keep:
                 shutil.rmtree(self.folder)
-            os.close(self._lock)
+            self._lock.close()
             self._lock = None

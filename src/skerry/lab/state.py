@@ -6,13 +6,11 @@ What survives a power cycle is in ``/var/lib/skerry-lab/LAB``. Both lie under a 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from pydantic import BaseModel
 
 from skerry.common.errors import BusyError, NotFoundError, PreflightError
 from skerry.common.files import write_atomically
+from skerry.common.locks import held
 from skerry.common.namespaces import namespace_of
 from skerry.common.process import kill, marked, runs, start_of
 from skerry.lab.model import LabFile, LinkPart
@@ -167,28 +166,14 @@ class Places:
     @contextmanager
     def locked(self, *, seconds: float = SECONDS_TO_WAIT, make: bool = False) -> Iterator[None]:
         """Hold the lab for this command. Raises LabBusyError after ``seconds``, NoSuchLabError."""
-        deadline = time.monotonic() + seconds
-        while True:
-            if make:
-                self.run.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as lock:
             try:
-                handle = os.open(self.run, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
-            except FileNotFoundError:
-                if make:
-                    continue
-                raise NoSuchLabError(self.name) from None
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # It may have been taken away, and made again, while this one waited.
-                if self.run.exists() and os.fstat(handle).st_ino == self.run.stat().st_ino:
-                    yield
-                    return
+                lock.enter_context(held(self.run, seconds=seconds, make="folder" if make else None))
             except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise LabBusyError(self.name) from None
-                time.sleep(0.05)
-            finally:
-                os.close(handle)
+                raise LabBusyError(self.name) from None
+            except FileNotFoundError:
+                raise NoSuchLabError(self.name) from None
+            yield
 
     def take_folder(self) -> None:
         """Make the lab's folder. Raises PreflightError when something else is there."""

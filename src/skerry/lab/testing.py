@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from skerry.common.errors import NotFoundError, PreflightError
+from skerry.common.locks import held
 from skerry.lab.lab import Lab, take_down
 from skerry.lab.model import parse
 from skerry.lab.state import Places
@@ -37,10 +37,9 @@ def lab_of(text: str) -> Iterator[Lab]:
     root = lab_root()
     root.mkdir(parents=True, exist_ok=True)
     file = parse(tomllib.loads(text), "the test's lab file")
-    handle = os.open(root / f".{file.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
+    with ExitStack() as lock:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock.enter_context(held(root / f".{file.name}.lock", seconds=0, make="file"))
         except BlockingIOError:
             pytest.fail(f"another test run is at work in {root}")
         clean(file.name)
@@ -53,8 +52,6 @@ def lab_of(text: str) -> Iterator[Lab]:
             yield lab
         finally:
             clean(file.name)
-    finally:
-        os.close(handle)
 
 
 def clean(name: str) -> None:

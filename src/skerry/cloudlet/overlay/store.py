@@ -12,18 +12,18 @@ place. A power cut leaves the old or the new, and something to sweep.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from skerry.cloudlet.overlay.base import Base
 from skerry.cloudlet.overlay.keys import Keys
 from skerry.cloudlet.overlay.reader import FileSource, Overlay
 from skerry.common.errors import BusyError, NotFoundError, PreflightError, RefusedError
+from skerry.common.locks import held
 
 # Guests run as users of their own, and read bases as members of this group. A number that nobody has.
 GROUP = 1_900_000_000
@@ -52,23 +52,20 @@ class Store:
         """A folder for one verb's work; what is left in it at the end is removed."""
         self.sweep()
         # While a folder is made and locked, nobody sweeps.
-        with _held(self.root / "work", fcntl.LOCK_SH):
-            folder = Path(tempfile.mkdtemp(dir=self.root / "work"))
-            lock = os.open(folder, os.O_RDONLY)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
+        with ExitStack() as lock:
+            with held(self.root / "work", shared=True):
+                folder = Path(tempfile.mkdtemp(dir=self.root / "work"))
+                lock.enter_context(held(folder))
+            lock.callback(shutil.rmtree, folder, ignore_errors=True)
             folder.chmod(0o711)
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
 
     def sweep(self) -> None:
         """Remove what killed verbs left behind."""
-        with _held(self.root / "work", fcntl.LOCK_EX):
+        with held(self.root / "work"):
             for folder in (self.root / "work").iterdir():
                 try:
-                    with _held(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    with held(folder, seconds=0):
                         shutil.rmtree(folder, ignore_errors=True)
                 except (BlockingIOError, FileNotFoundError):
                     pass  # someone is at work in it, or is done with it
@@ -163,23 +160,12 @@ class Store:
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """One at a time. Raises BusyError."""
-        with (self.root / f".{name}.lock").open("a") as file:
+        with ExitStack() as lock:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock.enter_context(held(self.root / f".{name}.lock", seconds=0, make="file"))
             except BlockingIOError:
                 raise BusyError(f"'{name}'", "unknown", "a while") from None
             yield
-
-
-@contextmanager
-def _held(folder: Path, how: int) -> Iterator[None]:
-    """Hold the kernel's lock on a folder. Raises BlockingIOError when it is to be had at once and is not."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, how)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _flush(path: Path) -> None:

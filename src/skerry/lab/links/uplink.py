@@ -5,7 +5,6 @@ Hosts see this machine there, and nothing of each other or of another lab.
 
 from __future__ import annotations
 
-import fcntl
 import ipaddress
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from skerry.common.errors import PreflightError
 from skerry.common.files import write_atomically
+from skerry.common.locks import held
 from skerry.common.proc import run
 from skerry.lab.links import veth
 from skerry.lab.model import OUTSIDE, LabFile, low_mac
@@ -42,15 +42,10 @@ def table(places: Places) -> str:
 def _one_at_a_time() -> Iterator[Path]:
     """While networks are given out and forwarding is switched: that is this machine's, whatever root a lab has."""
     base = Path("/run/skerry-lab")
-    base.mkdir(parents=True, exist_ok=True)
-    handle = os.open(base, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with held(base, make="folder"):
         yield base / ".forwarding"
-    finally:
-        os.close(handle)
-        with suppress(OSError):
-            base.rmdir()
+    with suppress(OSError):
+        base.rmdir()
 
 
 def choose(lab: LabFile) -> str:
