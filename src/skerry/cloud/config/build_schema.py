@@ -269,7 +269,7 @@ def _add_unregistered(service: str, groups: Groups) -> None:
             "remote_id_attribute": cfg.StrOpt("remote_id_attribute", help="As in [federation].")
         }
     elif service == "nova":
-        from nova.conf import devices  # type: ignore[import-untyped]
+        from nova.conf import devices
 
         conf = cfg.ConfigOpts()
         devices.register_opts(conf)
@@ -281,7 +281,7 @@ def _add_unregistered(service: str, groups: Groups) -> None:
         for option in groups["mdev:"].values():
             option.deprecated_opts = []
     elif service == "glance":
-        from glance_store import multi_backend  # type: ignore[import-untyped]
+        from glance_store import multi_backend
 
         # A driver has several names and is listed under one of them; upstream matches by the part that is
         # alike.

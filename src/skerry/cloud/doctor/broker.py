@@ -17,8 +17,8 @@ UNREAD = 20  # messages in a queue that nobody reads
 
 def login_lack(password: str) -> str | None:
     """None when the broker takes the services' password, else what it said. Raises OSError."""
-    import amqp  # type: ignore[import-untyped]
-    from amqp.exceptions import AMQPError  # type: ignore[import-untyped]
+    import amqp
+    from amqp.exceptions import AMQPError
 
     connection = amqp.Connection(
         f"127.0.0.1:{ports.RABBITMQ}",
