@@ -1,4 +1,4 @@
-"""The rules of the house that a program can check."""
+"""Style, types, imports and files: what ready-made programs check."""
 
 from __future__ import annotations
 
@@ -55,6 +55,12 @@ def test_no_file_names_one_machines_folders() -> None:
         text = path.read_bytes().decode(errors="ignore")
         found += [f"{path.relative_to(CHECKOUT)}: {match[0]}" for match in SOMEBODYS.finditer(text)]
     assert found == []
+
+
+def test_change_fragments_can_be_collected() -> None:
+    check("towncrier", "build", "--draft", "--version", "next")
+    fragments = (CHECKOUT / "changes").glob("+*.md")
+    assert [path.name for path in fragments if len(path.read_text().split()) < 4] == []
 
 
 def test_locks_hold_hashes_and_no_addresses() -> None:
