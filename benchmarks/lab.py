@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,7 +129,7 @@ def throughput(sink: list[str], source: list[str]) -> float:
 
 def through_a_lab(kind: str) -> tuple[list[float], float]:
     """Mbit/s between two hosts, and the median of a ping in ms over a link that delays by 20 ms."""
-    with Lab(parse(tomllib.loads(lab_file(2, kind=kind)), "the benchmark's lab file"), ROOT) as lab:
+    with Lab(parse(lab_file(2, kind=kind), "the benchmark's lab file"), ROOT) as lab:
         rates = [throughput(lab.host("h2").enter([]), lab.host("h1").enter([])) for _ in range(ROUNDS)]
         with lab.delay("h1:eth0", 0.02):
             said = lab.host("h1").run(["ping", "-c", "100", "-i", "0.02", "10.77.0.2"]).stdout

@@ -14,7 +14,6 @@ import statistics
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -111,7 +110,7 @@ def measured() -> list[dict[str, Any]]:
     places = Places(NAME, ROOT.resolve())
     with suppress(NotFoundError):
         take_down(places)  # of a run that was killed
-    lab = Lab(parse(tomllib.loads(lab_text(NAME)), "the benchmark's lab file"), ROOT)
+    lab = Lab(parse(lab_text(NAME), "the benchmark's lab file"), ROOT)
     with lab, tempfile.TemporaryDirectory() as keys:
         cloud = spread_over(lab, Layout.at(KEEPS).cache, Path(keys), within)
         cloud.up()

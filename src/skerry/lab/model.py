@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import json
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid5
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from skerry.common.errors import ConfigError
+from skerry.common import toml_model
+from skerry.common.toml_model import Table
 from skerry.lab.units import Rate, Seconds, Share
 
 HostName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
@@ -27,11 +26,7 @@ UUIDS = UUID("5c1f0d7e-6a0b-4b0e-9d53-0f6c3d1a7b11")  # the names of hosts are t
 MOST_HOSTS = 250
 
 
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class HostPart(Part):
+class HostPart(Table):
     """A host."""
 
     name: HostName = Field(description="its host name")
@@ -40,7 +35,7 @@ class HostPart(Part):
     )
 
 
-class SwitchPart(Part):
+class SwitchPart(Table):
     """A switch."""
 
     name: SwitchName = Field(description="its name")
@@ -49,7 +44,7 @@ class SwitchPart(Part):
     )
 
 
-class LinkPart(Part):
+class LinkPart(Table):
     """A cable between two ends."""
 
     name: str | None = Field(
@@ -106,7 +101,7 @@ class LinkPart(Part):
         return tuple(end for end in self.ends if ":" not in end)
 
 
-class LabFile(Part):
+class LabFile(Table):
     """A lab."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,19}$")] = Field(description="its name")
@@ -253,57 +248,9 @@ def _has(addresses: tuple[str, ...], wanted: str) -> bool:
 
 def load(path: Path) -> LabFile:
     """Read and check a lab file. Raises ConfigError, which names file, option, cause and remedy."""
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise ConfigError(
-            path, f"cannot be read: {error.strerror}", remedy="Name a lab file: 'skerry lab up FILE'."
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigError(path, "is not text", remedy="Name a lab file: 'skerry lab up FILE'.") from None
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(path, f"not TOML: {error}", remedy="Mend the line and run this again.") from None
-    return parse(data, path)
+    return toml_model.load(path, LabFile, remedy="Name a lab file: 'skerry lab up FILE'.")
 
 
-def parse(data: dict[str, Any], where: object) -> LabFile:
-    """Check what a lab file holds; ``where`` is the file, for errors. Raises ConfigError."""
-    try:
-        return LabFile.model_validate(data)
-    except ValidationError as error:
-        sentences = "; ".join(_explain(dict(problem), data) for problem in error.errors())
-        raise ConfigError(where, sentences, remedy=f"Mend {where} and run this again.") from None
-
-
-def _explain(problem: dict[str, Any], data: dict[str, Any]) -> str:
-    option = _named(problem["loc"], data)
-    if problem["type"] == "extra_forbidden":
-        parts: dict[str, type[Part]] = {"host": HostPart, "switch": SwitchPart, "link": LinkPart}
-        model: type[Part] = parts[str(problem["loc"][0])] if len(problem["loc"]) > 1 else LabFile
-        return f"unknown option '{option}' (known here: {', '.join(model.model_fields)})"
-    if problem["type"] == "missing":
-        return f"option '{option}' is missing"
-    if problem["type"] == "value_error":
-        said = problem["msg"].removeprefix("Value error, ")
-        return f"option '{option}': {said}" if problem["loc"] and not said.startswith("link ") else said
-    said = problem["msg"][0].lower() + problem["msg"][1:]
-    return f"option '{option}' = {json.dumps(problem.get('input'), default=str)}: {said}"
-
-
-def _named(where: tuple[int | str, ...], data: Any) -> str:
-    """``link[h1:eth0 - tor].rate`` for link.3.rate: what stands in the file, not its place in a list."""
-    words = ""
-    for part in where:
-        try:
-            data = data[part]
-        except (KeyError, IndexError, TypeError):
-            data = None
-        if isinstance(part, int):
-            name = data.get("name") or data.get("ends") if isinstance(data, dict) else None
-            shown = " - ".join(map(str, name)) if isinstance(name, list) else name
-            words += f"[{shown or part + 1}]"
-        else:
-            words += f".{part}" if words else str(part)
-    return words
+def parse(text: str, where: object) -> LabFile:
+    """Check the text of a lab file; ``where`` names it in errors. Raises ConfigError."""
+    return toml_model.loads(text, LabFile, where)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -36,7 +35,7 @@ def lab_of(text: str) -> Iterator[Lab]:
     skip_without_namespaces()
     root = lab_root()
     root.mkdir(parents=True, exist_ok=True)
-    file = parse(tomllib.loads(text), "the test's lab file")
+    file = parse(text, "the test's lab file")
     with ExitStack() as lock:
         try:
             lock.enter_context(held(root / f".{file.name}.lock", seconds=0, make="file"))

@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import itertools
 import random
-import tomllib
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from skerry.common.errors import ConfigError
+from skerry.common import toml_model
+from skerry.common.toml_model import Table
 
 Mode = Literal["pre-copy", "auto-converge", "post-copy", "block"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 PREFIX = "migration-"  # of flavors and servers in the cloud
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Flavor(_Model):
+class Flavor(Table):
     """A size of server."""
 
     memory: int = Field(ge=128, le=2**20, description="MiB")
@@ -35,7 +31,7 @@ class Flavor(_Model):
     vcpus: int = Field(1, ge=1, le=64)
 
 
-class Part(_Model):
+class Part(Table):
     """Every combination of these."""
 
     flavors: tuple[str, ...] = Field(min_length=1)
@@ -51,7 +47,7 @@ class Part(_Model):
         return self
 
 
-class Plan(_Model):
+class Plan(Table):
     """Flavors by name, and the parts of the evaluation."""
 
     flavors: dict[str, Flavor] = Field(min_length=1)
@@ -120,28 +116,10 @@ class Run:
 
 def load(path: Path | None) -> Plan:
     """The plan of a TOML file, or the built-in one. Raises ConfigError, which names the file and what is wrong."""
-    text = resources.files(__package__).joinpath("plan.toml").read_text() if path is None else _text(path)
-    try:
-        return Plan.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise ConfigError(path or "the built-in plan", in_words(error)) from None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError as error:
-        raise ConfigError(path, error.strerror) from None
-
-
-def in_words(error: Exception) -> str:
-    """The first thing that a plan's check complains of, and where."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    said = first["msg"].removeprefix("Value error, ")
-    return f"{place}: {said}" if place else said
+    if path is not None:
+        return toml_model.load(path, Plan)
+    built_in = resources.files(__package__).joinpath("plan.toml").read_text()
+    return toml_model.loads(built_in, Plan, "the built-in plan")
 
 
 def runs(plan: Plan, seed: int) -> list[Run]:

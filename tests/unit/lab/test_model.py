@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -121,7 +120,7 @@ WRONG = {
 
 
 def lab(text: str) -> LabFile:
-    return parse(tomllib.loads(text), "lab.toml")
+    return parse(text, "lab.toml")
 
 
 def test_a_good_file() -> None:
@@ -157,7 +156,7 @@ def test_what_is_wrong_is_named(case: str) -> None:
     assert said.startswith("lab.toml: ")
     for name in names:
         assert name in said
-    assert caught.value.remedy == "Mend lab.toml and run this again."
+    assert caught.value.remedy == "Fix lab.toml and run this again."
     assert caught.value.exit_code == 3
 
 

@@ -68,8 +68,8 @@ def test_the_seed_makes_the_order(plan: Plan) -> None:
     ("old", "new", "told"),
     [
         ('flavors = ["tiny"]', 'flavors = ["giant"]', "there is no flavor 'giant'; there are nano, tiny"),
-        ('"post-copy"', '"fast"', "part.0.modes.1"),
-        ("times = 2", "times = 0", "part.0.times"),
+        ('"post-copy"', '"fast"', "part[1].modes[2]"),
+        ("times = 2", "times = 0", "part[1].times"),
         ("dirty = [0, 10]", "dirty = [-1]", "MiB/s from 0 to 4096"),
         ("memory = 128", "memory = 1", "flavors.nano.memory"),
         ("[[part]]", "[[parts]]", "part"),

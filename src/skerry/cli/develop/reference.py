@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from skerry.cli.main import VERBS, parser
 from skerry.cloud.context import Context
 from skerry.cloud.model import ports
-from skerry.cloud.model.cloud_toml import Cloud, Host, Part
+from skerry.cloud.model.cloud_toml import Cloud, Host
 from skerry.cloud.operations.graph import services
 from skerry.cloud.operations.options import cloud_option
 from skerry.cloud.supervise.probes import (
@@ -34,6 +34,7 @@ from skerry.cloud.supervise.probes import (
 )
 from skerry.cloud.supervise.service import Service
 from skerry.common.errors import EXIT_CODES
+from skerry.common.toml_model import Table
 
 FOLDER = Path(__file__).resolve().parents[4] / "docs/reference"
 MADE = "<!-- Made by 'python -m skerry.cli.develop.reference': change the code, not this file. -->"
@@ -157,7 +158,7 @@ def cloud_toml() -> str:
         _options(Cloud, ()),
     ]
     for name, field in Cloud.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Part):
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Table):
             blocks += [
                 f"## [{name}]",
                 (field.annotation.__doc__ or "").strip(),
@@ -176,7 +177,7 @@ def _options(model: type[BaseModel], section: tuple[str, ...]) -> str:
     rows = []
     for name, field in model.model_fields.items():
         annotation = field.annotation
-        if name == "host" or (isinstance(annotation, type) and issubclass(annotation, Part)):
+        if name == "host" or (isinstance(annotation, type) and issubclass(annotation, Table)):
             continue
         option = cloud_option(cloud, Path("/none"), [*section, name])
         # The default of a host's name is that of the machine, which is no matter for a page.

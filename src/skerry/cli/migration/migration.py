@@ -10,8 +10,9 @@ from pathlib import Path
 
 from skerry.cloud.context import Context
 from skerry.cloud.hosts.migration_site import Hosts
-from skerry.common.errors import ConfigError, StepError, UsageError
-from skerry.migration.plan import MODES, Part, Plan, in_words, load
+from skerry.common.errors import StepError, UsageError
+from skerry.common.toml_model import check
+from skerry.migration.plan import MODES, Plan, load
 from skerry.migration.results import Book, write_csv
 
 ALONE = ("csv", "json")  # options of a run of one server
@@ -102,11 +103,8 @@ def plan_of(args: argparse.Namespace) -> Plan:
         return plan
     if args.times is not None:
         chosen["times"] = args.times
-    try:
-        part = Part.model_validate({"flavors": list(plan.flavors), **chosen})
-        return Plan.model_validate({**plan.model_dump(), "part": [part]})
-    except ValueError as error:
-        raise ConfigError("the options of 'migration run'", in_words(error)) from None
+    data = {**plan.model_dump(), "part": [{"flavors": list(plan.flavors), **chosen}]}
+    return check(data, Plan, "the options of 'migration run'")
 
 
 def say(text: str) -> None:

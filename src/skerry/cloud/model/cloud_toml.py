@@ -5,31 +5,24 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     IPvAnyAddress,
     IPvAnyNetwork,
-    ValidationError,
     model_validator,
 )
 
-from skerry.common.errors import ConfigError
+from skerry.common import toml_model
+from skerry.common.toml_model import Table
 
 Role = Literal["control", "network", "compute"]
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9-]{0,62}$")]
 
 
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Host(Part):
+class Host(Table):
     """A machine of the cloud and what it does."""
 
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}$")] = Field(
@@ -82,7 +75,7 @@ class Host(Part):
         return str(ipaddress.ip_interface(self.tunnel).ip) if self.tunnel else str(self.address)
 
 
-class External(Part):
+class External(Table):
     """The flat network between guests and the world."""
 
     cidr: IPvAnyNetwork = Field(
@@ -97,13 +90,13 @@ class External(Part):
     )
 
 
-class Private(Part):
+class Private(Table):
     """The first project network (geneve)."""
 
     cidr: IPvAnyNetwork = Field(default=ipaddress.ip_network("10.20.0.0/24"), description="the network")
 
 
-class Sizes(Part):
+class Sizes(Table):
     """How much of the machine the services take."""
 
     api_workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="processes of each API")
@@ -116,7 +109,7 @@ class Sizes(Part):
     database_cache_mb: Annotated[int, Field(ge=8)] = Field(default=32, description="InnoDB buffer pool, MiB")
 
 
-class Cloud(Part):
+class Cloud(Table):
     """A cloud."""
 
     name: Name = Field(default="skerry", description="its name in clouds.yaml")
@@ -199,37 +192,7 @@ def load(path: Path) -> Cloud:
 
     Raises ConfigError, which names file, option, and what is allowed.
     """
-    if not path.exists():
-        return Cloud()
-    try:
-        data = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(path, f"not TOML: {error}", remedy="Mend the line and run this again.") from None
-    try:
-        return Cloud.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(path, _explain(error, data), remedy=f"Mend {path} and run this again.") from None
-
-
-def _explain(error: ValidationError, data: dict[str, object]) -> str:
-    sentences = []
-    for problem in error.errors():
-        option = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            known = _options_at(problem["loc"][:-1])
-            sentences.append(f"unknown option '{option}' (known here: {', '.join(known)})")
-        elif problem["type"] == "value_error":
-            sentences.append(problem["msg"].removeprefix("Value error, "))
-        else:
-            got = problem.get("input")
-            sentences.append(f"option '{option}' = {got!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}")
-    return "; ".join(sentences)
-
-
-def _options_at(where: tuple[int | str, ...]) -> list[str]:
-    parts: dict[str, type[Part]] = {"host": Host, "external": External, "private": Private, "sizes": Sizes}
-    model = parts.get(str(where[0]), Cloud) if where else Cloud
-    return list(model.model_fields)
+    return toml_model.load(path, Cloud) if path.exists() else Cloud()
 
 
 def documented_toml() -> str:
@@ -239,7 +202,7 @@ def documented_toml() -> str:
     ]
     for name, field in Cloud.model_fields.items():
         annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, Part):
+        if isinstance(annotation, type) and issubclass(annotation, Table):
             lines += ["", f"# {annotation.__doc__}", f"#[{name}]"]
             lines += [_commented(key, option) for key, option in annotation.model_fields.items()]
         elif name != "host":

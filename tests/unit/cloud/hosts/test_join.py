@@ -174,7 +174,7 @@ def test_the_source_tree_goes_without_what_python_leaves(tmp_path: Path) -> None
         ('roles = ["control", "network"]', 'roles = ["network"]', "no host has the role 'control'"),
         ('transport = "lab"\ntarget = "isle/three"', "", "host 'three' is not this machine"),
         ('transport = "lab"\n', 'transport = "lab"\ntunnel = "x"\n', "tunnel = 'x' is not ADDRESS/LENGTH"),
-        ('transport = "ssh"', 'transport = "telnet"', "host.1.transport"),
+        ('transport = "ssh"', 'transport = "telnet"', "host[two].transport"),
     ],
 )
 def test_wrong_hosts_are_named(tmp_path: Path, old: str, new: str, told: str) -> None:
