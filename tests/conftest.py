@@ -6,11 +6,9 @@ import os
 import pwd
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
@@ -18,9 +16,14 @@ from skerry.cloud.supervise.service import SERVICE_USER
 from skerry.common.errors import BusyError, PreflightError
 from skerry.common.proc import run
 from skerry.lab.host import ForeignFolderError, Host
-from tests.support import CHECKOUT
+from tests.support import CHECKOUT, deadlines
 
-T = TypeVar("T")
+pytest_plugins = [
+    "tests.support.changed",
+    "tests.support.flaky",
+    "tests.support.lanes",
+    "tests.support.timeouts",
+]
 TOOLS = ("unshare", "nsenter", "ip")
 
 
@@ -38,7 +41,6 @@ def machine() -> Callable[[str], object]:
         "SKERRY_CHECKOUT": str(CHECKOUT),
         "SKERRY_ENV": sys.prefix,
         "PYTHONPATH": str(CHECKOUT / "src"),
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
     @contextmanager
@@ -72,17 +74,7 @@ def has_service_user() -> bool:
 
 
 @pytest.fixture(scope="session")
-def within() -> Callable[[float, str, Callable[[], object]], object]:
+def within() -> Callable[..., object]:
     """``within(SECONDS, WHAT, PROBE)``: the first true result of the probe, or a failure when it is late."""
 
-    def wait(deadline: float, what: str, probe: Callable[[], T]) -> T:
-        begun = time.monotonic()
-        while True:
-            found = probe()
-            if found:
-                return found
-            if time.monotonic() - begun > deadline:
-                raise AssertionError(f"{what}: not within {deadline:.0f} s")
-            time.sleep(0.2)
-
-    return wait
+    return deadlines.within

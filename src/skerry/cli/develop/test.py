@@ -6,6 +6,7 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from skerry.cloud.components.nova.novnc import NoVNC
@@ -14,7 +15,7 @@ from skerry.cloud.engine.step import Step
 from skerry.cloud.model.layout import Layout
 from skerry.cloud.operations.graph import roles
 from skerry.cloud.resources.image import TinyImage
-from skerry.cloud.steps.machine import LibvirtBinding
+from skerry.cloud.steps.machine import Bytecode, LibvirtBinding
 from skerry.cloud.steps.packages import Packages
 from skerry.common.errors import NotFoundError, SkerryError
 
@@ -31,17 +32,19 @@ PACKAGES = (
     "tcpdump",
     "util-linux",
 )  # that only tests need
-KEEPS = Path("/var/cache/skerry-test")  # guest images and downloads, from run to run
+KEEPS = Path("/var/cache/skerry-test")  # guest images, downloads and caches of tools, from run to run
 NO_TESTS = 5  # pytest's exit code for it
+LANES = 4  # processes that run tests: two that compute, and others that wait meanwhile
+ALONE = ("--pdb", "--trace", "-s", "--capture=no", "-n", "--numprocesses", "--collect-only", "--co")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "skerry test [unit|functional|cloud|PATH...] [PYTEST OPTION...]"
+    parser.usage = "skerry test [unit|functional|cloud|PATH...] [--changed [BASE]] [PYTEST OPTION...]"
 
 
 def run(args: argparse.Namespace) -> int:
     checkout = Path(os.environ.get("SKERRY_CHECKOUT", Path(__file__).resolve().parents[4]))
-    words = list(args.passed)
+    words = with_base(args.passed)
     wanted = [word for word in words if word in PARTS]
     chosen = [str(checkout / "tests" / part) for part in PARTS if part in wanted]
     for folder in chosen:
@@ -51,21 +54,53 @@ def run(args: argparse.Namespace) -> int:
     if not chosen and not any(is_path(word) for word in others):
         chosen = [str(path) for part in PARTS if (path := checkout / "tests" / part).is_dir()]
     paths = [*chosen, *(word for word in others if is_path(word))]
-    if os.geteuid() == 0 and not only_units(paths, checkout):
+    root = os.geteuid() == 0
+    if root and not only_units(paths, checkout):
         prepare()
+    keeps = KEEPS if root else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "skerry-test"
+    keeps.mkdir(parents=True, exist_ok=True)
     argv = [
-        sys.executable,
-        "-m",
-        "pytest",
+        *("setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "pytest"),
         f"--rootdir={checkout}",
         f"--config-file={checkout / 'pyproject.toml'}",
+        *lanes(paths, others),
+        f"--flaky-file={keeps / 'flaky.json'}",
     ]
-    environment = {**os.environ, "SKERRY_CHECKOUT": str(checkout)}
-    cache = Layout.at(KEEPS).cache
-    environment.setdefault("SKERRY_TEST_CACHE", str(cache))
-    environment.setdefault("SKERRY_TEST_IMAGES", str(KEEPS / "images"))
+    environment = {
+        "SKERRY_TEST_CACHE": str(Layout.at(KEEPS).cache),
+        "SKERRY_TEST_IMAGES": str(KEEPS / "images"),
+        "MYPY_CACHE_DIR": str(keeps / "mypy"),
+        "RUFF_CACHE_DIR": str(keeps / "ruff"),
+        **os.environ,
+        "SKERRY_CHECKOUT": str(checkout),
+        "PYTHONPATH": os.pathsep.join([str(checkout / "src"), str(checkout)]),
+    }
+    # The command is run hundreds of times: it is compiled once.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     code = subprocess.run([*argv, *chosen, *others], env=environment, check=False).returncode
     return 1 if code == NO_TESTS else code
+
+
+def with_base(words: Sequence[str]) -> list[str]:
+    """The words, with '--changed' and the commit that may follow it as one."""
+    words = list(words)
+    if "--changed" in words:
+        place = words.index("--changed") + 1
+        base = words[place] if place < len(words) else "-"
+        if not base.startswith("-") and base not in PARTS and not is_path(base):
+            words[place - 1 : place + 1] = [f"--changed={base}"]
+        else:
+            words[place - 1] = "--changed="
+    return words
+
+
+def lanes(paths: Sequence[str], options: Sequence[str]) -> list[str]:
+    """pytest's options for tests side by side, and for one that fails to be repeated once."""
+    if any(option.startswith(ALONE) for option in options):
+        return []
+    several = any(Path(path.split("::")[0]).is_dir() for path in paths) or len(paths) > 1
+    again = ["--reruns=1", "--rerun-show-tracebacks"]
+    return [*again, f"--numprocesses={LANES}"] if several else again
 
 
 def is_path(word: str) -> bool:
@@ -90,6 +125,7 @@ def prepare() -> None:
     steps: list[Step] = [
         Packages(ctx, packages, [name for role in parts for name in role.backports]),
         LibvirtBinding(ctx),
+        Bytecode(ctx),
     ]
     try:
         for step in steps:

@@ -1,0 +1,144 @@
+"""Deadlines that a slow or busy machine does not miss: they are counted in seconds of an idle reference machine.
+
+A deadline says what a user is promised. A test that shares two cores with others waits longer for the same
+work, so its clock runs slower: by how much slower the machine computes than the reference, and by how many
+processes want each of its cores. Deadlines and measured times are read from this clock, and are never
+shorter than on the wall.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+REFERENCE = 0.0115  # CPU seconds of `_work` on the reference machine
+EVERY = 0.1  # seconds between two looks at the machine's load
+UNSEEN = 1.0  # seconds: a longer gap between two looks (a machine that was paused) counts as this much
+BUSY = 4.0  # processes per core up to which a program that works is not taken for one that hangs
+
+
+def _work() -> float:
+    """CPU seconds that a fixed piece of work takes."""
+    begun = time.thread_time()
+    total = 0
+    for number in range(200_000):
+        total ^= number * number
+    return time.thread_time() - begun
+
+
+@cache
+def slowness() -> float:
+    """How many times slower this machine computes than the reference; at least 1. Measured once per process."""
+    return max(1.0, min(_work() for _ in range(5)) / REFERENCE)
+
+
+def load() -> float:
+    """How many processes want each core at this moment, besides the one that asks; at least 1."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        if line.startswith("procs_running "):
+            return max(1.0, (int(line.split()[1]) - 1) / (os.cpu_count() or 1))
+    return 1.0
+
+
+class Clock:
+    """Seconds of the reference machine, as far as this one had them to give."""
+
+    def __init__(
+        self,
+        slow: float,
+        load: Callable[[], float] = load,
+        wall: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.slow, self._load, self._wall = slow, load, wall
+        self._lock = threading.Lock()
+        self._seen, self._counted = wall(), 0.0
+
+    def now(self) -> float:
+        with self._lock:
+            moment = self._wall()
+            self._counted += min(moment - self._seen, UNSEEN) / (self.slow * self._load())
+            self._seen = moment
+            return self._counted
+
+    def watch(self) -> None:
+        """Look at the load again and again, in a thread of its own, so that waiting is measured where it happens."""
+
+        def look() -> None:
+            while True:
+                time.sleep(EVERY)
+                self.now()
+
+        threading.Thread(target=look, name="deadlines", daemon=True).start()
+
+
+@cache
+def clock() -> Clock:
+    """The clock of this process."""
+    made = Clock(slowness())
+    made.watch()
+    return made
+
+
+def within(deadline: float, what: str, probe: Callable[[], T], every: float = 0.2) -> T:
+    """The first true result of ``probe``; AssertionError when it comes later than ``deadline`` seconds of the clock."""
+    begun, wall = clock().now(), time.monotonic()
+    while True:
+        found = probe()
+        if found:
+            return found
+        if clock().now() - begun > deadline:
+            took = time.monotonic() - wall
+            raise AssertionError(f"{what}: not within {deadline:g} s ({took:.0f} s on this machine's wall)")
+        time.sleep(every)
+
+
+class Stopwatch:
+    """Measures a block: ``with Stopwatch() as watch: ...``, then ``watch.seconds`` of the clock."""
+
+    seconds = 0.0
+
+    def __enter__(self) -> Stopwatch:
+        self._begun = clock().now()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.seconds = self.read()
+
+    def read(self) -> float:
+        """The seconds so far."""
+        return clock().now() - self._begun
+
+
+def at_most(seconds: float) -> float:
+    """For programs that only take a timeout of the wall: so much time that only what hangs needs more."""
+    return seconds * slowness() * BUSY
+
+
+@contextmanager
+def alarm(seconds: float, late: Callable[[], object]) -> Iterator[None]:
+    """Call ``late`` in the main thread once ``seconds`` of the clock are over while the block runs."""
+    end, over = clock().now() + seconds, threading.Event()
+
+    def look() -> None:
+        while not over.wait(EVERY):
+            if clock().now() > end:
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+                return
+
+    before = signal.signal(signal.SIGALRM, lambda number, frame: None if over.is_set() else late())
+    thread = threading.Thread(target=look, name="alarm", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        signal.signal(signal.SIGALRM, before)
