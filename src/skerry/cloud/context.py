@@ -13,7 +13,7 @@ from skerry.cloud.model.cloud_toml import Cloud, Host, Role, load
 from skerry.cloud.model.layout import Layout
 from skerry.cloud.model.secrets import OF_HOSTS, Secrets
 from skerry.cloud.platform.base import Platform
-from skerry.cloud.platform.debian import Debian
+from skerry.cloud.platform.choice import platform_of
 from skerry.cloud.supervise import Supervisor, supervisor_for
 from skerry.common.errors import ConfigError
 
@@ -25,7 +25,7 @@ class Context:
     secrets: Secrets
     supervisor: Supervisor
     journal: Journal
-    platform: Platform = field(default_factory=Debian)
+    platform: Platform = field(default_factory=platform_of)
 
     @classmethod
     def at(cls, root: Path | str = "/") -> Context:

@@ -1,4 +1,7 @@
-"""How Skerry acts on a host. The local machine now; lab hosts and SSH are further back ends of the same interface."""
+"""How Skerry reaches a host: this machine here, a lab's hosts and SSH in ``hosts/remote``.
+
+A transport knows no operating system. What one does differently from another is a ``Platform``, which uses this.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,11 @@ class Transport(ABC):
 
     @abstractmethod
     def mode(self, path: Path) -> int | None:
-        """The permission bits of a file, None where there is none."""
+        """The permission bits of a file or folder, None where there is none."""
+
+    @abstractmethod
+    def names(self, folder: Path) -> list[str]:
+        """The names of what is in a folder, sorted; none where there is no such folder."""
 
     @abstractmethod
     def write(self, path: Path, text: str, *, mode: int = 0o644, owner: str | None = None) -> None:
@@ -73,6 +80,12 @@ class Local(Transport):
             return path.stat().st_mode & 0o7777
         except FileNotFoundError:
             return None
+
+    def names(self, folder: Path) -> list[str]:
+        try:
+            return sorted(path.name for path in folder.iterdir())
+        except FileNotFoundError:
+            return []
 
     def write(self, path: Path, text: str, *, mode: int = 0o644, owner: str | None = None) -> None:
         write_atomically(path, text, mode=mode, owner=owner)

@@ -43,6 +43,9 @@ class Remote(Transport):
         done = self.run(["stat", "-c", "%a", str(path)], check=False)
         return int(done.stdout, 8) if done.returncode == 0 else None
 
+    def names(self, folder: Path) -> list[str]:
+        return sorted(self.run(["ls", "-A", str(folder)], check=False).stdout.splitlines())
+
     def write(self, path: Path, text: str, *, mode: int = 0o644, owner: str | None = None) -> None:
         script = (
             'set -e; mkdir -p "${1%/*}"; umask 077; t=$(mktemp "$1.XXXXXX"); cat >"$t"; chmod "$2" "$t"\n'

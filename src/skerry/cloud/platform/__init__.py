@@ -1,1 +1,4 @@
-"""What the operating system does for a cloud, behind one base."""
+"""What an operating system does for a cloud on one host.
+
+``base``: what every platform offers. ``choice``: which one a host has. ``debian``: the first of them.
+"""

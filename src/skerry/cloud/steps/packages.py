@@ -50,7 +50,7 @@ class Packages(Step):
         return self.ctx.layout.state / "packages"
 
     def check(self) -> list[Change]:
-        have = self.ctx.platform.installed([*self.packages, *self.backports])
+        have = self.ctx.platform.packages.installed([*self.packages, *self.backports])
         return [Change(f"install {name}") for name in (*self.packages, *self.backports) if name not in have]
 
     def apply(self, say: Callable[[str], None]) -> None:
@@ -106,7 +106,7 @@ class Packages(Step):
                 say(f"{suite} is out of reach ({said[0]}): live migration of busy guests is not safe then")
                 return
         # libvirt wants a part of systemd, of the version that is installed: that may be from backports already.
-        from_there = "~bpo" in self.ctx.platform.installed(["systemd"]).get("systemd", "")
+        from_there = "~bpo" in self.ctx.platform.packages.installed(["systemd"]).get("systemd", "")
         pinned = f"Package: {PINNED}{' src:systemd' if from_there else ''}\nPin: release n={suite}\nPin-Priority: 990\n"
         write(PREFERENCES, f"Explanation: Written by skerry; 'skerry destroy' removes it.\n{pinned}")
 
