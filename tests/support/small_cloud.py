@@ -30,7 +30,7 @@ def graph(ctx: Context) -> Graph:
     ctx.cloud = ctx.cloud.model_copy(update={"first_server": False})
     steps: list[Step] = [
         Machine(ctx, folders),
-        Packages(ctx, [name for role in parts for name in role.packages], ()),
+        Packages(ctx, [name for role in parts for name in role.packages]),
         graph_module.SupervisorStep(ctx),
         Databases(ctx, {"keystone": ("keystone",)}, needs=("start:mariadb",)),
         *(step for role in parts for step in role.steps()),

@@ -1,67 +1,22 @@
-"""What Skerry does to a machine, as far as it can be told without one: apt sources, model, units."""
+"""What Skerry does to a machine, as far as it can be told without one: model, units."""
 
 from __future__ import annotations
 
-import grp
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from skerry.cloud.components.libvirt.hypervisor import device_group
 from skerry.cloud.components.rabbitmq import _rabbit_hash
 from skerry.cloud.model.cloud_toml import Cloud, documented_toml, load
 from skerry.cloud.model.layout import Layout
 from skerry.cloud.steps.files import _differences
-from skerry.cloud.steps.packages import backports_entry
 from skerry.cloud.supervise.probes import TcpProbe
 from skerry.cloud.supervise.service import File, Service
 from skerry.cloud.supervise.systemd import Systemd
 from skerry.common.errors import ConfigError
-
-DEB822 = """Types: deb
-URIs: http://mirror.example/debian
-Suites: bookworm bookworm-updates
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-
-Types: deb
-URIs: http://mirror.example/debian-security
-Suites: bookworm-security
-Components: main
-"""
-
-
-@pytest.mark.parametrize(
-    ("sources", "lines"),
-    [
-        (
-            DEB822,
-            {
-                "Suites: bookworm-backports",
-                "URIs: http://mirror.example/debian",
-                "Components: main",
-                "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg",
-            },
-        ),
-        (
-            "deb [arch=amd64 signed-by=/k.gpg] http://mirror.example/debian bookworm main contrib # ours\n",
-            {"URIs: http://mirror.example/debian", "Components: main contrib", "Signed-By: /k.gpg"},
-        ),
-        ("deb-src http://mirror.example/debian bookworm main\n", None),
-        ("deb http://mirror.example/debian trixie main\n", None),
-        ("", None),
-    ],
-)
-def test_backports_come_from_the_machines_own_sources(sources: str, lines: set[str] | None) -> None:
-    entry = backports_entry(sources, "bookworm")
-    if lines is None:
-        assert entry is None
-    else:
-        assert entry is not None and lines <= set(entry.splitlines())
 
 
 @pytest.mark.parametrize(
@@ -158,26 +113,3 @@ def test_generated_units_are_accepted_by_systemd(tmp_path: Path) -> None:
     )
     ours = [line for line in checked.stderr.splitlines() if "skerry" in line]
     assert ours == []
-
-
-NAMED = next(entry for entry in grp.getgrall() if entry.gr_gid)
-NAMELESS = max(entry.gr_gid for entry in grp.getgrall()) + 1
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to other groups")
-@pytest.mark.parametrize(
-    ("gid", "mode", "group"),
-    [
-        (NAMED.gr_gid, 0o660, NAMED.gr_name),
-        (NAMED.gr_gid, 0o600, None),
-        (0, 0o660, None),  # no reason to become a member of root's group
-        (NAMELESS, 0o660, None),  # the device of another system, in a container
-    ],
-)
-def test_who_may_use_a_device(tmp_path: Path, gid: int, mode: int, group: str | None) -> None:
-    device = tmp_path / "kvm"
-    assert device_group(device) is None
-    device.touch()
-    os.chown(device, 0, gid)
-    device.chmod(mode)
-    assert device_group(device) == group

@@ -123,7 +123,7 @@ def prepare() -> None:
     parts = roles(ctx)
     packages = [*PACKAGES, *(name for role in parts for name in role.packages)]
     steps: list[Step] = [
-        Packages(ctx, packages, [name for role in parts for name in role.backports]),
+        Packages(ctx, packages),
         LibvirtBinding(ctx),
         Bytecode(ctx),
     ]
@@ -133,7 +133,7 @@ def prepare() -> None:
             if changes:
                 say(f"{step.title}: {', '.join(str(change) for change in changes)}")
                 step.apply(say)
-        if not any(ctx.layout.cache.glob("novnc_*.deb")):
+        if NoVNC(ctx).downloaded() is None:
             say("download the pages of noVNC")
             NoVNC(ctx).download()
         folder = ctx.layout.cache / "images"

@@ -18,6 +18,7 @@ from skerry.cloud.members import Members
 from skerry.cloud.model.cloud_toml import Host
 from skerry.cloud.model.layout import Layout
 from skerry.cloud.model.secrets import OF_HOSTS
+from skerry.cloud.platform.choice import platform_of
 from skerry.cloud.steps.certificates import SECRET, Certificates
 from skerry.cloud.steps.machine import make_user
 from skerry.cloud.supervise.service import SERVICE_USER
@@ -125,8 +126,9 @@ class Joined(Step):
         say("bring what it needs to know")
         if self._tree_differs():
             self._send_tree()
-        if self.there.run(["id", "-u", SERVICE_USER], check=False).returncode:
-            make_user(self.there, self.layout)  # some of the files are this user's
+        there = platform_of(self.there)
+        if not there.users.exists(SERVICE_USER):
+            make_user(there, self.layout)  # some of the files are this user's
         self.bring()
         try:
             self.there.watch([self.command, "up"], lambda line: self._tell(line, say), timeout=PATIENCE)
@@ -180,9 +182,8 @@ class Joined(Step):
     @property
     def keep_packages(self) -> list[str]:
         """What 'destroy' is told there: hosts of a lab share the packages and the environment with this one."""
-        home = str(self.ctx.layout.env.parent.parent)
-        which = ["sh", "-c", 'cat /proc/sys/kernel/random/boot_id; stat -c %d:%i "$1"', "sh", home]
-        same = self.there.run(which, check=False).stdout == self.ctx.platform.run(which, check=False).stdout
+        home = self.ctx.layout.env.parent.parent
+        same = platform_of(self.there).identity(home) == self.ctx.platform.identity(home)
         return ["--keep-packages"] if same else []
 
     # -- the other verbs ---------------------------------------------------------------------------------

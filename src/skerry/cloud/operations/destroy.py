@@ -15,20 +15,17 @@ from skerry.cloud.context import Context
 from skerry.cloud.engine.lock import exclusive
 from skerry.cloud.operations.down import on_others, stop_guests, stop_services
 from skerry.cloud.steps.credentials import Credentials
-from skerry.cloud.steps.packages import APT, PREFERENCES, QUIET, SOURCES, Packages
+from skerry.cloud.steps.packages import Packages
 from skerry.cloud.supervise.service import SERVICE_USER
 from skerry.common.errors import NotReadyError, PreflightError
-from skerry.common.proc import last_lines
 from skerry.common.wait import wait_for
-
-NO_SUCH_USER = 6  # userdel(8)
 
 
 def what_goes(root: Path | str, packages: bool) -> list[str]:
     """What ``destroy`` would take away, in words."""
     ctx = Context.at(root)
     lines = [f"{folder}" for folder in ctx.layout.folders() if folder.exists()]
-    names = _packages(ctx) if packages else []
+    names = Packages(ctx, ()).added() if packages else []
     if names:
         lines.append(f"{len(names)} packages that were installed for it")
     if _is_machines_own(ctx):
@@ -59,17 +56,11 @@ def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> 
         ctx.platform.remove(CLIENT)
         made_user = (ctx.layout.state / "made-user").exists()
         if packages and _is_machines_own(ctx):
-            names = _packages(ctx)
-            if names:
-                say(f"apt-get removes {len(names)} packages")
-                ctx.platform.run([*APT, "purge", *names], env=QUIET, timeout=900, check=False)
-            if SOURCES.exists():
-                ctx.platform.remove(SOURCES)
-                ctx.platform.remove(PREFERENCES)
-                ctx.platform.run([*APT, "update"], env=QUIET, timeout=300, check=False)
+            ctx.platform.packages.remove(Packages(ctx, ()).added(), say)
         left = "nothing is left"
         if made_user and (why := _remove_user(ctx)):
-            left = f"all is gone but the user {SERVICE_USER} ({why}): 'userdel {SERVICE_USER}' takes it away"
+            remedy = ctx.platform.users.remove_command(SERVICE_USER)
+            left = f"all is gone but the user {SERVICE_USER} ({why}): '{remedy}' takes it away"
         for folder in (*ctx.layout.folders(), *Path("/dev/shm").glob(f"{ctx.host.name}_*_qmanager")):
             ctx.platform.remove(folder)
         if _is_machines_own(ctx) and packages:
@@ -85,8 +76,7 @@ def _remove_user(ctx: Context) -> str | None:
 
     def lack() -> str | None:
         nonlocal why
-        done = ctx.platform.run(["userdel", SERVICE_USER], check=False)
-        why = None if done.returncode in (0, NO_SUCH_USER) else last_lines(done.stderr, 1)
+        why = ctx.platform.users.remove(SERVICE_USER)
         return why
 
     with suppress(NotReadyError):
@@ -101,8 +91,3 @@ def preflight_root(ctx: Context) -> None:
 
 def _is_machines_own(ctx: Context) -> bool:
     return ctx.layout.root == Path("/")
-
-
-def _packages(ctx: Context) -> list[str]:
-    record = Packages(ctx, (), ()).record
-    return (ctx.platform.read(record) or "").split()

@@ -95,7 +95,6 @@ def graph(ctx: Context) -> Graph:
         Packages(
             ctx,
             [name for role in parts for name in role.packages],
-            [name for role in parts for name in role.backports],
         ),
         Bytecode(ctx),
         LibvirtBinding(ctx),

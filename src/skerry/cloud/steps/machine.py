@@ -1,17 +1,15 @@
-"""The machine itself: the service user, the folders, the operating system's packages."""
+"""The machine itself: the service user, the folders, compiled modules, libvirt's Python binding."""
 
 from __future__ import annotations
 
-import grp
-import pwd
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step
-from skerry.cloud.engine.transport import Transport
 from skerry.cloud.model.layout import Layout
+from skerry.cloud.platform.base import Platform
 from skerry.cloud.supervise.service import SERVICE_USER
 
 ROOTS_FOLDERS = ("etc", "state", "log", "run", "cache")
@@ -31,10 +29,11 @@ class Machine(Step):
 
     def check(self) -> list[Change]:
         changes = []
-        if not _user_exists():
+        has_user = self.ctx.platform.users.exists(SERVICE_USER)
+        if not has_user:
             changes.append(Change(f"create system user {SERVICE_USER}"))
         changes += [Change(f"make folder {path}") for path in self.folders if not path.is_dir()]
-        if _user_exists():
+        if has_user:
             changes += [
                 Change(f"owner of {path}", path.owner(), owner)
                 for path, owner in self.folders.items()
@@ -45,8 +44,8 @@ class Machine(Step):
         return changes
 
     def apply(self, say: Callable[[str], None]) -> None:
-        if not _user_exists():
-            make_user(self.ctx.platform.transport, self.ctx.layout)
+        if not self.ctx.platform.users.exists(SERVICE_USER):
+            make_user(self.ctx.platform, self.ctx.layout)
         for path, owner in self.folders.items():
             mode = 0o755 if path in self.ctx.layout.folders() else 0o750
             self.ctx.platform.make_folder(path, mode=mode, owner=owner)
@@ -56,15 +55,10 @@ class Machine(Step):
             self.ctx.secrets.save()
 
 
-def make_user(transport: Transport, layout: Layout) -> None:
-    """Make the service user on a host; first a note that it is made for the cloud, and may be taken away with it."""
-    transport.write(layout.state / "made-user", "")
-    transport.run(
-        [
-            *("useradd", "--system", "--user-group", "--no-create-home"),
-            *("--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", SERVICE_USER),
-        ]
-    )
+def make_user(platform: Platform, layout: Layout) -> None:
+    """Make the service user on a host; first a note that it is made for the cloud, and may be removed with it."""
+    platform.write(layout.state / "made-user", "")
+    platform.users.make(SERVICE_USER)
 
 
 class Login(Step):
@@ -74,26 +68,17 @@ class Login(Step):
     title = "the service user's shell"
     needs = ("machine",)
     cost = 0.1
+    SHELL = "/bin/sh"
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
 
     def check(self) -> list[Change]:
-        shell = pwd.getpwnam(SERVICE_USER).pw_shell if _user_exists() else ""
-        return [] if shell == "/bin/sh" else [Change(f"shell of {SERVICE_USER}", shell, "/bin/sh")]
+        shell = self.ctx.platform.users.shell(SERVICE_USER)
+        return [] if shell == self.SHELL else [Change(f"shell of {SERVICE_USER}", shell, self.SHELL)]
 
     def apply(self, say: Callable[[str], None]) -> None:
-        # '*' is no password either, but unlike '!' it does not lock the account for keys too.
-        self.ctx.platform.run(["usermod", "--shell", "/bin/sh", "--password", "*", SERVICE_USER])
-
-
-def _user_exists() -> bool:
-    try:
-        pwd.getpwnam(SERVICE_USER)
-        grp.getgrnam(SERVICE_USER)
-    except KeyError:
-        return False
-    return True
+        self.ctx.platform.users.allow_login(SERVICE_USER, self.SHELL)
 
 
 class Bytecode(Step):
@@ -120,19 +105,19 @@ class Bytecode(Step):
 
 
 class LibvirtBinding(Step):
-    """libvirt's Python binding is Debian's own, linked into the environment: it fits the installed libvirt."""
+    """libvirt's Python binding is the operating system's, linked into the environment: it fits the installed libvirt."""
 
     name = "libvirt-binding"
     title = "libvirt's Python binding"
     needs = ("packages",)
     cost = 0.1
-    SOURCE = Path("/usr/lib/python3/dist-packages")
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
 
     def _links(self) -> dict[Path, Path]:
-        files = [path for path in self.SOURCE.glob("libvirt*") if path.suffix in (".py", ".so")]
+        source = self.ctx.platform.python_packages
+        files = [path for path in source.glob("libvirt*") if path.suffix in (".py", ".so")]
         return {self.ctx.layout.site_packages / path.name: path for path in files}
 
     def check(self) -> list[Change]:

@@ -118,7 +118,11 @@ def call(platform: Platform, name: str, arguments: Sequence[Any], says: list[str
         given = iter(arguments)
         found = found(
             *(
-                says.append if key == "say" else Path(next(given)) if kind.annotation == "Path" else next(given)
+                says.append
+                if key == "say"
+                else Path(next(given))
+                if kind.annotation == "Path"
+                else next(given)
                 for key, kind in wanted.items()
             )
         )

@@ -18,8 +18,7 @@ class Role(ABC):
 
     name: str
     title: str
-    packages: tuple[str, ...] = ()  # Debian packages
-    backports: tuple[str, ...] = ()  # those that are taken from backports where a release has them there
+    packages: tuple[str, ...] = ()  # of the operating system, by Debian's names (platform/base.py)
     databases: dict[str, tuple[str, ...]] = {}  # account -> databases
 
     def __init__(self, ctx: Context) -> None:

@@ -21,8 +21,8 @@ FAULTS = Path("/dev/userfaultfd")  # whoever may open it may handle its own page
 class Libvirt(Role):
     name = "libvirt"
     title = "the hypervisor (libvirt, QEMU)"
-    packages = ("python3-libvirt", "xorriso", "openssh-client", "e2fsprogs")
-    backports = (
+    packages = (
+        *("python3-libvirt", "xorriso", "openssh-client", "e2fsprogs"),
         "libvirt-daemon",
         "libvirt-daemon-common",
         "libvirt-daemon-log",

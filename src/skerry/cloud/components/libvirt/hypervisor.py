@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 import json
 import re
 import shutil
@@ -75,8 +74,9 @@ class Hypervisor(Step):
 
     def apply(self, say: Callable[[str], None]) -> None:
         wanted = self.ctx.cloud.hypervisor
-        if group := device_group(KVM):
-            self.ctx.platform.run(["usermod", "--append", "--groups", group, SERVICE_USER])
+        users = self.ctx.platform.users
+        if group := users.group_of_device(KVM):
+            users.add_to_group(SERVICE_USER, group)
         verdict = (
             probe(self.ctx.layout.run)
             if wanted == "auto"
@@ -85,16 +85,6 @@ class Hypervisor(Step):
         say(f"{verdict.virt_type}: {verdict.reason}")
         data = {"asked": wanted, "device": Path("/dev/kvm").exists(), **verdict.__dict__}
         self.ctx.platform.write(self._path, json.dumps(data, indent=1) + "\n")
-
-
-def device_group(device: Path) -> str | None:
-    """The group whose members may use the device, which udev makes so on most machines; None where there is none."""
-    try:
-        facts = device.stat()
-        name = grp.getgrgid(facts.st_gid).gr_name
-    except (FileNotFoundError, KeyError):  # a container may have the device, and no name for its group
-        return None
-    return name if facts.st_gid and facts.st_mode & 0o060 == 0o060 else None
 
 
 def probe(scratch: Path) -> Verdict:

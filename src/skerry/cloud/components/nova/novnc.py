@@ -1,4 +1,4 @@
-"""The pages of noVNC, out of Debian's package: installing it would bring node.js, which they do not need."""
+"""The pages of noVNC, unpacked from its package: installing that would bring node.js, which they do not need."""
 
 from __future__ import annotations
 
@@ -21,24 +21,18 @@ class NoVNC(Step):
 
     @property
     def pages(self) -> Path:
-        return self._folder / "usr/share/novnc"
+        return self._folder / self.ctx.platform.share.relative_to("/") / "novnc"
 
     def check(self) -> list[Change]:
         return [] if (self.pages / "vnc_lite.html").exists() else [Change("unpack noVNC's pages")]
 
     def apply(self, say: Callable[[str], None]) -> None:
-        kept = next(self.ctx.layout.cache.glob("novnc_*.deb"), None)
-        package = kept or self.download()
-        self.ctx.platform.run(["dpkg-deb", "-x", str(package), str(self._folder)])
+        self.ctx.platform.packages.unpack(self.downloaded() or self.download(), self._folder)
+
+    def downloaded(self) -> Path | None:
+        """The package in the cloud's cache; None when it is missing."""
+        return self.ctx.platform.packages.downloaded("novnc", self.ctx.layout.cache)
 
     def download(self) -> Path:
-        """Fetch the package into the cloud's cache, where ``apply`` finds it."""
-        cache = self.ctx.layout.cache
-        work = cache / "novnc"
-        self.ctx.platform.remove(work)
-        self.ctx.platform.make_folder(work, mode=0o777)
-        self.ctx.platform.run(["sh", "-c", f"cd '{work}' && apt-get -q download novnc"])
-        package = next(work.glob("novnc_*.deb"))
-        self.ctx.platform.run(["mv", str(package), str(cache)])
-        self.ctx.platform.remove(work)
-        return cache / package.name
+        """Download the package into the cloud's cache, where ``apply`` finds it."""
+        return self.ctx.platform.packages.download("novnc", self.ctx.layout.cache)

@@ -1,0 +1,133 @@
+"""This machine's platform against its real programs; the network's operations in a network of their own."""
+
+from __future__ import annotations
+
+import grp
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from skerry.cloud.hosts.remote import Remote
+from skerry.cloud.model.cloud_toml import Host
+from skerry.cloud.platform.base import HostNetwork
+from skerry.cloud.platform.choice import platform_of
+from skerry.common import proc
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes networks, and gives files to other groups")
+
+HERE = platform_of()
+NAMED = next(entry for entry in grp.getgrall() if entry.gr_gid)
+NAMELESS = max(entry.gr_gid for entry in grp.getgrall()) + 1
+
+
+@pytest.mark.parametrize(
+    ("gid", "mode", "group"),
+    [
+        (NAMED.gr_gid, 0o660, NAMED.gr_name),
+        (NAMED.gr_gid, 0o600, None),
+        (0, 0o660, None),
+        (NAMELESS, 0o660, None),
+    ],
+)
+def test_who_may_use_a_device(tmp_path: Path, gid: int, mode: int, group: str | None) -> None:
+    device = tmp_path / "kvm"
+    assert HERE.users.group_of_device(device) is None
+    device.touch()
+    os.chown(device, 0, gid)
+    device.chmod(mode)
+    assert HERE.users.group_of_device(device) == group
+
+
+def test_accounts() -> None:
+    assert HERE.users.exists("daemon") and HERE.users.shell("root").startswith("/")
+    assert not HERE.users.exists("skerry-nobody") and HERE.users.shell("skerry-nobody") == ""
+
+
+def test_packages() -> None:
+    assert set(HERE.packages.installed(["libc-bin", "skerry-none"])) == {"libc-bin"}
+    assert "libc-bin" in HERE.packages.everything()
+
+
+class Apart(Remote):
+    """The network namespace of a process. As on another host, all is done by programs that run there."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(Host(name="apart", address="192.0.2.1"))
+        self.pid = pid
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+        timeout: float | None = 300,
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        words = ["nsenter", "-t", str(self.pid), "--net", "--", *argv]
+        return proc.run(words, env=env, input=input, timeout=timeout, check=check)
+
+    def watch(self, *words: object, **more: object) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def network() -> Iterator[HostNetwork]:
+    with subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", "echo there; exec cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None and process.stderr is not None
+            if not process.stdout.readline():
+                pytest.skip(f"no network namespace: {process.stderr.read().strip()}")
+            yield platform_of(Apart(process.pid)).network
+        finally:
+            process.kill()
+
+
+def test_a_pair_of_interfaces(network: HostNetwork) -> None:
+    assert not network.has_interface("one") and network.addresses("one") == []
+    network.make_pair("one", "two")
+    network.give_address("one", "172.24.4.1/24")
+    assert network.addresses("one") == []
+    for end in ("one", "two"):
+        network.fill_in_checksums(end)
+        network.set_up(end)
+    assert "172.24.4.1/24" in network.addresses("one") and not network.is_tap("one")
+    network.remove_addresses("one")
+    assert "172.24.4.1/24" not in network.addresses("one")
+    network.delete_interface("two")
+    network.delete_interface("two")
+    assert not network.has_interface("one")
+
+
+def test_forwarding_and_translation(network: HostNetwork) -> None:
+    for on in (True, False):
+        network.set_forwarding(on)
+        assert network.forwards() is on
+    assert network.translated("skerry") is None
+    for cidr in ("172.24.4.0/24", "10.99.0.0/16"):
+        network.translate("skerry", cidr)
+        assert network.translated("skerry") == cidr
+    network.stop_translating("skerry")
+    network.stop_translating("skerry")
+    assert network.translated("skerry") is None
+    network.remove_filter("skerry_guests")
+
+
+def test_another_firewall(network: HostNetwork) -> None:
+    assert network.drops_forwarded("172.24.4.0/24") == []
+    chain = "add table ip filter\nadd chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }"
+    network.host.run(["nft", "-f", "-"], input=chain)
+    assert network.drops_forwarded("172.24.4.0/24") == ["chain FORWARD of table ip filter"]
+    network.host.run(
+        ["nft", "add", "rule", "ip", "filter", "FORWARD", "ip", "saddr", "172.24.4.0/24", "accept"]
+    )
+    assert network.drops_forwarded("172.24.4.0/24") == []
