@@ -28,9 +28,9 @@ from skerry.common.errors import NotFoundError
 from skerry.lab.lab import Lab, take_down
 from skerry.lab.model import parse
 from skerry.lab.state import Places
-from skerry.migration.estimate import fit
-from skerry.migration.report import bandwidths
-from skerry.migration.results import Book
+from skerry.migration.evaluation.estimate import fit
+from skerry.migration.evaluation.report import bandwidths
+from skerry.migration.evaluation.results import Book
 
 ROOT = Path("/var/tmp/skerry-bench/migration")
 NAME = "bench-migration"

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from skerry.migration import capture
 from skerry.migration.capacity import demand_room
-from skerry.migration.measure import Look, Round, observe
+from skerry.migration.measurement import capture
+from skerry.migration.measurement.measure import Look, Round, observe
+from skerry.migration.measurement.vantage import Vantage
 from skerry.migration.nova import Server, hosts_up
 from skerry.migration.site import Site
-from skerry.migration.vantage import Vantage
 
 
 def rounds(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from skerry.lab.host import GATEWAY, Host
-from skerry.migration.analysis import Figures, figures
-from skerry.migration.probe import Probe
+from skerry.migration.measurement.analysis import Figures, figures
+from skerry.migration.measurement.probe import Probe
 
 
 @pytest.fixture(scope="module")

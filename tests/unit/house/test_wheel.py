@@ -17,11 +17,10 @@ READ_DATA = """
 import skerry
 from pathlib import Path
 from skerry.cloud.config import schema
-from skerry.cloud.images import tiny
-from skerry.migration import guest, plan
+from skerry.migration import plan
 here = Path(skerry.__file__).parent
 assert here.is_relative_to(Path.cwd()), here
-assert schema.load("nova").options("DEFAULT")
+assert schema.load("nova").options("DEFAULT") and plan.load(None).flavors
 print(sum(len(path.read_text()) for path in here.rglob("*.sh")))
 """
 

@@ -12,8 +12,8 @@ from skerry.cloud.context import Context
 from skerry.cloud.hosts.migration_site import Hosts
 from skerry.common.errors import StepError, UsageError
 from skerry.common.toml_model import check
+from skerry.migration.evaluation.results import Book, write_csv
 from skerry.migration.plan import MODES, Plan, load
-from skerry.migration.results import Book, write_csv
 
 ALONE = ("csv", "json")  # options of a run of one server
 TOGETHER = ("plan", "flavors", "dirty", "rates", "modes", "quick", "seed")  # those of an evaluation
@@ -112,7 +112,7 @@ def say(text: str) -> None:
 
 
 def many(args: argparse.Namespace, ctx: Context, site: Hosts, plan: Plan) -> int:
-    from skerry.migration.experiment import Experiment
+    from skerry.migration.evaluation.experiment import Experiment
 
     book = Book(args.out or Path(f"migration-{time.strftime('%Y%m%d-%H%M')}"))
     experiment = Experiment(
@@ -135,7 +135,7 @@ def many(args: argparse.Namespace, ctx: Context, site: Hosts, plan: Plan) -> int
 
 
 def report(book: Book) -> int:
-    from skerry.migration.report import write
+    from skerry.migration.evaluation.report import write
 
     print(write(book))
     return 0

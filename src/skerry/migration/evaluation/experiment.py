@@ -11,16 +11,16 @@ from dataclasses import replace
 from typing import Any
 
 from skerry.common.errors import PreflightError, SkerryError
-from skerry.migration import capture
 from skerry.migration.capacity import crowded, demand_room
-from skerry.migration.fleet import Fleet
-from skerry.migration.guest import Load, Reading, rate_between
-from skerry.migration.measure import Look, Round, observe
+from skerry.migration.evaluation.fleet import Fleet
+from skerry.migration.evaluation.results import Book, Row
+from skerry.migration.measurement import capture
+from skerry.migration.measurement.guest import Load, Reading, rate_between
+from skerry.migration.measurement.measure import Look, Round, observe
+from skerry.migration.measurement.vantage import Vantage
 from skerry.migration.nova import Server, hosts_up
 from skerry.migration.plan import Plan, Run, Setting, runs
-from skerry.migration.results import Book, Row
 from skerry.migration.site import Site
-from skerry.migration.vantage import Vantage
 
 A_RUN, A_SETTING = (
     22.0,

@@ -9,9 +9,9 @@ from typing import Any
 
 from skerry.common.errors import NotFoundError, SkerryError, StepError
 from skerry.common.proc import run
+from skerry.migration.measurement.probe import UDP_PORT
 from skerry.migration.nova import Server
 from skerry.migration.plan import PREFIX, Flavor
-from skerry.migration.probe import UDP_PORT
 from skerry.migration.site import Site
 
 GROUP = f"{PREFIX}probes"

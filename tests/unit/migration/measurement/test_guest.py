@@ -8,9 +8,9 @@ from importlib import resources
 import pytest
 
 from skerry.common.errors import StepError
-from skerry.migration import guest
-from skerry.migration.experiment import seen_inside
-from skerry.migration.guest import Load, Reading, rate_between
+from skerry.migration.evaluation.experiment import seen_inside
+from skerry.migration.measurement import guest
+from skerry.migration.measurement.guest import Load, Reading, rate_between
 
 
 class Guest:
@@ -80,5 +80,5 @@ def test_what_the_guest_saw() -> None:
 
 
 def test_the_script_is_one_that_a_shell_takes() -> None:
-    text = resources.files("skerry.migration").joinpath("guest.sh").read_text()
+    text = resources.files("skerry.migration.measurement").joinpath("guest.sh").read_text()
     assert subprocess.run(["sh", "-n"], input=text, text=True, capture_output=True).stderr == ""

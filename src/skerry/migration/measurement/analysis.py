@@ -11,7 +11,7 @@ import math
 import statistics
 from dataclasses import asdict, dataclass
 
-from skerry.migration.probe import Trace
+from skerry.migration.measurement.probe import Trace
 
 
 @dataclass(frozen=True)

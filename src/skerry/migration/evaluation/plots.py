@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from skerry.migration.estimate import Estimate, Fit, Row, median, values
+from skerry.migration.evaluation.estimate import Estimate, Fit, Row, median, values
 
 matplotlib.use("svg")
 STYLE: Any = {

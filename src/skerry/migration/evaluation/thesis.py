@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from skerry.migration.estimate import Estimate, Row, counts, median, values
+from skerry.migration.evaluation.estimate import Estimate, Row, counts, median, values
 
 
 @dataclass(frozen=True)

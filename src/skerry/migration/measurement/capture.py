@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from skerry.common.errors import PreflightError, SkerryError
-from skerry.migration.probe import UDP_PORT
+from skerry.migration.measurement.probe import UDP_PORT
 from skerry.migration.site import Site
 
 SNAP = 128  # bytes of a frame

@@ -12,10 +12,10 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from skerry.common.errors import NotFoundError
-from skerry.migration import plots, thesis
-from skerry.migration.estimate import Estimate, Row, counts, fit, median, values
+from skerry.migration.evaluation import plots, thesis
+from skerry.migration.evaluation.estimate import Estimate, Row, counts, fit, median, values
+from skerry.migration.evaluation.results import Book
 from skerry.migration.plan import MODES
-from skerry.migration.results import Book
 
 PAGE = "report.html"
 NOTHING = "\N{EN DASH}"

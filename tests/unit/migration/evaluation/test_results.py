@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from skerry.common.errors import NotFoundError, PreflightError
-from skerry.migration import thesis
+from skerry.migration.evaluation import thesis
+from skerry.migration.evaluation.report import write
+from skerry.migration.evaluation.results import Book
 from skerry.migration.plan import load
-from skerry.migration.report import write
-from skerry.migration.results import Book
 
 
 def about() -> dict[str, Any]:

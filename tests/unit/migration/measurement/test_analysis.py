@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from skerry.migration.analysis import by_loss_and_delay, figures, jitter, quantile
-from skerry.migration.probe import IP_RECVERR, Trace, checksum, is_answer
+from skerry.migration.measurement.analysis import by_loss_and_delay, figures, jitter, quantile
+from skerry.migration.measurement.probe import IP_RECVERR, Trace, checksum, is_answer
 
 
 def trace(replies: list[float | None], interval: float = 0.01) -> Trace:

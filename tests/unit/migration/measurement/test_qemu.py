@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skerry.migration.qemu import job_figures, samples
+from skerry.migration.measurement.qemu import job_figures, samples
 
 # virsh domjobinfo --completed, libvirt 11.3, after the migration of an idle guest.
 TOLD = """\

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from skerry.migration.estimate import fit, median, values
+from skerry.migration.evaluation.estimate import fit, median, values
 
 
 @given(some.lists(some.floats(0, 1e6), min_size=1, max_size=40))

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from skerry.migration.analysis import Figures, figures
-from skerry.migration.capture import Captures
+from skerry.migration.measurement.analysis import Figures, figures
+from skerry.migration.measurement.capture import Captures
+from skerry.migration.measurement.probe import Probe, Trace
+from skerry.migration.measurement.qemu import Sampler, job_figures
 from skerry.migration.nova import Outcome, Server
 from skerry.migration.plan import Mode
-from skerry.migration.probe import Probe, Trace
-from skerry.migration.qemu import Sampler, job_figures
 from skerry.migration.site import Site
 
 AROUND = 2.0  # seconds of probing before and after: what 'before' and 'after' are taken from

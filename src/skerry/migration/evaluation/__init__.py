@@ -1,0 +1,1 @@
+"""An evaluation of many migrations: the runs of a plan, their results, medians and models, the report."""

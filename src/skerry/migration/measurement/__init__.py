@@ -1,0 +1,1 @@
+"""One migration, measured: probes, captures, the load in the guest, QEMU's own figures, and what follows from them."""
