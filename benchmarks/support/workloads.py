@@ -166,15 +166,14 @@ def payload(workload: Workload, folder: Path, say: Callable[[str], None]) -> Pat
     archive = folder / f"{workload.name}.tar.xz"
     if archive.exists():
         return archive
-    codename, sources = recipe.package_sources()
     plain = folder / "plain"
     if not plain.exists():
         say("the guest's tree, for comparison")
-        recipe.tree(plain, codename, sources)
+        recipe.tree(plain)
     tree = folder / workload.name
     if not tree.exists():
         say(f"the guest's tree with {' '.join(workload.packages)}")
-        recipe.tree(tree, codename, sources, workload.packages)
+        recipe.tree(tree, workload.packages)
     changed = []
     for path in sorted(tree.rglob("*")):
         name = str(path.relative_to(tree))

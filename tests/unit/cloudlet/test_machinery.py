@@ -20,7 +20,6 @@ from skerry.cloudlet.overlay import elijah
 from skerry.cloudlet.overlay.fetch import HttpSource
 from skerry.cloudlet.overlay.machine import Machine
 from skerry.cloudlet.overlay.pages import PAGE
-from skerry.cloudlet.vm import qemu
 from skerry.cloudlet.vm.qcow2 import Writer
 from skerry.cloudlet.vm.spool import Spool
 from skerry.cloudlet.vm.stream import MAGIC, Parser, State, records
@@ -282,14 +281,3 @@ def test_the_disk_of_an_old_package_is_taken_and_checked(tmp_path: Path) -> None
         package(path, digest, member)
         with pytest.raises(BadBaseError):
             elijah.extract_disk(path, target)
-
-
-@pytest.mark.parametrize(
-    ("with_kvm", "without", "chosen"),
-    [(0.2, 0.1, "kvm"), (2.9, 0.1, "tcg"), (None, 0.1, "tcg"), (0.2, None, "kvm"), (None, None, "tcg")],
-)
-def test_kvm_is_taken_only_where_it_is_not_slower(
-    monkeypatch: pytest.MonkeyPatch, with_kvm: float | None, without: float | None, chosen: str
-) -> None:
-    monkeypatch.setattr(qemu, "_boot", {"kvm": with_kvm, "tcg": without}.get)
-    assert qemu._probe() == chosen

@@ -6,8 +6,6 @@ loop devices nor mounts of the image are needed, so it also works inside contain
 
 from __future__ import annotations
 
-import os
-import platform
 import re
 import shutil
 import struct
@@ -16,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from skerry.common.errors import CommandError, PackageError, PreflightError
+from skerry.common import debian
+from skerry.common.errors import CommandError, PackageError
 from skerry.common.proc import run
 
 USER = "debian"
@@ -92,14 +91,8 @@ def build(out: Path, work: Path, progress: Callable[[str], None]) -> DebianImage
 
     Raises PreflightError (not root, no mmdebstrap), PackageError (no package sources), CommandError.
     """
-    if os.geteuid() != 0:
-        raise PreflightError("Building a Debian image needs root: it runs in a chroot", remedy="Use sudo.")
-    if not shutil.which("mmdebstrap"):
-        raise PreflightError(
-            "mmdebstrap is not installed", remedy="Run 'apt-get install --no-install-recommends mmdebstrap'."
-        )
-    codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
-    sources = package_sources(codename)
+    debian.demand("mke2fs")
+    codename = debian.codename()
     out.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="debian-", dir=work) as scratch:
@@ -108,7 +101,7 @@ def build(out: Path, work: Path, progress: Callable[[str], None]) -> DebianImage
         place.chmod(0o755)
         root = place / "root"
         progress(f"installing Debian {codename} with {len(PACKAGES)} packages and what they need")
-        _bootstrap(codename, sources, root)
+        _bootstrap(root)
         version = _finish(root, codename)
         progress("writing the disk")
         raw = place / "disk.raw"
@@ -122,32 +115,6 @@ def build(out: Path, work: Path, progress: Callable[[str], None]) -> DebianImage
         run(["qemu-img", "convert", "-c", "-O", "qcow2", str(raw), str(half)], timeout=1800)
         half.replace(final)
     return DebianImage(final, version)
-
-
-def package_sources(codename: str) -> list[str]:
-    """The one-line sources of ``codename``, its updates and its security fixes that this machine's apt uses.
-
-    Raises PackageError.
-    """
-    fields = "$(CREATED_BY)|$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
-    return parse_sources(run(["apt-get", "indextargets", "--format", fields]).stdout, codename)
-
-
-def parse_sources(targets: str, codename: str) -> list[str]:
-    lines: list[str] = []
-    for target in targets.splitlines():
-        kind, origin, name, uri, release, component = target.split("|")
-        suites = (codename, f"{codename}-updates", f"{codename}-security")
-        if kind != "Packages" or origin != "Debian" or name not in suites:
-            continue
-        line = f"deb {uri} {release} {component}"
-        if line not in lines:
-            lines.append(line)
-    if not lines:
-        raise PackageError(
-            f"apt of this machine has no lists of Debian '{codename}'", remedy="Run 'apt-get update'."
-        )
-    return lines
 
 
 def boot_area(boot: bytes, core: bytes, disk_mib: int) -> bytes:
@@ -166,15 +133,10 @@ def boot_area(boot: bytes, core: bytes, disk_mib: int) -> bytes:
     return boot[:440] + b"SKRY\0\0" + entry.ljust(64, b"\0") + b"\x55\xaa" + core
 
 
-def _bootstrap(codename: str, sources: list[str], root: Path) -> None:
-    options = ["--mode=root", "--variant=minbase", "--aptopt=Apt::Install-Recommends false"]
-    # The boot loader's package would ask for a disk to install itself on.
+def _bootstrap(root: Path) -> None:
+    # The boot loader's package would ask for a disk to install itself on. debconf must be there first to be told.
     preseed = "grub-pc grub-pc/install_devices_empty boolean true"
-    hook = f"echo '{preseed}' | chroot \"$1\" debconf-set-selections"
-    include = f"--include={','.join(PACKAGES)}"
-    # debconf must be there first, and the essential hook runs when it is.
-    argv = ["mmdebstrap", "--quiet", *options, f"--essential-hook={hook}", include, codename, str(root), "-"]
-    run(argv, input="\n".join(sources) + "\n", env={"DEBIAN_FRONTEND": "noninteractive"}, timeout=3600)
+    debian.bootstrap(root, PACKAGES, hooks=[f"echo '{preseed}' | chroot \"$1\" debconf-set-selections"])
 
 
 def _finish(root: Path, codename: str) -> str:

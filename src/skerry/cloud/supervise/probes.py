@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from skerry.common.unix_http import UnixHTTPConnection
+
 
 class Probe(ABC):
     """Asks one question that is answered within a few seconds."""
@@ -88,17 +90,6 @@ class ListeningProbe(Probe):
         return f"nothing listens on socket {self.path}"
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
 @dataclass(frozen=True)
 class HttpProbe(Probe):
     """An HTTP request to a unix socket or a port is answered by anything but a server error."""
@@ -109,7 +100,7 @@ class HttpProbe(Probe):
 
     def missing(self, pid: int) -> str | None:
         connection: http.client.HTTPConnection = (
-            _UnixConnection(self.socket, timeout=10)
+            UnixHTTPConnection(self.socket, timeout=10)
             if self.socket
             else http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import http.client
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -19,6 +18,7 @@ from skerry.cloud.supervise.process_marks import end_all, fingerprint_of
 from skerry.cloud.supervise.service import Service
 from skerry.common.errors import NotReadyError
 from skerry.common.files import write_atomically
+from skerry.common.unix_http import UnixHTTPConnection
 from skerry.common.wait import wait_for
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -211,15 +211,7 @@ class _UnixTransport(xmlrpc.client.Transport):
         self._path = path
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        path = self._path
-
-        class Connection(http.client.HTTPConnection):
-            def connect(self) -> None:
-                self.sock = socket.socket(socket.AF_UNIX)
-                self.sock.settimeout(90)
-                self.sock.connect(str(path))
-
-        return Connection("localhost")
+        return UnixHTTPConnection(self._path, timeout=90)
 
 
 def _become_subreaper() -> None:

@@ -23,6 +23,7 @@ from skerry.cloudlet.overlay.store import GROUP
 from skerry.cloudlet.vm import qemu
 from skerry.cloudlet.vm.agent import Agent
 from skerry.cloudlet.vm.qmp import Qmp
+from skerry.common.accelerator import KVM
 from skerry.common.proc import last_lines
 
 _LAUNCH = Path(__file__).with_name("launch.py")
@@ -290,7 +291,7 @@ def _user(folder: Path) -> tuple[int, str]:
     folder.chmod(0o711)
     groups = {GROUP}
     if qemu.accelerator() == "kvm":
-        groups.add(Path("/dev/kvm").stat().st_gid)
+        groups.add(KVM.stat().st_gid)
     return uid, ",".join(map(str, sorted(groups)))
 
 

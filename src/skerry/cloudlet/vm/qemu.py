@@ -9,19 +9,16 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 from functools import cache
 from pathlib import Path
 
 from skerry.cloudlet.overlay.machine import Machine
 from skerry.cloudlet.vm.qmp import Qmp
+from skerry.common.accelerator import KVM, boot
 from skerry.common.errors import PreflightError
 from skerry.common.proc import run
 
 PROGRAM = "qemu-system-x86_64"
-_PROBED = 33  # what QEMU exits with when the guest wrote 0x10 to its exit device
-# mov al, 0x10; out 0xf4, al; hlt
-_SECTOR = bytes.fromhex("b010e6f4f4").ljust(510, b"\0") + b"\x55\xaa"
 
 
 def program() -> str:
@@ -48,7 +45,7 @@ def version() -> tuple[int, int]:
 @cache
 def accelerator() -> str:
     """``kvm`` where a guest really runs with it, else ``tcg``. Found out once in each run of the host."""
-    if not Path("/dev/kvm").exists():
+    if not KVM.exists():
         return "tcg"
     folder = Path(
         "/run/skerry-cloudlet" if os.geteuid() == 0 else os.environ.get("XDG_RUNTIME_DIR", "/nowhere")
@@ -65,24 +62,8 @@ def accelerator() -> str:
 
 
 def _probe() -> str:
-    """KVM must boot a sector, and not be the slower one: in some virtual machines it takes seconds over it."""
-    with_kvm, without = _boot("kvm"), _boot("tcg")
-    return "kvm" if with_kvm is not None and (without is None or with_kvm < without + 1) else "tcg"
-
-
-def _boot(accelerator: str) -> float | None:
-    """How many seconds the smallest guest takes; None when it does not come to its end."""
-    with tempfile.NamedTemporaryFile(suffix=".img") as disk:
-        disk.write(_SECTOR)
-        disk.flush()
-        argv = [program(), "-nodefaults", "-display", "none", "-accel", accelerator, "-m", "16", "-no-reboot"]
-        argv += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-drive", f"file={disk.name},format=raw"]
-        begun = time.monotonic()
-        try:
-            done = subprocess.run(argv, timeout=4, stdin=subprocess.DEVNULL, capture_output=True)
-        except subprocess.TimeoutExpired:
-            return None
-    return time.monotonic() - begun if done.returncode == _PROBED else None
+    """KVM must boot a guest, and not be the slower one."""
+    return "kvm" if boot(program(), "kvm").keeps_up_with(boot(program(), "tcg")) else "tcg"
 
 
 def preflight(machine: Machine, notes: Path) -> None:

@@ -7,15 +7,14 @@ needed. busybox is the init. Memory that guests free is zeroed (``init_on_free``
 from __future__ import annotations
 
 import hashlib
-import os
-import platform
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from skerry.common.errors import PackageError, PreflightError
+from skerry.common import debian
 from skerry.common.proc import run
 
 PACKAGES = (
@@ -65,14 +64,14 @@ def build(out: Path, say: Callable[[str], None]) -> Guest:
 
     Raises PreflightError (not root, a tool is missing), PackageError (no package sources), CommandError.
     """
-    codename, sources = package_sources()
+    debian.demand("mke2fs")
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".debian-", dir=out) as scratch:
         place = Path(scratch)
         place.chmod(0o755)  # apt drops its privileges to read what it downloads
         root = place / "root"
-        say(f"installing Debian {codename}")
-        tree(root, codename, sources)
+        say(f"installing Debian {debian.codename()}")
+        tree(root)
         guest = Guest(out / "disk.raw", out / "vmlinuz", out / "initrd")
         say("writing the disk")
         shutil.copyfile((root / "vmlinuz").resolve(), guest.kernel)
@@ -84,42 +83,16 @@ def build(out: Path, say: Callable[[str], None]) -> Guest:
     return guest
 
 
-def package_sources() -> tuple[str, list[str]]:
-    """This machine's release and the one-line sources that its own apt uses for it."""
-    if os.geteuid() != 0:
-        raise PreflightError("Building a Debian guest needs root: it runs in a chroot.", remedy="Use sudo.")
-    for tool in ("mmdebstrap", "mke2fs"):
-        if not shutil.which(tool):
-            raise PreflightError(f"{tool} is not installed.", remedy=f"Run 'apt-get install {tool}'.")
-    codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
-    fields = "$(CREATED_BY)|$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
-    suites = (codename, f"{codename}-updates", f"{codename}-security")
-    lines: dict[str, None] = {}
-    for target in run(["apt-get", "indextargets", "--format", fields]).stdout.splitlines():
-        kind, origin, name, uri, release, component = target.split("|")
-        if kind == "Packages" and origin == "Debian" and name in suites:
-            lines[f"deb {uri} {release} {component}"] = None
-    if not lines:
-        raise PackageError(
-            f"apt of this machine has no lists of Debian '{codename}'.", remedy="Run 'apt-get update'."
-        )
-    return codename, list(lines)
-
-
-def tree(root: Path, codename: str, sources: list[str], more: tuple[str, ...] = ()) -> None:
+def tree(root: Path, more: tuple[str, ...] = ()) -> None:
     """Make the guest's file tree in ``root``, with the packages ``more`` besides its own."""
-    include = f"--include={','.join((*PACKAGES, *more))}"
-    options = ["--quiet", "--mode=root", "--variant=minbase", "--aptopt=Apt::Install-Recommends false"]
-    settle = [f"--essential-hook=mkdir -p $1/{Path(name).parent}" for name in _FILES]
+    folders = [f"mkdir -p $1/{Path(name).parent}" for name in _FILES]
     staged = [
-        f"--essential-hook=printf %s {_quoted(text)} >$1/{name}"
+        f"printf %s {shlex.quote(text)} >$1/{name}"
         for name, text in _FILES.items()
         if name.startswith("etc/initramfs-tools") or name == "usr/sbin/policy-rc.d"
     ]
-    runnable = "--essential-hook=chmod 755 $1/usr/sbin/policy-rc.d"
-    argv = ["mmdebstrap", *options, *settle, *staged, runnable, include, codename, str(root), "-"]
-    environment = {"DEBIAN_FRONTEND": "noninteractive"}
-    run(argv, input="\n".join(sources) + "\n", env=environment, timeout=1800)
+    runnable = "chmod 755 $1/usr/sbin/policy-rc.d"
+    debian.bootstrap(root, [*PACKAGES, *more], hooks=[*folders, *staged, runnable])
     for name, text in _FILES.items():
         (root / name).write_text(text)
     for script in ("boot", "agent"):
@@ -132,7 +105,3 @@ def tree(root: Path, codename: str, sources: list[str], more: tuple[str, ...] = 
     (root / "usr/local/bin/killall").symlink_to("/bin/busybox")
     for name in _LEFT_OUT:
         shutil.rmtree(root / name, ignore_errors=True)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"

@@ -94,25 +94,6 @@ def test_cpio_archive() -> None:
     assert len(packed) % 4 == 0
 
 
-TARGETS = """\
-Packages|Debian|bookworm|http://mirror/debian/|bookworm|main
-Translations|Debian|bookworm|http://mirror/debian/|bookworm|main
-Packages|Debian|bookworm-security|http://mirror/security/|bookworm-security|main
-Packages|Debian Backports|bookworm-backports|http://mirror/debian/|bookworm-backports|main
-Packages|Somebody|bookworm|http://elsewhere/|bookworm|main
-Packages|Debian|bookworm|http://mirror/debian/|bookworm|main
-"""
-
-
-def test_sources_are_those_of_the_release_alone() -> None:
-    assert debian.parse_sources(TARGETS, "bookworm") == [
-        "deb http://mirror/debian/ bookworm main",
-        "deb http://mirror/security/ bookworm-security main",
-    ]
-    with pytest.raises(PackageError, match="no lists of Debian 'trixie'"):
-        debian.parse_sources(TARGETS, "trixie")
-
-
 def test_boot_area() -> None:
     area = debian.boot_area(b"B" * 512, b"C" * 1000, disk_mib=100)
     assert area[:440] == b"B" * 440

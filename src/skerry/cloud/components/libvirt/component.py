@@ -12,8 +12,8 @@ from skerry.cloud.model import ports
 from skerry.cloud.steps.certificates import CA, CERTIFICATE, KEY
 from skerry.cloud.supervise.probes import CommandProbe, UnixProbe
 from skerry.cloud.supervise.service import SERVICE_USER, File, Service
+from skerry.common.accelerator import KVM
 
-KVM = Path("/dev/kvm")
 QEMU = Path("/usr/bin/qemu-system-x86_64")
 FAULTS = Path("/dev/userfaultfd")  # whoever may open it may handle its own page faults; post-copy takes that
 
