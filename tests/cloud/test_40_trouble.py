@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support import CHECKOUT
 
-from skerry.cloud.components.openvswitch.component import datapath
+from skerry.cloud.platform.choice import platform_of
 
 if TYPE_CHECKING:
     from kit import Cloud, Servers
@@ -22,7 +22,7 @@ SERVICES = (
     "haproxy",
     "ovsdb",
     "ovs-vswitchd",
-    *(("ovs-guestports",) if datapath() == "netdev" else ()),
+    *(("ovs-guestports",) if platform_of().network.datapath == "netdev" else ()),
     "ovn-ovsdb",
     "ovn-northd",
     "ovn-controller",

@@ -61,6 +61,11 @@ class Context:
         return role in self.host.roles
 
     @property
+    def name_servers(self) -> list[str]:
+        """The name servers for guests: those of cloud.toml, else the host's own that a guest can reach."""
+        return [str(server) for server in self.cloud.external.dns] or self.platform.network.name_servers()
+
+    @property
     def listen(self) -> str:
         return str(self.cloud.listen)
 

@@ -12,7 +12,7 @@ import pytest
 
 from skerry.cloud.hosts.remote import Remote
 from skerry.cloud.model.cloud_toml import Host
-from skerry.cloud.platform.base import HostNetwork
+from skerry.cloud.platform.base import NetworkStack
 from skerry.cloud.platform.choice import platform_of
 from skerry.common import proc
 
@@ -75,7 +75,7 @@ class Apart(Remote):
 
 
 @pytest.fixture
-def network() -> Iterator[HostNetwork]:
+def network() -> Iterator[NetworkStack]:
     with subprocess.Popen(
         ["unshare", "--net", "sh", "-c", "echo there; exec cat"],
         stdin=subprocess.PIPE,
@@ -92,7 +92,7 @@ def network() -> Iterator[HostNetwork]:
             process.kill()
 
 
-def test_a_pair_of_interfaces(network: HostNetwork) -> None:
+def test_a_pair_of_interfaces(network: NetworkStack) -> None:
     assert not network.has_interface("one") and network.addresses("one") == []
     network.make_pair("one", "two")
     network.give_address("one", "172.24.4.1/24")
@@ -108,7 +108,7 @@ def test_a_pair_of_interfaces(network: HostNetwork) -> None:
     assert not network.has_interface("one")
 
 
-def test_forwarding_and_translation(network: HostNetwork) -> None:
+def test_forwarding_and_translation(network: NetworkStack) -> None:
     for on in (True, False):
         network.set_forwarding(on)
         assert network.forwards() is on
@@ -122,7 +122,7 @@ def test_forwarding_and_translation(network: HostNetwork) -> None:
     network.remove_filter("skerry_guests")
 
 
-def test_another_firewall(network: HostNetwork) -> None:
+def test_another_firewall(network: NetworkStack) -> None:
     assert network.drops_forwarded("172.24.4.0/24") == []
     chain = "add table ip filter\nadd chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }"
     network.host.run(["nft", "-f", "-"], input=chain)

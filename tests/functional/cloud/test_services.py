@@ -15,11 +15,15 @@ import psutil
 import pytest
 from tests.support import CHECKOUT
 
-from skerry.cloud.components.openvswitch.component import datapath
+from skerry.cloud.platform.choice import platform_of
 from skerry.lab.host import Host, Program
 
 LESSER = CHECKOUT / "tests/support/small_cloud.py"
-SWITCH = ("ovsdb", "ovs-vswitchd", *(("ovs-guestports",) if datapath() == "netdev" else ()))
+SWITCH = (
+    "ovsdb",
+    "ovs-vswitchd",
+    *(("ovs-guestports",) if platform_of().network.datapath == "netdev" else ()),
+)
 SERVICES = ("mariadb", "rabbitmq", *SWITCH, "ovn-ovsdb", "ovn-northd", "ovn-controller")
 ROTATE = """
 import sys

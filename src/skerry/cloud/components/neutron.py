@@ -7,7 +7,6 @@ from pathlib import Path
 from skerry.cloud.components.base.openstack import BECOME_ROOT, ELEVATION, OpenStackRole, Sections
 from skerry.cloud.engine.step import Step
 from skerry.cloud.model import ports
-from skerry.cloud.platform.name_servers import name_servers
 from skerry.cloud.steps.manage import manage
 from skerry.cloud.supervise.probes import ConnectedProbe, ListeningProbe, WorkersProbe
 from skerry.cloud.supervise.service import SERVICE_USER, File, Service
@@ -41,7 +40,7 @@ class Neutron(OpenStackRole):
         }
 
     def ovn(self) -> dict[str, object]:
-        servers = name_servers(self.ctx.cloud)
+        servers = self.ctx.name_servers
         return {
             "ovn_nb_connection": f"tcp:127.0.0.1:{ports.OVN_NORTHBOUND}",
             "ovn_sb_connection": f"tcp:127.0.0.1:{ports.OVN_SOUTHBOUND}",

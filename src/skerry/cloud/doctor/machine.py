@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -20,7 +19,6 @@ from skerry.cloud.supervise.process_marks import service_of
 
 GIB = 2**30
 CLOCKS = ("chronyd", "ntpd", "systemd-timesyncd", "openntpd", "systemd-timesyn")
-_KILLED = re.compile(r"(?:Out of memory|Memory cgroup out of memory): Killed process (\d+) \((\S+?)\)")
 
 
 class DiskSpace(Check):
@@ -75,19 +73,12 @@ class Memory(Check):
                 _largest(),
                 "Stop or delete a server, or give the machine more memory.",
             )
-        shown = patient.ctx.platform.run(["dmesg"], check=False, timeout=10)
-        for text in killed(shown.stdout.splitlines()):
+        for text in patient.ctx.platform.killed_for_memory()[-3:]:
             yield Finding(
                 "warning",
                 f"the kernel ended {text} for want of memory",
                 remedy="Give the machine more memory.",
             )
-
-
-def killed(lines: Sequence[str]) -> list[str]:
-    """Processes that the kernel's log says it ended for want of memory, the last three."""
-    found = [f"{match[2]} (process {match[1]})" for line in lines if (match := _KILLED.search(line))]
-    return found[-3:]
 
 
 def _largest() -> tuple[str, ...]:
@@ -127,7 +118,7 @@ class Clock(Check):
             yield Finding(
                 "note",
                 "nobody keeps the clock of this machine (no NTP)",
-                remedy="On a machine that stays up: apt-get install chrony.",
+                remedy=f"On a machine that stays up: {patient.ctx.platform.packages.install_command('chrony')}.",
             )
 
     def _heartbeats(self, patient: Patient) -> Iterable[Finding]:

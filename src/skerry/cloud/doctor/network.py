@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from skerry.cloud.components.openvswitch.external_network import ExternalNetwork
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient
 from skerry.cloud.engine.step import Unknown
+from skerry.common.errors import CommandError
 
 
 class HostNetwork(Check):
@@ -48,39 +46,14 @@ class ForwardingAllowed(Check):
     def findings(self, patient: Patient) -> Iterable[Finding]:
         if not patient.ctx.cloud.external.nat or not patient.ctx.does("network"):
             return
-        cidr, run = str(patient.ctx.cloud.external.cidr), patient.ctx.platform.run
-        remedy = (
-            f"Let the guests through in that firewall, e.g.: iptables -I FORWARD -s {cidr} -j ACCEPT && "
-            f"iptables -I FORWARD -d {cidr} -j ACCEPT"
-        )
-        shown = run(["nft", "-j", "list", "ruleset"], check=False, timeout=15)
-        if shown.returncode:
-            raise CannotLook(shown.stderr.strip() or "nft does not answer")
-        for place in dropping(json.loads(shown.stdout), cidr):
+        cidr, network = str(patient.ctx.cloud.external.cidr), patient.ctx.platform.network
+        try:
+            places = network.drops_forwarded(cidr)
+        except CommandError as error:
+            raise CannotLook(str(error)) from None
+        for place in places:
             yield Finding(
-                "warning", f"{place} drops what is forwarded: guests may not get out", remedy=remedy
+                "warning",
+                f"{place} drops what is forwarded: guests may not get out",
+                remedy=f"Let the guests through in that firewall, e.g.: {network.allow_command(cidr)}",
             )
-        if shutil.which("iptables-legacy"):
-            rules = run(["iptables-legacy", "-S", "FORWARD"], check=False, timeout=15).stdout
-            if "-P FORWARD DROP" in rules and f"-s {cidr}" not in rules:
-                yield Finding(
-                    "warning", "iptables-legacy's chain FORWARD drops what is forwarded", remedy=remedy
-                )
-
-
-def dropping(ruleset: Mapping[str, Any], cidr: str) -> list[str]:
-    """The chains of an nft ruleset (JSON) that drop forwarded packets by policy and do not name ``cidr``."""
-    items = ruleset.get("nftables", [])
-    address = cidr.split("/")[0]
-    found = []
-    for chain in (item["chain"] for item in items if "chain" in item):
-        if chain.get("hook") != "forward" or chain.get("policy") != "drop":
-            continue
-        rules = [
-            item["rule"] for item in items if "rule" in item and item["rule"].get("table") == chain["table"]
-        ]
-        if not any(
-            address in json.dumps(rule.get("expr")) and "accept" in json.dumps(rule["expr"]) for rule in rules
-        ):
-            found.append(f"chain {chain['name']} of table {chain['family']} {chain['table']}")
-    return found

@@ -100,7 +100,7 @@ class Users(ABC):
         """The group whose members may read and write ``device``; None where there is none but root's."""
 
 
-class HostNetwork(ABC):
+class NetworkStack(ABC):
     """The host's own network. Addresses are ADDRESS/LENGTH, networks CIDR; ``table`` names our rules of a firewall."""
 
     def __init__(self, host: Transport) -> None:
@@ -215,7 +215,7 @@ class Platform(ABC):
 
     packages: PackageManager
     users: Users
-    network: HostNetwork
+    network: NetworkStack
 
     def __init__(self, transport: Transport | None = None) -> None:
         self.transport: Transport = transport or Local()

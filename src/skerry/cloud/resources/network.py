@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from skerry.cloud.engine.step import Change
-from skerry.cloud.platform.name_servers import name_servers
 from skerry.cloud.resources.base import GROUP, PRIVATE, PUBLIC, ROUTER, ApiStep
 
 
@@ -67,7 +66,7 @@ class Network(ApiStep):
             network_id=private.id,
             ip_version=4,
             cidr=str(cloud.private.cidr),
-            dns_nameservers=name_servers(cloud),
+            dns_nameservers=self.ctx.name_servers,
         )
         router = network.find_router(ROUTER) or network.create_router(name=ROUTER)
         if not router.external_gateway_info:

@@ -15,8 +15,7 @@ from skerry.cloud.doctor.broker import unread
 from skerry.cloud.doctor.database import connections
 from skerry.cloud.doctor.examine import Look, Report, _apart, _bounded
 from skerry.cloud.doctor.hypervisor import fitness, strangers
-from skerry.cloud.doctor.machine import GIB, jumped, killed, room
-from skerry.cloud.doctor.network import dropping
+from skerry.cloud.doctor.machine import GIB, jumped, room
 from skerry.cloud.doctor.services import diagnose, exits
 from skerry.cloud.supervise import Process
 from skerry.cloud.supervise.probes import TcpProbe
@@ -117,33 +116,6 @@ def test_guests_that_only_one_side_knows() -> None:
 )
 def test_clocks(jumps: list[float], told: list[str]) -> None:
     assert said(jumped(jumps)) == told
-
-
-def test_processes_that_the_kernel_ended() -> None:
-    lines = ["[12.3] x", "[99.0] Out of memory: Killed process 4711 (mariadbd) total-vm:1kB"]
-    assert killed(lines) == ["mariadbd (process 4711)"]
-
-
-def chain(**facts: Any) -> dict[str, Any]:
-    return {
-        "chain": {
-            "family": "ip",
-            "table": "filter",
-            "name": "FORWARD",
-            "hook": "forward",
-            "policy": "drop",
-            **facts,
-        }
-    }
-
-
-def test_other_firewalls() -> None:
-    cidr = "172.24.4.0/24"
-    accept = {"rule": {"table": "filter", "expr": [{"match": {"right": "172.24.4.0"}}, {"accept": None}]}}
-    assert dropping({"nftables": [chain()]}, cidr) == ["chain FORWARD of table ip filter"]
-    assert dropping({"nftables": [chain(), accept]}, cidr) == []
-    assert dropping({"nftables": [chain(policy="accept")]}, cidr) == []
-    assert dropping({"nftables": [chain(hook="input")]}, cidr) == []
 
 
 RECORD = """\

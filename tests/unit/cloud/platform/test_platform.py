@@ -26,13 +26,13 @@ from typing import Any
 import pytest
 
 from skerry.cloud.engine.transport import Transport
-from skerry.cloud.platform.base import HostNetwork, PackageManager, Platform, Users
+from skerry.cloud.platform.base import NetworkStack, PackageManager, Platform, Users
 from skerry.cloud.platform.choice import PLATFORMS, platform_of
 from skerry.common.errors import CommandError, SkerryError
 from skerry.common.proc import last_lines
 
 HERE = Path(__file__).parent
-THEMES = {"packages": PackageManager, "users": Users, "network": HostNetwork}
+THEMES = {"packages": PackageManager, "users": Users, "network": NetworkStack}
 
 
 class Recorded(Transport):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from skerry.cloud.components.base.component import Role
 from skerry.cloud.components.libvirt.hypervisor import Hypervisor
-from skerry.cloud.components.openvswitch.component import OpenVSwitch, datapath
+from skerry.cloud.components.openvswitch.component import OpenVSwitch
 from skerry.cloud.model import ports
 from skerry.cloud.steps.certificates import CA, CERTIFICATE, KEY
 from skerry.cloud.supervise.probes import CommandProbe, UnixProbe
@@ -173,8 +173,9 @@ vnc_tls = 1
     def services(self) -> list[Service]:
         run = self.ctx.layout.run / "libvirt"
         files = tuple(self.files())
-        guards = ("start:ovs-guestports",) if datapath() == "netdev" else ()
-        path = {"PATH": f"{self._programs()}:/usr/sbin:/usr/bin:/sbin:/bin"} if datapath() == "netdev" else {}
+        in_userspace = self.ctx.platform.network.datapath == "netdev"
+        guards = ("start:ovs-guestports",) if in_userspace else ()
+        path = {"PATH": f"{self._programs()}:{self.ctx.platform.path}"} if in_userspace else {}
         log = Service(
             "virtlogd",
             ("/usr/sbin/virtlogd",),

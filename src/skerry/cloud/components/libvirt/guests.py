@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from skerry.cloud.components.libvirt.component import Libvirt
 from skerry.cloud.context import Context
@@ -50,13 +49,14 @@ class Guests:
 def remove_taps(ctx: Context) -> None:
     """Remove the guests' network interfaces, which outlive them; nova makes them anew."""
     for port in ctx.platform.run([*ctx.layout.vsctl, "list-ports", "br-int"], check=False).stdout.split():
-        if port.startswith("tap") and Path(f"/sys/class/net/{port}/tun_flags").exists():
-            ctx.platform.run(["ip", "link", "delete", port], check=False)
+        if port.startswith("tap") and ctx.platform.network.is_tap(port):
+            ctx.platform.network.delete_interface(port)
 
 
 def remove_metadata_namespaces(ctx: Context) -> None:
     """Remove the network namespaces that the metadata agent made, which outlive it."""
-    for namespace in Path("/run/netns").glob("ovnmeta-*"):
-        network = namespace.name.removeprefix("ovnmeta-")
-        if (ctx.layout.state / "neutron/agent/ovn-metadata-proxy" / f"{network}.conf").exists():
-            ctx.platform.run(["ip", "netns", "delete", namespace.name], check=False)
+    proxies = ctx.layout.state / "neutron/agent/ovn-metadata-proxy"
+    for namespace in ctx.platform.network.namespaces():
+        prefix, dash, network = namespace.partition("-")
+        if prefix == "ovnmeta" and dash and (proxies / f"{network}.conf").exists():
+            ctx.platform.network.delete_namespace(namespace)

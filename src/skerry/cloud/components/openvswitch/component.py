@@ -92,12 +92,8 @@ class OpenVSwitch(Role):
             after=("start:ovsdb",),
             cost=0.3,
         )
-        return [server, switch, *([guest_ports.service(self.ctx)] if datapath() == "netdev" else [])]
-
-
-def datapath() -> str:
-    """``system`` where the kernel has Open vSwitch's datapath, else ``netdev``: the one in userspace."""
-    return "system" if Path("/sys/module/openvswitch").is_dir() else "netdev"
+        in_userspace = self.ctx.platform.network.datapath == "netdev"
+        return [server, switch, *([guest_ports.service(self.ctx)] if in_userspace else [])]
 
 
 def _create_database(ctx: Context, path: Path, schema: Path) -> None:

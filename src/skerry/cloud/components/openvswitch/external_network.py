@@ -5,20 +5,11 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step, Unknown
 
 EXTERNAL = "br-ex"  # the bridge to the external network
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-
-
-def addresses(ctx: Context, link: str) -> list[str]:
-    """The addresses of an interface that is up, as ADDRESS/LENGTH."""
-    shown = ctx.platform.run(["ip", "-json", "address", "show", "dev", link], check=False)
-    found = json.loads(shown.stdout)[0] if shown.returncode == 0 else {}
-    return [f"{a['local']}/{a['prefixlen']}" for a in found.get("addr_info", ()) if "UP" in found["flags"]]
 
 
 class ExternalNetwork(Step):
@@ -42,22 +33,15 @@ class ExternalNetwork(Step):
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
+        self._network = ctx.platform.network
+        # Whether the host has forwarded before, for when the cloud is taken down.
+        self._forwarded = ctx.layout.state / "ip_forward.before"
 
     @property
     def gateway(self) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
         """The host's address on the network: its first."""
         network = self.ctx.cloud.external.cidr
         return ipaddress.ip_interface(f"{network[1]}/{network.prefixlen}")
-
-    def _rules(self) -> str:
-        cidr = self.ctx.cloud.external.cidr
-        return f"""table ip {self.TABLE} {{
-	chain postrouting {{
-		type nat hook postrouting priority srcnat; policy accept;
-		ip saddr {cidr} ip daddr != {cidr} masquerade
-	}}
-}}
-"""
 
     def check(self) -> list[Change]:
         run = self.ctx.platform.run
@@ -67,29 +51,26 @@ class ExternalNetwork(Step):
         changes = []
         if self.PORT not in bridges.stdout.split():
             changes.append(Change(f"connect the host to bridge {self.BRIDGE}"))
-        if str(self.gateway) not in addresses(self.ctx, self.INSIDE):
+        if str(self.gateway) not in self._network.addresses(self.INSIDE):
             changes.append(Change(f"give {self.INSIDE} the address", after=str(self.gateway)))
+        translated = self._network.translated(self.TABLE)
         if self.ctx.cloud.external.nat:
-            if FORWARDING.read_text().strip() != "1":
-                changes.append(Change("net.ipv4.ip_forward", "0", "1"))
-            if f"ip saddr {self.ctx.cloud.external.cidr}" not in self._loaded():
-                changes.append(Change("address translation for guests (nftables)"))
-        elif self._loaded():
-            changes.append(Change("remove address translation for guests (nftables)"))
+            if not self._network.forwards():
+                changes.append(Change("forwarding of IPv4", "off", "on"))
+            if translated != str(self.ctx.cloud.external.cidr):
+                changes.append(Change("address translation for guests"))
+        elif translated is not None:
+            changes.append(Change("remove address translation for guests"))
         return changes
 
-    def _loaded(self) -> str:
-        shown = self.ctx.platform.run(["nft", "list", "table", "ip", self.TABLE], check=False)
-        return shown.stdout if shown.returncode == 0 else ""
-
     def apply(self, say: Callable[[str], None]) -> None:
-        run = self.ctx.platform.run
-        if run(["ip", "link", "show", self.INSIDE], check=False).returncode:
-            run(["ip", "link", "add", self.INSIDE, "type", "veth", "peer", "name", self.PORT])
+        network = self._network
+        if not network.has_interface(self.INSIDE):
+            network.make_pair(self.INSIDE, self.PORT)
         for end in (self.INSIDE, self.PORT):
-            run(["ethtool", "-K", end, "tx", "off"], check=False)
-            run(["ip", "link", "set", end, "up"])
-        run(["ip", "address", "replace", str(self.gateway), "dev", self.INSIDE])
+            network.fill_in_checksums(end)
+            network.set_up(end)
+        network.give_address(self.INSIDE, str(self.gateway))
         kind = self.datapath_of_integration()
         bridge = [
             "--may-exist",
@@ -101,14 +82,15 @@ class ExternalNetwork(Step):
             self.BRIDGE,
             f"datapath_type={kind}",
         ]
-        run([*self.ctx.layout.vsctl, *bridge, "--", "--may-exist", "add-port", self.BRIDGE, self.PORT])
-        self.remove_translation()
-        if self.ctx.cloud.external.nat:
-            saved = self.ctx.layout.state / "ip_forward.before"
-            if not saved.exists():
-                self.ctx.platform.write(saved, FORWARDING.read_text())
-            FORWARDING.write_text("1\n")
-            run(["nft", "-f", "-"], input=self._rules())
+        port = ["--may-exist", "add-port", self.BRIDGE, self.PORT]
+        self.ctx.platform.run([*self.ctx.layout.vsctl, *bridge, "--", *port])
+        if not self.ctx.cloud.external.nat:
+            network.stop_translating(self.TABLE)
+            return
+        if not self._forwarded.exists():
+            self.ctx.platform.write(self._forwarded, f"{int(network.forwards())}\n")
+        network.set_forwarding(True)
+        network.translate(self.TABLE, str(self.ctx.cloud.external.cidr))
 
     def datapath_of_integration(self) -> str:
         shown = self.ctx.platform.run(
@@ -116,19 +98,15 @@ class ExternalNetwork(Step):
         )
         return shown.stdout.strip().strip('"')
 
-    def remove_translation(self) -> None:
-        self.ctx.platform.run(["nft", "delete", "table", "ip", self.TABLE], check=False)
-
     def undo(self) -> None:
-        """Take the wire, the NAT and the forwarding away again (forwarding as it was before)."""
-        self.remove_translation()
+        """Remove the wire and the NAT again; forwarding is as it was before."""
+        self._network.stop_translating(self.TABLE)
         for link in (self.INSIDE, *self._left_by_switch()):
-            self.ctx.platform.run(["ip", "link", "delete", link], check=False)
-        saved = self.ctx.layout.state / "ip_forward.before"
-        before = self.ctx.platform.read(saved)
+            self._network.delete_interface(link)
+        before = self.ctx.platform.read(self._forwarded)
         if before is not None:
-            FORWARDING.write_text(before)
-            self.ctx.platform.remove(saved)
+            self._network.set_forwarding(before.strip() != "0")
+            self.ctx.platform.remove(self._forwarded)
 
     def _left_by_switch(self) -> list[str]:
         """Devices that a userspace switch leaves to the kernel when it ends: its bridges' and its datapath's own."""

@@ -38,5 +38,4 @@ def service(ctx: Context) -> Service:
 
 def remove_rules(ctx: Context) -> None:
     """Take the firewall's rules away, once no guest runs any more."""
-    for family in ("inet", "arp"):
-        ctx.platform.run(["nft", "delete", "table", family, TABLE], check=False)
+    ctx.platform.network.remove_filter(TABLE)

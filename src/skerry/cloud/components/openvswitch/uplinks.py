@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from skerry.cloud.components.openvswitch.external_network import EXTERNAL, ExternalNetwork, addresses
+from skerry.cloud.components.openvswitch.external_network import EXTERNAL, ExternalNetwork
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step, Unknown
 
@@ -39,31 +39,31 @@ class Uplinks(Step):
         return ExternalNetwork(self.ctx).datapath_of_integration()
 
     def check(self) -> list[Change]:
-        host, run = self.ctx.host, self.ctx.platform.run
+        host, run, network = self.ctx.host, self.ctx.platform.run, self.ctx.platform.network
         if not host.external_interface and not host.tunnel_interface:
             return []
         changes = []
         for bridge, interface in self._wanted().items():
-            if run(["ip", "link", "show", interface], check=False).returncode:
+            if not network.has_interface(interface):
                 raise Unknown(f"host {host.name} has no interface {interface}, which cloud.toml names")
             there = run([*self.ctx.layout.vsctl, "list-ports", bridge], check=False, timeout=30)
             if there.returncode and "no bridge" not in there.stderr:
                 raise Unknown("the switch's database does not answer")
             if interface not in there.stdout.split():
                 changes.append(Change(f"give interface {interface} to bridge {bridge}"))
-        if TUNNELS in self._wanted() and host.tunnel not in addresses(self.ctx, TUNNELS):
+        if TUNNELS in self._wanted() and host.tunnel not in network.addresses(TUNNELS):
             changes.append(Change(f"give {TUNNELS} the address", after=host.tunnel))
         return changes
 
     def apply(self, say: Callable[[str], None]) -> None:
-        run, kind = self.ctx.platform.run, self._kind()
+        run, network, kind = self.ctx.platform.run, self.ctx.platform.network, self._kind()
         for bridge, interface in self._wanted().items():
             made = ["--may-exist", "add-br", bridge, "--", "set", "bridge", bridge, f"datapath_type={kind}"]
-            run(["ethtool", "-K", interface, "tx", "off"], check=False)
-            run(["ip", "link", "set", interface, "up"])
+            network.fill_in_checksums(interface)
+            network.set_up(interface)
             run([*self.ctx.layout.vsctl, *made, "--", "--may-exist", "add-port", bridge, interface])
         if TUNNELS in self._wanted():
             host = self.ctx.host
-            run(["ip", "address", "flush", "dev", host.tunnel_interface])
-            run(["ip", "address", "replace", host.tunnel, "dev", TUNNELS])
-            run(["ip", "link", "set", TUNNELS, "up"])
+            network.remove_addresses(host.tunnel_interface)
+            network.give_address(TUNNELS, host.tunnel)
+            network.set_up(TUNNELS)

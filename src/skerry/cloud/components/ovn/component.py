@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from skerry.cloud.components.base.component import Role
-from skerry.cloud.components.openvswitch.component import QUIET, OpenVSwitch, _create_database, datapath
+from skerry.cloud.components.openvswitch.component import QUIET, OpenVSwitch, _create_database
 from skerry.cloud.components.openvswitch.external_network import EXTERNAL, ExternalNetwork
 from skerry.cloud.components.openvswitch.uplinks import Uplinks
 from skerry.cloud.components.ovn import fip_announcer
@@ -185,7 +185,7 @@ class Chassis(Step):
         wanted = {
             "hostname": self.ctx.host.name,
             "system-id": chassis_name(self.ctx),
-            "ovn-bridge-datapath-type": datapath(),
+            "ovn-bridge-datapath-type": self.ctx.platform.network.datapath,
             "ovn-encap-type": "geneve",
             "ovn-encap-ip": self.ctx.host.tunnel_address,
             "ovn-remote": f"tcp:127.0.0.1:{ports.OVN_SOUTHBOUND}",  # on every host, see haproxy/gateway.py

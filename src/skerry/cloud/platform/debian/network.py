@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from skerry.cloud.platform.base import HostNetwork
+from skerry.cloud.platform.base import NetworkStack
 
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 NAMESPACES = Path("/run/netns")  # ip-netns(8)
 SWITCH = Path("/sys/module/openvswitch")
 
 
-class LinuxNetwork(HostNetwork):
+class LinuxNetwork(NetworkStack):
     def _asked(self, *argv: str) -> str:
         """What a program prints; nothing when what it was asked for is not there."""
         done = self.host.run(argv, check=False)
