@@ -30,14 +30,15 @@ class Context:
     @classmethod
     def at(cls, root: Path | str = "/") -> Context:
         """The cloud under ``root``. Raises ConfigError when its cloud.toml is wrong."""
-        layout = Layout.at(root)
+        layout, platform = Layout.at(root), platform_of()
         cloud = load(layout.cloud_toml)
         found = cls(
             layout=layout,
             cloud=cloud,
             secrets=Secrets(layout.etc / "secrets.json"),
-            supervisor=supervisor_for(layout, cloud.supervisor),
+            supervisor=supervisor_for(layout, cloud.supervisor, has_systemd=platform.has_systemd),
             journal=Journal(layout.state / "journal.json"),
+            platform=platform,
         )
         if "control" not in found.host.roles:
             found.secrets = Secrets(found.secrets.path, OF_HOSTS)

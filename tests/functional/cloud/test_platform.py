@@ -10,15 +10,29 @@ from pathlib import Path
 
 import pytest
 
+from skerry.cloud.context import Context
 from skerry.cloud.hosts.remote import Remote
 from skerry.cloud.model.cloud_toml import Host
+from skerry.cloud.operations.graph import roles
 from skerry.cloud.platform.base import NetworkStack
 from skerry.cloud.platform.choice import platform_of
+from skerry.cloud.platform.debian.system import PROGRAMS
 from skerry.common import proc
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes networks, and gives files to other groups")
 
 HERE = platform_of()
+CLOUD = """features = ["heat", "swift"]
+[[host]]
+name = "one"
+address = "192.0.2.1"
+[[host]]
+name = "two"
+roles = ["compute"]
+address = "192.0.2.2"
+transport = "ssh"
+target = "root@192.0.2.2"
+"""
 NAMED = next(entry for entry in grp.getgrall() if entry.gr_gid)
 NAMELESS = max(entry.gr_gid for entry in grp.getgrall()) + 1
 
@@ -49,6 +63,23 @@ def test_accounts() -> None:
 def test_packages() -> None:
     assert set(HERE.packages.installed(["libc-bin", "skerry-none"])) == {"libc-bin"}
     assert "libc-bin" in HERE.packages.everything()
+
+
+def test_programs_are_where_the_platform_says(tmp_path: Path) -> None:
+    (tmp_path / "etc/skerry").mkdir(parents=True)
+    (tmp_path / "etc/skerry/cloud.toml").write_text(CLOUD)
+    ctx = Context.at(tmp_path)
+    packages = {name for role in roles(ctx) for name in role.packages}
+    if missing := packages - set(HERE.packages.installed(sorted(packages))):
+        pytest.skip(f"not installed: {', '.join(sorted(missing))}")
+    programs = {service.argv[0] for role in roles(ctx) for service in role.services()}
+    own = {program for program in programs if not program.startswith((str(ctx.layout.env), str(tmp_path)))}
+    assert {"mariadbd", "rabbitmq-server", "haproxy", "libvirtd"} <= {Path(program).name for program in own}
+    own |= {HERE.program(name) for names in PROGRAMS.values() for name in names}
+    assert [program for program in own if not os.access(program, os.X_OK)] == []
+    assert (HERE.share / "openvswitch/vswitch.ovsschema").exists()
+    assert list(HERE.python_packages.glob("libvirt.py"))
+    assert proc.run([*HERE.become_root, "id", "-u"]).stdout == "0\n"
 
 
 class Apart(Remote):

@@ -80,7 +80,7 @@ class MariaDB(Role):
         return [
             Service(
                 "mariadb",
-                ("/usr/sbin/mariadbd", f"--defaults-file={config[0].path}"),
+                (self.ctx.platform.program("mariadbd"), f"--defaults-file={config[0].path}"),
                 UnixProbe(self.ctx.layout.run / "mariadb/mysqld.sock"),
                 title=self.title,
                 env={"MALLOC_ARENA_MAX": "2"},  # glibc's arenas, one for each thread, would take 250 MB

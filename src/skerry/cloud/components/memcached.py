@@ -15,7 +15,7 @@ class Memcached(Role):
 
     def services(self) -> list[Service]:
         argv = (
-            "/usr/bin/memcached",
+            self.ctx.platform.program("memcached"),
             "-l",
             "127.0.0.1",
             "-p",

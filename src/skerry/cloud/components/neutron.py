@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skerry.cloud.components.base.openstack import BECOME_ROOT, ELEVATION, OpenStackRole, Sections
+from skerry.cloud.components.base.openstack import ELEVATION, OpenStackRole, Sections
 from skerry.cloud.engine.step import Step
 from skerry.cloud.model import ports
 from skerry.cloud.steps.manage import manage
@@ -111,7 +111,7 @@ class Neutron(OpenStackRole):
             "ovn": self.ovn(),
             "ovs": {"ovsdb_connection": self.ctx.layout.switch},
             "oslo_concurrency": {"lock_path": self.run},
-            "AGENT": {"root_helper": " ".join(BECOME_ROOT)},
+            "AGENT": {"root_helper": " ".join(self.ctx.platform.become_root)},
             **{context: {"helper_command": helper} for context in CONTEXTS},
         }
 

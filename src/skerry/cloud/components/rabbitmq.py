@@ -97,7 +97,7 @@ log.file = false
         return [
             Service(
                 "rabbitmq",
-                ("/usr/lib/rabbitmq/bin/rabbitmq-server",),
+                (self.ctx.platform.program("rabbitmq-server"),),
                 AmqpProbe(ports.RABBITMQ),
                 title=self.title,
                 env=self.environment(),

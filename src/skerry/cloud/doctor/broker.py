@@ -11,7 +11,6 @@ from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient
 from skerry.cloud.model import ports
 from skerry.common.errors import CommandError
 
-TOOLS = "/usr/lib/rabbitmq/bin"
 UNREAD = 20  # messages in a queue that nobody reads
 
 
@@ -110,7 +109,7 @@ def unread(queues: Sequence[Mapping[str, Any]]) -> Iterable[Finding]:
 
 
 def _ask(patient: Patient, program: str, *words: str) -> str:
-    command = [f"{TOOLS}/{program}", "-q", *words, "--formatter", "json"]
+    command = [patient.ctx.platform.program(program), "-q", *words, "--formatter", "json"]
     try:
         return patient.ctx.platform.run(command, env=RabbitMQ(patient.ctx).environment(), timeout=25).stdout
     except CommandError as error:

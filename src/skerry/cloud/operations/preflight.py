@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import socket
 from abc import ABC, abstractmethod
-from pathlib import Path
 
 import psutil
 
 from skerry.cloud.context import Context
 from skerry.cloud.model import ports
+from skerry.cloud.platform.choice import PLATFORMS
 from skerry.cloud.supervise.process_marks import service_of
 from skerry.common.errors import PreflightError
 
-SUPPORTED = {("debian", "12"), ("debian", "13")}
 MEMORY_GIB, DISK_GIB = 6.5, 8.0  # "8 GB" machines show a good deal less
 
 
@@ -41,17 +39,13 @@ class IsRoot(Check):
 
 
 class SupportedSystem(Check):
-    remedy = "Use a Debian 12 or 13 machine (a virtual one will do)."
-
-    def __init__(self, release: Path = Path("/etc/os-release")) -> None:
-        self.release = release
+    remedy = "Use a machine with one of these (a virtual machine is enough)."
 
     def problem(self, ctx: Context) -> str | None:
-        text = self.release.read_text() if self.release.exists() else ""
-        facts = {key: value.strip('"') for key, value in re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE)}
-        if (facts.get("ID"), facts.get("VERSION_ID", "").split(".")[0]) in SUPPORTED:
+        if ctx.platform.supported:
             return None
-        return f"This system is {facts.get('PRETTY_NAME', 'unknown')}; Skerry supports Debian 12 and 13."
+        own = ctx.platform.release.get("PRETTY_NAME", "unknown")
+        return f"This system is {own}; Skerry supports {', '.join(kind.title for kind in PLATFORMS)}."
 
 
 class EnoughMemory(Check):

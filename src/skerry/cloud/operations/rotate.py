@@ -18,7 +18,7 @@ import pymysql
 from skerry.cloud.components.keystone import Keystone
 from skerry.cloud.components.rabbitmq import RabbitMQ
 from skerry.cloud.context import Context
-from skerry.cloud.doctor.broker import TOOLS, login_lack
+from skerry.cloud.doctor.broker import login_lack
 from skerry.cloud.engine.lock import exclusive
 from skerry.cloud.engine.step import Event, Graph
 from skerry.cloud.model import ports
@@ -128,7 +128,7 @@ def _tell_broker(ctx: Context) -> None:
         except OSError:
             refused = False  # it does not run: at its start it reads the new password from its definitions
         if refused:
-            change = [f"{TOOLS}/rabbitmqctl", "-q", "change_password", "openstack"]
+            change = [ctx.platform.program("rabbitmqctl"), "-q", "change_password", "openstack"]
             ctx.platform.run(change, env=environment, input=f"{password}\n", timeout=60)
     if "erlang-cookie" in ctx.secrets.previous:
         ctx.supervisor.stop("rabbitmq")

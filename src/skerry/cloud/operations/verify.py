@@ -133,7 +133,7 @@ def verify(
     ctx = Context.at(root)
     folder = ctx.layout.state / "tempest"
     environment = {
-        "PATH": f"{ctx.layout.env}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": f"{ctx.layout.env}/bin:{ctx.platform.path}",
         "HOME": str(ctx.layout.cache),  # tempest keeps a list of its workspaces there
         "LANG": "C.UTF-8",
     }

@@ -10,12 +10,11 @@ from skerry.cloud.supervise.supervisord import Direct
 from skerry.cloud.supervise.systemd import Systemd
 
 
-def supervisor_for(layout: Layout, wanted: str = "auto") -> Supervisor:
-    """The back end named ``wanted``; ``auto`` takes systemd where it is the init, for the machine's own cloud.
+def supervisor_for(layout: Layout, wanted: str, *, has_systemd: bool) -> Supervisor:
+    """The back end named ``wanted``; ``auto`` takes systemd where the host has it, for the machine's own cloud.
 
     A cloud under another root is always supervised directly: unit names are one per machine.
     """
     if wanted == "auto":
-        has_systemd = Path("/run/systemd/system").is_dir() and layout.root == Path("/")
-        wanted = "systemd" if has_systemd else "direct"
+        wanted = "systemd" if has_systemd and layout.root == Path("/") else "direct"
     return Systemd(layout) if wanted == "systemd" else Direct(layout)

@@ -99,7 +99,8 @@ class Broker:
     def __init__(self, secrets: Secrets) -> None:
         self.secrets, self.asked = secrets, list[str]()
         self.platform = SimpleNamespace(
-            run=lambda argv, **more: self.asked.append(f"{argv[2]} {more['input']}")
+            run=lambda argv, **more: self.asked.append(f"{argv[2]} {more['input']}"),
+            program=lambda name: f"/bin/{name}",
         )
         self.supervisor = SimpleNamespace(stop=lambda name: self.asked.append(f"stop {name}"))
 

@@ -16,8 +16,6 @@ from skerry.cloud.supervise.probes import HttpProbe, Probe
 from skerry.cloud.supervise.service import SERVICE_USER, File, Service
 
 ELEVATION = ("SETUID", "SETGID")  # what a service needs to start its privileged helpers
-# The group stays the service's own: it must read what its helpers write (the pid files of haproxy, 0640).
-BECOME_ROOT = ("/usr/bin/setpriv", "--reuid=0", "--clear-groups")
 Sections = dict[str, dict[str, object]]
 # Python imports this module by its name as it starts.
 FREEZE = """# Written by skerry: a collection in a worker must not write into all the pages that it shares with its master.
@@ -158,10 +156,15 @@ class OpenStackRole(Role):
     def privileged_helper(self, *folders: Path) -> str:
         """The command that starts oslo.privsep's helpers: they begin as root and keep their context's capabilities.
 
-        The services themselves run unprivileged, with just the right to change their user for this command.
+        The services themselves run unprivileged, with just the right to change their user for this command. The group
+        stays theirs: they must read what their helpers write (the pid files of haproxy, 0640).
         """
         return " ".join(
-            (*BECOME_ROOT, self.ctx.layout.bin("privsep-helper"), *self.config_arguments(*folders))
+            (
+                *self.ctx.platform.become_root,
+                self.ctx.layout.bin("privsep-helper"),
+                *self.config_arguments(*folders),
+            )
         )
 
     def token_check(self) -> dict[str, object]:

@@ -60,7 +60,7 @@ defaults
 
     def services(self) -> list[Service]:
         config = self.files()
-        argv = ("/usr/sbin/haproxy", "-W", "-db", "-f", str(config[0].path))
+        argv = (self.ctx.platform.program("haproxy"), "-W", "-db", "-f", str(config[0].path))
         probe = TcpProbe(ports.KEYSTONE, host=self.ctx.listen)
         files = (*config, *(Certificates(self.ctx).files() if self.ctx.cloud.others else ()))
         return [Service("haproxy", argv, probe, title=self.title, files=files, after=("packages",), cost=0.2)]

@@ -63,7 +63,7 @@ class Link(Role):
 
     def services(self) -> list[Service]:
         config = self.files()
-        argv = ("/usr/sbin/haproxy", "-W", "-db", "-f", str(config[0].path))
+        argv = (self.ctx.platform.program("haproxy"), "-W", "-db", "-f", str(config[0].path))
         return [
             Service(
                 "link",

@@ -6,7 +6,7 @@ import uuid
 from pathlib import Path
 
 from skerry.cloud.components.base.component import Role
-from skerry.cloud.components.libvirt.hypervisor import Hypervisor
+from skerry.cloud.components.libvirt.hypervisor import QEMU, Hypervisor
 from skerry.cloud.components.openvswitch.component import OpenVSwitch
 from skerry.cloud.model import ports
 from skerry.cloud.steps.certificates import CA, CERTIFICATE, KEY
@@ -14,7 +14,6 @@ from skerry.cloud.supervise.probes import CommandProbe, UnixProbe
 from skerry.cloud.supervise.service import SERVICE_USER, File, Service
 from skerry.common.accelerator import KVM
 
-QEMU = Path("/usr/bin/qemu-system-x86_64")
 FAULTS = Path("/dev/userfaultfd")  # whoever may open it may handle its own page faults; post-copy takes that
 
 
@@ -121,10 +120,10 @@ max_core = 0
 {self._migrating()}""",
             ),
             File(
-                self._programs() / QEMU.name,
+                self._programs() / QEMU,
                 f"""#!/bin/sh
 # Written by skerry: guests must not leave checksums to a userspace switch that does not fill them in.
-exec {QEMU} -global virtio-net-device.csum=off "$@"
+exec {self.ctx.platform.program(QEMU)} -global virtio-net-device.csum=off "$@"
 """,
                 executable=True,
             ),
@@ -178,7 +177,7 @@ vnc_tls = 1
         path = {"PATH": f"{self._programs()}:{self.ctx.platform.path}"} if in_userspace else {}
         log = Service(
             "virtlogd",
-            ("/usr/sbin/virtlogd",),
+            (self.ctx.platform.program("virtlogd"),),
             UnixProbe(run / "virtlogd-sock"),
             title="consoles' logs (virtlogd)",
             user="root",
@@ -189,7 +188,7 @@ vnc_tls = 1
         )
         daemon = Service(
             "libvirtd",
-            ("/usr/sbin/libvirtd", *(("--listen",) if self.ctx.cloud.moves else ())),
+            (self.ctx.platform.program("libvirtd"), *(("--listen",) if self.ctx.cloud.moves else ())),
             CommandProbe(("virsh", "--connect", self.uri, "version"), "libvirt"),
             title=self.title,
             user="root",

@@ -14,7 +14,7 @@ from skerry.cloud.engine.step import Change, Step
 from skerry.cloud.supervise.service import SERVICE_USER
 from skerry.common.accelerator import KVM, boot
 
-QEMU = "/usr/bin/qemu-system-x86_64"
+QEMU = "qemu-system-x86_64"
 VERDICT = "hypervisor.json"  # in the cloud's state
 SAFE_QEMU = (9, 0)  # before it, live migration of a translated guest loses writes to its memory (record 0014)
 
@@ -71,7 +71,7 @@ class Hypervisor(Step):
         if group := users.group_of_device(KVM):
             users.add_to_group(SERVICE_USER, group)
         verdict = (
-            probe(self.ctx.layout.run)
+            probe(self.ctx.platform.program(QEMU), self.ctx.layout.run)
             if wanted == "auto"
             else Verdict(wanted, f"cloud.toml says hypervisor = '{wanted}'")
         )
@@ -80,7 +80,7 @@ class Hypervisor(Step):
         self.ctx.platform.write(self._path, json.dumps(data, indent=1) + "\n")
 
 
-def probe(scratch: Path) -> Verdict:
+def probe(qemu: str, scratch: Path) -> Verdict:
     """Boot a tiny guest with KVM, as the user that guests run as, and without it: KVM must not be the slower one.
 
     Where no udev has given the device to a group, that is done here, but only if it is of any use.
@@ -88,13 +88,13 @@ def probe(scratch: Path) -> Verdict:
     if not KVM.exists():
         return Verdict("qemu", "this machine has no /dev/kvm")
     user = SERVICE_USER
-    booted = boot(QEMU, "kvm", scratch, user=user)
+    booted = boot(qemu, "kvm", scratch, user=user)
     if "Permission denied" in booted.why:
         user = "root"
-        booted = boot(QEMU, "kvm", scratch, user=user)
+        booted = boot(qemu, "kvm", scratch, user=user)
     if booted.seconds is None:
         return Verdict("qemu", f"/dev/kvm is there, but a probe guest did not boot with it ({booted.why})")
-    translated = boot(QEMU, "tcg", scratch, user=user)
+    translated = boot(qemu, "tcg", scratch, user=user)
     if not booted.keeps_up_with(translated):
         told = f"a probe guest took {booted.seconds:.1f} s with it and {translated.seconds:.1f} s without"
         return Verdict("qemu", f"/dev/kvm is there, but {told}")

@@ -64,12 +64,12 @@ Match localuser {SERVICE_USER}
         return [Login(self.ctx)]
 
     def services(self) -> list[Service]:
-        server = self.files()[0]
+        server, sshd = self.files()[0], self.ctx.platform.program("sshd")
         return [
             Service(
                 "copies",
                 # sshd writes its title over its environment, by which we know our processes: the shell stays its parent.
-                ("/bin/sh", "-c", f"/usr/sbin/sshd -D -e -f {server.path}; exit $?"),
+                ("/bin/sh", "-c", f"{sshd} -D -e -f {server.path}; exit $?"),
                 TcpProbe(ports.COPIES, host=str(self.ctx.host.address), greeting=True),
                 title=self.title,
                 user="root",

@@ -52,7 +52,7 @@ class OpenVSwitch(Role):
         database = self.ctx.layout.state / "ovs/conf.db"
 
         def create(say: object) -> None:
-            _create_database(self.ctx, database, Path("/usr/share/openvswitch/vswitch.ovsschema"))
+            _create_database(self.ctx, database, self.ctx.platform.share / "openvswitch/vswitch.ovsschema")
 
         needs = ("packages", "machine")
         return [Once(self.ctx, "create:ovs", "create the switch's database", create, needs=needs, cost=0.2)]
@@ -62,7 +62,7 @@ class OpenVSwitch(Role):
         server = Service(
             "ovsdb",
             (
-                "/usr/sbin/ovsdb-server",
+                self.ctx.platform.program("ovsdb-server"),
                 str(self.ctx.layout.state / "ovs/conf.db"),
                 f"--remote=punix:{run}/db.sock",
                 f"--remote=ptcp:{ports.OVSDB}:127.0.0.1",
@@ -79,7 +79,7 @@ class OpenVSwitch(Role):
         switch = Service(
             "ovs-vswitchd",
             (
-                "/usr/sbin/ovs-vswitchd",
+                self.ctx.platform.program("ovs-vswitchd"),
                 f"unix:{run}/db.sock",
                 f"--unixctl={run}/ovs-vswitchd.ctl",
                 f"--pidfile={run}/ovs-vswitchd.pid",

@@ -44,7 +44,7 @@ class OVN(Role):
         def create(say: object) -> None:
             for name in ("nb", "sb"):
                 _create_database(
-                    self.ctx, state / f"ovn{name}.db", Path(f"/usr/share/ovn/ovn-{name}.ovsschema")
+                    self.ctx, state / f"ovn{name}.db", self.ctx.platform.share / f"ovn/ovn-{name}.ovsschema"
                 )
 
         needs = ("packages", "machine")
@@ -64,7 +64,7 @@ class OVN(Role):
         database = Service(
             "ovn-ovsdb",
             (
-                "/usr/sbin/ovsdb-server",
+                self.ctx.platform.program("ovsdb-server"),
                 str(state / "ovnnb.db"),
                 str(state / "ovnsb.db"),
                 f"--remote=punix:{run}/ovn.sock",
@@ -83,7 +83,7 @@ class OVN(Role):
         northd = Service(
             "ovn-northd",
             (
-                "/usr/bin/ovn-northd",
+                self.ctx.platform.program("ovn-northd"),
                 f"--ovnnb-db=unix:{run}/ovn.sock",
                 f"--ovnsb-db=unix:{run}/ovn.sock",
                 f"--unixctl={run}/ovn-northd.ctl",
@@ -99,7 +99,7 @@ class OVN(Role):
         controller = Service(
             "ovn-controller",
             (
-                "/usr/bin/ovn-controller",
+                self.ctx.platform.program("ovn-controller"),
                 layout.switch,
                 f"--pidfile={run}/ovn-controller.pid",
                 *QUIET,
