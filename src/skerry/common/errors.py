@@ -2,6 +2,9 @@
 
 An error class is a kind of trouble; its docstring is the sentence that a user reads, with ``{}`` fields
 filled from the arguments (the manner of borg). ``remedy`` says what to do next.
+
+The direct subclasses of SkerryError are the families of errors, all of them here: each has an exit code of its own, which
+never changes, and the classes that a system derives from it have the same.
 """
 
 from __future__ import annotations
@@ -57,7 +60,7 @@ class StepError(SkerryError):
     """The step '{}' failed: {}"""
 
     exit_code = 7
-    remedy = "Mend the cause and run 'skerry up' again: it goes on from here."
+    remedy = "Fix the cause and run 'skerry up' again: it continues from here."
 
 
 class NotReadyError(SkerryError):
@@ -91,10 +94,37 @@ class NotFoundError(SkerryError):
     exit_code = 12
 
 
+class ApiError(SkerryError):
+    """The cloud's APIs do not answer as they should: {}"""
+
+    exit_code = 13
+    remedy = "'skerry status' shows what runs, 'skerry doctor' looks for the cause."
+
+
 class CommandError(SkerryError):
     """'{}' ended with {}: {}"""
 
-    exit_code = 7
+    exit_code = 14
+
+
+class ImageError(SkerryError):
+    """{}"""
+
+    exit_code = 15
+
+
+class InterruptError(SkerryError):
+    """Interrupted."""
+
+    exit_code = 130
+    remedy = "Run the same command again: it continues from here."
+
+
+class DefectError(SkerryError):
+    """{}: {}"""  # the exception's class, its message
+
+    exit_code = 1
+    remedy = "This is a defect in Skerry: please report it with the traceback."
 
 
 EXIT_CODES: dict[int, str] = {
@@ -105,11 +135,14 @@ EXIT_CODES: dict[int, str] = {
     4: "the machine does not meet a requirement (not root, system, memory, disk, a port taken)",
     5: "another run works on this cloud",
     6: "a package could not be installed (registry out of reach, build failed)",
-    7: "a step failed; run again to go on",
+    7: "a step failed; run again to continue",
     8: "something did not become ready in time",
     9: "doctor found something wrong",
     10: "verify: upstream's tests failed",
     11: "refused by the user, or for the user's safety",
-    12: "no such service, option or cloud",
-    130: "interrupted; run again to go on",
+    12: "no such service, option, file or cloud",
+    13: "the cloud's APIs refused a request, or failed",
+    14: "a program that Skerry ran failed, outside a step",
+    15: "a guest image cannot be built from what was given",
+    130: "interrupted; run again to continue",
 }

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 
-from skerry.common.errors import SkerryError
+from skerry.common.errors import ImageError
 
 
-class NotElfError(SkerryError):
+class NotElfError(ImageError):
     """{} is not a 64-bit little-endian ELF file"""
 
 

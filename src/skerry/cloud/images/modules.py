@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from skerry.cloud.images import elf
-from skerry.common.errors import SkerryError
+from skerry.common.errors import ImageError
 
 
-class NoModuleError(SkerryError):
+class NoModuleError(ImageError):
     """The kernel has no module '{}', neither as a file nor built in"""
 
 
-class ModuleCycleError(SkerryError):
+class ModuleCycleError(ImageError):
     """Kernel modules need each other in a circle: {}"""
 
 

@@ -1,0 +1,46 @@
+"""What is shown when a verb fails: two sentences for people, or one JSON object for programs.
+
+With ``--json`` the standard output holds the verb's result and nothing else, and the last line of the standard error is
+``{"error": {"class": ..., "message": ..., "remedy": ..., "exit_code": ...}}``; a defect has its ``traceback``, too.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+
+from skerry.common.errors import ApiError, DefectError, InterruptError, SkerryError
+
+# What the client library raises, by name: to import it takes half a second, and it was imported if it raised.
+API_ERRORS = {"keystoneauth1.exceptions.base.ClientException", "openstack.exceptions.SDKException"}
+
+
+def explained(error: BaseException) -> SkerryError:
+    """The error as one of Skerry's own; what no class of Skerry describes is a defect."""
+    if isinstance(error, SkerryError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return InterruptError()
+    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+    failure = ApiError(error) if names & API_ERRORS else DefectError(type(error).__name__, error)
+    failure.__cause__ = error
+    return failure
+
+
+def show(failure: SkerryError, *, as_json: bool) -> None:
+    """Print it to the standard error."""
+    trace = ""
+    if isinstance(failure, DefectError):
+        trace = "".join(traceback.format_exception(failure.__cause__))
+    if as_json:
+        told: dict[str, object] = {
+            "class": type(failure).__name__,
+            "message": str(failure),
+            "remedy": failure.remedy,
+            "exit_code": failure.exit_code,
+        }
+        print(json.dumps({"error": told | ({"traceback": trace} if trace else {})}), file=sys.stderr)
+        return
+    text = "\n".join(f"skerry: {line}" for line in (str(failure), failure.remedy) if line)
+    print(f"{trace}{text}", file=sys.stderr)

@@ -1,0 +1,96 @@
+"""The parser of the command line: a verb's module is imported when that verb is parsed, and not before."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+from skerry.cli.verbs import VERBS, Verb
+from skerry.common.errors import EXIT_CODES, UsageError
+
+DESCRIPTION = "A whole, real OpenStack cloud with one command: skerry up."
+
+
+class VerbParser(argparse.ArgumentParser):
+    """The parser of a verb: it learns its arguments when it is first used. Errors are UsageErrors."""
+
+    def __init__(
+        self, *, verb: Verb | None = None, verbose: str = argparse.SUPPRESS, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self._verb = verb
+        # Every parser takes it. Without a default, since that would replace what stands before the verb.
+        self.add_argument(
+            "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help=verbose
+        )
+
+    def learn(self, *, everything: bool = False) -> None:
+        """Import the verb's module and take its arguments, and with ``everything`` those of its parts."""
+        verb, self._verb = self._verb, None
+        if verb is not None:
+            module = importlib.import_module(f"skerry.cli.{verb.module}")
+            if hasattr(module, "arguments"):
+                module.arguments(self)
+            if verb.parts:
+                self.add_verbs(verb.parts, dest="part", metavar="PART")
+            else:
+                self.set_defaults(run=module.run)
+        if everything:
+            for action in self._actions:
+                if isinstance(action, argparse._SubParsersAction):
+                    for part in action.choices.values():
+                        part.learn(everything=True)
+
+    def add_verbs(self, verbs: Iterable[Verb], *, dest: str, metavar: str) -> None:
+        parsers = self.add_subparsers(dest=dest, metavar=metavar, required=True, parser_class=VerbParser)
+        for verb in verbs:
+            parsers.add_parser(verb.name, help=verb.help, description=verb.help, verb=verb)
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        self.learn()
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, remedy=self.format_usage().strip())
+
+
+def parser(*, everything: bool = False) -> VerbParser:
+    """The whole command line; with ``everything`` all verbs' arguments are there at once, for pages and completion."""
+    codes = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
+    top = VerbParser(
+        prog="skerry",
+        description=DESCRIPTION,
+        epilog=f"exit codes:\n{codes}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        verbose="show every command that is run, on the standard error; also after the verb",
+    )
+    top.set_defaults(verbose=False)
+    top.add_argument(
+        "--root", default="/", metavar="FOLDER", help="the root folder of the cloud (default: /)"
+    )
+    top.add_verbs(VERBS, dest="verb", metavar="VERB")
+    if everything:
+        top.learn(everything=True)
+    return top
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The command line as arguments; ``passed`` has the words for another program. Raises UsageError."""
+    own, passed = split(words)
+    args = parser().parse_args(own)
+    args.passed = passed
+    return args
+
+
+def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Skerry's own words, and those behind a verb that hands all that follows it, options too, to another program."""
+    passing = {verb.name for verb in VERBS if verb.passes}
+    for at, word in enumerate(words):
+        if not word.startswith("-") and (at == 0 or words[at - 1] != "--root"):
+            end = at + 1 if word in passing else len(words)
+            return list(words[:end]), list(words[end:])
+    return list(words), []

@@ -1,0 +1,90 @@
+"""The verbs of the command line: names, modules and one line of help each. Nothing else knows them all."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Verb(NamedTuple):
+    """A verb, or a group of verbs.
+
+    ``module`` is its module below ``skerry.cli``: with ``arguments(parser)`` and ``run(args)``, or for a group
+    its package, whose ``arguments``, if there are, stand before the verb. ``passes``: the words after the verb
+    belong to another program.
+    """
+
+    name: str
+    help: str
+    module: str
+    parts: tuple[Verb, ...] = ()
+    passes: bool = False
+
+
+LAB = (
+    Verb("up", "make a lab, or bring it to what its file says now", "lab.up"),
+    Verb("status", "show the labs, or one: hosts, switches, cables, faults", "lab.status"),
+    Verb("exec", "run a command on a host; ends with its exit status", "lab.exec"),
+    Verb("shell", "open a shell on a host", "lab.shell"),
+    Verb("down", "remove a lab: processes, interfaces, folders", "lab.down"),
+    Verb("fault", "break something on purpose, for a time", "lab.fault"),
+)
+
+CLOUDLET = (
+    Verb("base", "manage base VMs", "cloudlet.base"),
+    Verb("overlay", "manage overlays: what an application adds to a base", "cloudlet.overlay"),
+    Verb("synthesize", "run a VM from an overlay", "cloudlet.synthesize"),
+    Verb("resume", "run a VM from a base alone", "cloudlet.resume"),
+    Verb("run", "run a shell script in a session, by the guest's agent", "cloudlet.run"),
+    Verb("sessions", "list the VMs that run", "cloudlet.sessions"),
+    Verb("stop", "end a session and remove what it wrote", "cloudlet.stop"),
+    Verb("handoff", "move a running VM to another engine, while it runs", "cloudlet.handoff"),
+    Verb("serve", "accept VMs from paired engines, until it is ended", "cloudlet.serve"),
+    Verb("directory", "keep a list of the cloudlets that are there, until it is ended", "cloudlet.directory"),
+    Verb("discover", "list cloudlets, the one where a VM would run soonest first", "cloudlet.discover"),
+    Verb("pair", "trust the engine with this certificate; without one: print one's own", "cloudlet.pair"),
+    Verb("trust", "trust overlays that are signed with this public key", "cloudlet.trust"),
+)
+
+MIGRATION = (
+    Verb("run", "measure migrations: of one server, or a whole evaluation", "migration.run"),
+    Verb("report", "make the report of an evaluation again from its raw data", "migration.report"),
+)
+
+VERBS = (
+    Verb("up", "bring the cloud up, or bring it to what cloud.toml says", "cloud.up"),
+    Verb("plan", "show exactly what 'up' would change; nothing is done", "cloud.plan"),
+    Verb("status", "show services, readiness, memory and endpoints", "cloud.status"),
+    Verb("down", "stop the cloud; everything comes back with its data at the next 'up'", "cloud.down"),
+    Verb("destroy", "remove the cloud with all its data, and what was installed for it", "cloud.destroy"),
+    Verb("logs", "show the log of a service", "cloud.logs"),
+    Verb(
+        "openstack", "run the OpenStack client on this cloud, without any set-up", "cloud.openstack", passes=True
+    ),
+    Verb("verify", "run upstream's own smoke tests (tempest) against this cloud", "cloud.verify"),
+    Verb("ssh", "log in to the first server", "cloud.ssh"),
+    Verb("doctor", "find what is wrong with the cloud, across its services, and how to fix it", "cloud.doctor"),
+    Verb("config", "explain an option of the cloud or of its services, or check all of them", "cloud.config"),
+    Verb("secrets", "show, list or rotate the passwords and keys of the cloud", "cloud.secrets"),
+    Verb("image", "build guest images, upload them, list them", "cloud.image"),
+    Verb("lab", "make and use a lab: several hosts, switches and cables on this machine, as namespaces", "lab", LAB),
+    Verb(
+        "cloudlet",
+        "cloudlets: prepared VMs as small overlays on a base, and running VMs from both within seconds",
+        "cloudlet",
+        CLOUDLET,
+    ),
+    Verb(
+        "migration",
+        "move running servers between hosts and measure what their users see of it",
+        "migration",
+        MIGRATION,
+    ),
+    Verb("completion", "print what a shell needs to complete skerry's commands", "completion"),
+    Verb(
+        "test",
+        "run the tests: all, or 'unit', 'functional', 'cloud', or paths; never touches a cloud that is up",
+        "develop.test",
+        passes=True,
+    ),
+    Verb("bench", "run a benchmark: its figures beside its peer's", "develop.bench"),
+)
