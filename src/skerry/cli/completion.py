@@ -1,4 +1,4 @@
-"""print what a shell needs to complete skerry's commands"""
+"""'skerry completion'."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import argparse
 
 import shtab
 
+from skerry.cli.parser import parser as whole
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=["bash", "zsh"], help='e.g. eval "$(./skerry completion bash)"')
 
 
 def run(args: argparse.Namespace) -> int:
-    from skerry.cli.main import parser
-
-    print(shtab.complete(parser(), shell=args.shell))
+    print(shtab.complete(whole(everything=True), shell=args.shell))
     return 0

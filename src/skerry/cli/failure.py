@@ -28,19 +28,29 @@ def explained(error: BaseException) -> SkerryError:
     return failure
 
 
-def show(failure: SkerryError, *, as_json: bool) -> None:
-    """Print it to the standard error."""
-    trace = ""
-    if isinstance(failure, DefectError):
-        trace = "".join(traceback.format_exception(failure.__cause__))
-    if as_json:
-        told: dict[str, object] = {
-            "class": type(failure).__name__,
-            "message": str(failure),
-            "remedy": failure.remedy,
-            "exit_code": failure.exit_code,
-        }
-        print(json.dumps({"error": told | ({"traceback": trace} if trace else {})}), file=sys.stderr)
+def show(failure: SkerryError, *, to_program: bool) -> None:
+    """Print it to the standard error: for a program as JSON, else as sentences."""
+    if to_program:
+        print(as_json(failure), file=sys.stderr)
         return
     text = "\n".join(f"skerry: {line}" for line in (str(failure), failure.remedy) if line)
-    print(f"{trace}{text}", file=sys.stderr)
+    print(f"{_trace(failure)}{text}", file=sys.stderr)
+
+
+def as_json(failure: SkerryError) -> str:
+    """The error as one line of JSON."""
+    told: dict[str, object] = {
+        "class": type(failure).__name__,
+        "message": str(failure),
+        "remedy": failure.remedy,
+        "exit_code": failure.exit_code,
+    }
+    if trace := _trace(failure):
+        told["traceback"] = trace
+    return json.dumps({"error": told})
+
+
+def _trace(failure: SkerryError) -> str:
+    if not isinstance(failure, DefectError) or failure.__cause__ is None:
+        return ""
+    return "".join(traceback.format_exception(failure.__cause__))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from skerry.cli.failure import explained, show
 from skerry.cli.parser import parse, split
@@ -17,8 +19,20 @@ def main() -> None:
 def execute(words: Sequence[str]) -> int:
     """Run a command line, and return its exit code. Raises what the verb raises."""
     args = parse(words)
-    code: int = args.run(args)
-    return code
+    # Not with this module: '--help' does without.
+    from skerry.common import log
+
+    log.open_log(Path(args.root), ["skerry", *split(words)[0]], verbose=args.verbose)
+    begun, result = time.monotonic(), ""
+    try:
+        code: int = args.run(args)
+        result = f"exit code {code}"
+        return code
+    except BaseException as error:
+        result = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        log.close_log(result, time.monotonic() - begun)
 
 
 def guarded(words: Sequence[str]) -> int:
@@ -30,11 +44,11 @@ def guarded(words: Sequence[str]) -> int:
         return 0
     except (Exception, KeyboardInterrupt) as error:
         failure = explained(error)
-        show(failure, as_json=as_json(words))
+        show(failure, to_program=json_wanted(words))
         return failure.exit_code
 
 
-def as_json(words: Sequence[str]) -> bool:
+def json_wanted(words: Sequence[str]) -> bool:
     """Whether errors are for a program. The command line may be the error: only its words are asked."""
     own, _ = split(words)
     return "--json" in (own[: own.index("--")] if "--" in own else own)

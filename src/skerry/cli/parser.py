@@ -16,15 +16,11 @@ DESCRIPTION = "A whole, real OpenStack cloud with one command: skerry up."
 class VerbParser(argparse.ArgumentParser):
     """The parser of a verb: it learns its arguments when it is first used. Errors are UsageErrors."""
 
-    def __init__(
-        self, *, verb: Verb | None = None, verbose: str = argparse.SUPPRESS, **options: Any
-    ) -> None:
+    def __init__(self, *, verb: Verb | None = None, verbose: str = argparse.SUPPRESS, **options: Any) -> None:
         super().__init__(**options)
         self._verb = verb
         # Every parser takes it. Without a default, since that would replace what stands before the verb.
-        self.add_argument(
-            "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help=verbose
-        )
+        self.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help=verbose)
 
     def learn(self, *, everything: bool = False) -> None:
         """Import the verb's module and take its arguments, and with ``everything`` those of its parts."""

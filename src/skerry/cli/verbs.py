@@ -58,15 +58,25 @@ VERBS = (
     Verb("destroy", "remove the cloud with all its data, and what was installed for it", "cloud.destroy"),
     Verb("logs", "show the log of a service", "cloud.logs"),
     Verb(
-        "openstack", "run the OpenStack client on this cloud, without any set-up", "cloud.openstack", passes=True
+        "openstack",
+        "run the OpenStack client on this cloud, without any set-up",
+        "cloud.openstack",
+        passes=True,
     ),
     Verb("verify", "run upstream's own smoke tests (tempest) against this cloud", "cloud.verify"),
     Verb("ssh", "log in to the first server", "cloud.ssh"),
-    Verb("doctor", "find what is wrong with the cloud, across its services, and how to fix it", "cloud.doctor"),
+    Verb(
+        "doctor", "find what is wrong with the cloud, across its services, and how to fix it", "cloud.doctor"
+    ),
     Verb("config", "explain an option of the cloud or of its services, or check all of them", "cloud.config"),
     Verb("secrets", "show, list or rotate the passwords and keys of the cloud", "cloud.secrets"),
     Verb("image", "build guest images, upload them, list them", "cloud.image"),
-    Verb("lab", "make and use a lab: several hosts, switches and cables on this machine, as namespaces", "lab", LAB),
+    Verb(
+        "lab",
+        "make and use a lab: several hosts, switches and cables on this machine, as namespaces",
+        "lab",
+        LAB,
+    ),
     Verb(
         "cloudlet",
         "cloudlets: prepared VMs as small overlays on a base, and running VMs from both within seconds",

@@ -135,7 +135,7 @@ EXIT_CODES: dict[int, str] = {
     4: "the machine does not meet a requirement (not root, system, memory, disk, a port taken)",
     5: "another run works on this cloud",
     6: "a package could not be installed (registry out of reach, build failed)",
-    7: "a step failed; run again to continue",
+    7: "a step or an operation failed; run again to continue",
     8: "something did not become ready in time",
     9: "doctor found something wrong",
     10: "verify: upstream's tests failed",

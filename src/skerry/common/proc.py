@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
+from skerry.common import log
 from skerry.common.errors import CommandError
 
 
@@ -26,29 +29,50 @@ def run(
     Raises CommandError (with the last lines of the output) when the program cannot be started, fails, or
     takes too long; with ``check=False`` a non-zero exit status is left to the caller.
     """
-    words = shlex.join(argv)
-    shown = words if len(words) < 160 else words[:157] + "..."
-    try:
-        done = subprocess.run(
-            list(argv),
-            env={**os.environ, **env} if env else None,
-            input=input,
-            stdin=subprocess.DEVNULL if input is None else None,
-            cwd=cwd,
-            timeout=timeout,
-            capture_output=True,
-            text=True,
-            errors="replace",
-        )
-    except FileNotFoundError as missing:
-        raise CommandError(shown, "an error", f"{missing.filename} is not installed") from None
-    except subprocess.TimeoutExpired as late:
-        said = last_lines(_text(late.stderr) or _text(late.stdout))
-        raise CommandError(shown, f"no result after {timeout:.0f} s", said or "it printed nothing") from None
+    shown = _shown(argv)
+    with log.command(argv) as running:
+        try:
+            done = subprocess.run(
+                list(argv),
+                env={**os.environ, **env} if env else None,
+                input=input,
+                stdin=subprocess.DEVNULL if input is None else None,
+                cwd=cwd,
+                timeout=timeout,
+                capture_output=True,
+                text=True,
+                errors="replace",
+            )
+        except FileNotFoundError as missing:
+            running.result = "it is not installed"
+            raise CommandError(shown, "an error", f"{missing.filename} is not installed") from None
+        except subprocess.TimeoutExpired as late:
+            running.result = f"no result after {timeout:.0f} s"
+            said = last_lines(_text(late.stderr) or _text(late.stdout))
+            raise CommandError(shown, running.result, said or "it printed nothing") from None
+        running.ended(done.returncode, done.stderr)
     if check and done.returncode != 0:
         said = last_lines(done.stderr) or last_lines(done.stdout)
         raise CommandError(shown, f"exit status {done.returncode}", said or "it printed nothing")
     return done
+
+
+def become(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> NoReturn:
+    """Replace this process by a program, which has the environment ``env`` (default: this process's).
+
+    Raises CommandError when the program cannot be started.
+    """
+    log.becomes(argv)
+    sys.stdout.flush()
+    try:
+        os.execvpe(argv[0], list(argv), dict(os.environ if env is None else env))
+    except OSError as error:
+        raise CommandError(_shown(argv), "an error", error.strerror) from None
+
+
+def _shown(argv: Sequence[str]) -> str:
+    words = shlex.join(argv)
+    return words if len(words) < 160 else words[:157] + "..."
 
 
 def last_lines(text: str, count: int = 3) -> str:

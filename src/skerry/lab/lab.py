@@ -177,11 +177,17 @@ class Lab:
             fault = Fault(number=0, kind=kind, link=key, host=host, process=process, value=value)
             return faults.begin(self.places, state, fault, duration)
 
-    def heal(self, fault: Fault | None = None) -> list[Fault]:
-        """Heal one fault, or all; returns those that it healed."""
+    def heal(self, fault: Fault | int | None = None) -> list[Fault]:
+        """Heal one fault, or all; returns those that it healed.
+
+        Raises NotFoundError when a fault is given by its number and there is none with it.
+        """
+        number = fault.number if isinstance(fault, Fault) else fault
         with self.places.locked():
             state = self.state()
-            chosen = [one for one in state.faults if fault is None or one.number == fault.number]
+            chosen = [one for one in state.faults if number in (None, one.number)]
+            if isinstance(fault, int) and not chosen:
+                raise NotFoundError(f"There is no fault {fault}.", remedy="'skerry lab status' lists them.")
             faults.end(self.places, state, chosen)
             return chosen
 

@@ -11,7 +11,7 @@ import random
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -120,6 +120,22 @@ def load(path: Path | None) -> Plan:
         return toml_model.load(path, Plan)
     built_in = resources.files(__package__).joinpath("plan.toml").read_text()
     return toml_model.loads(built_in, Plan, "the built-in plan")
+
+
+def narrowed(plan: Plan, wanted: dict[str, Any], times: int | None, *, source: str) -> Plan:
+    """The plan with one part of what is ``wanted`` of Part's fields, in place of its own, and so many ``times`` each.
+
+    Raises ConfigError, which names the ``source`` of what is wanted.
+    """
+    if not wanted:
+        if times is None:
+            return plan
+        parts = tuple(part.model_copy(update={"times": times}) for part in plan.part)
+        return plan.model_copy(update={"part": parts})
+    if times is not None:
+        wanted = {**wanted, "times": times}
+    data = {**plan.model_dump(), "part": [{"flavors": list(plan.flavors), **wanted}]}
+    return toml_model.check(data, Plan, source)
 
 
 def runs(plan: Plan, seed: int) -> list[Run]:

@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from skerry.cli.cloudlet import cloudlet
-from skerry.cli.main import parser
+from skerry.cli.main import execute
 from skerry.cloudlet.discovery.mdns import Announcement
 from skerry.cloudlet.handoff.daemon import Server
 from skerry.cloudlet.overlay.store import Store
@@ -93,7 +92,7 @@ def discovered(
 ) -> list[dict[str, Any]]:
     words = ["cloudlet", "--store", str(store), "discover", "--json", "--seconds", seconds]
     with lab.host("h2").network():
-        assert cloudlet.run(parser().parse_args(words)) == 0
+        assert execute(words) == 0
     found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
     return found
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from skerry.cli.cloudlet import cloudlet
-from skerry.cli.main import parser
+from skerry.cli.main import execute
+from skerry.cli.parser import parse
 from skerry.common.errors import NotFoundError, UsageError
 
 
 def run(*words: str) -> int:
-    return cloudlet.run(parser().parse_args(["cloudlet", *words]))
+    return execute(["cloudlet", *words])
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,7 @@ def run(*words: str) -> int:
     ],
 )
 def test_lines_are_understood(line: str, facts: dict[str, object]) -> None:
-    read = vars(parser().parse_args(["cloudlet", *line.split()]))
-    assert read["run"] is cloudlet.run
+    read = vars(parse(["cloudlet", *line.split()]))
     assert {name: read[name] for name in facts} == facts
 
 

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from tests.support.random_machines import DISK, MEMORY, base_of, changed, image, kept, overlay_of, rebuilt
 
-from skerry.cli.cloudlet import cloudlet
-from skerry.cli.main import parser
+from skerry.cli.main import execute
 from skerry.cloudlet.errors import BadOverlayError, BadStreamError, UntrustedError
 from skerry.cloudlet.overlay import manifest as manifests
 from skerry.cloudlet.overlay.encode import Made
@@ -64,7 +63,7 @@ def test_what_was_exported_is_the_same_where_it_is_imported(
     overlay_maker.export(two.maker, "app", tmp_path / "exported")
     words = ["cloudlet", "--store", str(two.user.root), "overlay", "import", str(tmp_path / "exported")]
     for _ in range(2):  # a second time changes nothing
-        assert cloudlet.run(parser().parse_args([*words, "--json"])) == 0
+        assert execute([*words, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["id"] == two.made.manifest.id
         assert two.left() == [two.made.manifest.id]
     memory, disk = rebuilt(two.user, two.user.open_overlay("app"))

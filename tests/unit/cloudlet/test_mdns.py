@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 from zeroconf import ServiceInfo
 
-from skerry.cli.cloudlet import cloudlet as command
-from skerry.cli.cloudlet import peers
-from skerry.cli.main import parser
+from skerry.cli.main import execute
 from skerry.cloudlet.discovery import mdns, neighbours
 from skerry.cloudlet.discovery.discovery import Cloudlet
 from skerry.cloudlet.discovery.mdns import Heard
 from skerry.cloudlet.errors import MulticastError, NeighbourError, PeerRefusedError
+from skerry.cloudlet.handoff import service
 from skerry.cloudlet.handoff.daemon import Server
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.peer import wire
@@ -107,7 +106,7 @@ def test_a_host_without_networks_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_engine_on_loopback_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mdns, "Announcement", lambda *_: pytest.fail("it is announced"))
     server = Server(Store(tmp_path), "127.0.0.1", 0)
-    assert peers.announce(server, ENGINE) is None
+    assert service.announce(server, ENGINE, print) is None
     server.stop()
 
 
@@ -121,8 +120,8 @@ def test_an_engine_that_cannot_be_announced_serves_all_the_same(
     monkeypatch.setattr(mdns, "own_interfaces", lambda: OWN)
     server = Server(Store(tmp_path), "127.0.0.1", 0)
     server.address = "0.0.0.0"
-    assert peers.announce(server, ENGINE) is None
-    assert "no such device" in capsys.readouterr().err
+    assert service.announce(server, ENGINE, print) is None
+    assert "no such device" in capsys.readouterr().out
     server.stop()
 
 
@@ -235,14 +234,14 @@ def test_discover_ranks_the_paired_and_lists_the_others(
     paired, stranger = engines
     monkeypatch.setattr(mdns, "browse", lambda seconds: [stranger.heard(), paired.heard()])
     words = ["cloudlet", "--store", str(tmp_path / "own"), "discover"]
-    assert command.run(parser().parse_args([*words, "--json"])) == 0
+    assert execute([*words, "--json"]) == 0
     first, second = json.loads(capsys.readouterr().out)
     assert first["cloudlet"]["name"] == "paired" and first["paired"] is True and first["rtt"] < 2
     told = {"engine": stranger.identity.fingerprint, "where": stranger.where}
     assert second["cloudlet"] == told and second["paired"] is False and second["seconds"] is None
-    command.run(parser().parse_args(words))
+    execute(words)
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split()[0] == "paired" and lines[1].endswith("yes")
     assert lines[2].split()[0] == f"{stranger.identity.fingerprint[:16]}?" and lines[2].endswith("no")
     with pytest.raises(UsageError):
-        command.run(parser().parse_args([*words, "--seconds", "nan"]))
+        execute([*words, "--seconds", "nan"])

@@ -1,4 +1,4 @@
-"""explain an option of the cloud or of its services, or check all of them"""
+"""'skerry config'."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""take the cloud away with all its data, and what was installed for it"""
+"""'skerry destroy'."""
 
 from __future__ import annotations
 

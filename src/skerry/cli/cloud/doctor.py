@@ -1,4 +1,4 @@
-"""find what is wrong with the cloud, across its services, and say what to do"""
+"""'skerry doctor'."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""stop the cloud; everything comes back with its data at the next 'up'"""
+"""'skerry down'."""
 
 from __future__ import annotations
 

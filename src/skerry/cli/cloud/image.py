@@ -1,4 +1,4 @@
-"""build guest images, upload them, list them"""
+"""'skerry image'."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from skerry.cloud.context import Context
 from skerry.cloud.images.store import build, listed, render, upload
+from skerry.common import log
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     def say(text: str) -> None:
         print(f"  {text}", file=sys.stderr)
 
+    log.make_folder()
     built = build(ctx, args.name, args.output, say)
     image_id = upload(ctx, built, say) if args.upload else None
     if args.json:

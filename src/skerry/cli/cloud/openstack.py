@@ -1,12 +1,12 @@
-"""run the OpenStack client on this cloud, without any set-up"""
+"""'skerry openstack'."""
 
 from __future__ import annotations
 
 import argparse
-import os
 
 from skerry.cloud.context import Context
-from skerry.common.errors import PreflightError
+from skerry.cloud.operations.client import client
+from skerry.common import proc
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,17 +14,5 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    ctx = Context.at(args.root)
-    if not os.access(ctx.layout.clouds_yaml, os.R_OK):
-        raise PreflightError(
-            f"{ctx.layout.clouds_yaml} cannot be read: there is no cloud yet, or you are not root.",
-            remedy="Run 'sudo ./skerry up' first, and this with sudo.",
-        )
-    environment = {
-        **os.environ,
-        "OS_CLIENT_CONFIG_FILE": str(ctx.layout.clouds_yaml),
-        "OS_CLOUD": ctx.cloud.name,
-    }
-    environment.pop("PYTHONPATH", None)
-    program = ctx.layout.bin("openstack")
-    os.execve(program, [program, *args.passed], environment)
+    program, environment = client(Context.at(args.root))
+    proc.become([program, *args.passed], env=environment)

@@ -1,4 +1,4 @@
-"""show exactly what 'up' would change; nothing is done"""
+"""'skerry plan'."""
 
 from __future__ import annotations
 

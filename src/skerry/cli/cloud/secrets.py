@@ -1,15 +1,15 @@
-"""show, list or rotate the passwords and keys of the cloud"""
+"""'skerry secrets'."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 
 from skerry.cli.cloud.progress import Progress
 from skerry.cloud.context import Context
 from skerry.cloud.operations.rotate import EVERY, rotate
-from skerry.common.errors import NotFoundError, PreflightError, UsageError
+from skerry.common.errors import NotFoundError, UsageError
+from skerry.common.privilege import require_root
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if os.geteuid() != 0:
-        raise PreflightError("Only root may have the secrets.", remedy="Run it with sudo.")
+    require_root("Only root may have the secrets.")
     if args.part == "rotate":
         return _rotate(args)
     secrets = Context.at(args.root).secrets

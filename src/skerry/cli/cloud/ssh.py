@@ -1,12 +1,12 @@
-"""log in to the first server"""
+"""'skerry ssh'."""
 
 from __future__ import annotations
 
 import argparse
-import os
 
 from skerry.cloud.context import Context
 from skerry.cloud.resources.first_server import FirstServer, ssh_command
+from skerry.common import proc
 from skerry.common.errors import NotFoundError
 
 
@@ -24,5 +24,4 @@ def run(args: argparse.Namespace) -> int:
     address = FirstServer(ctx).address()
     if address is None:
         raise NotFoundError("There is no first server with a floating address.", remedy="Run 'skerry up'.")
-    argv = [*ssh_command(ctx, address), *args.command]
-    os.execvp(argv[0], argv)
+    proc.become([*ssh_command(ctx, address), *args.command])

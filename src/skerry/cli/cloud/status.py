@@ -1,4 +1,4 @@
-"""show services, readiness, memory and endpoints"""
+"""'skerry status'."""
 
 from __future__ import annotations
 

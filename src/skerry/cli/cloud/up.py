@@ -1,4 +1,4 @@
-"""bring the cloud up, or bring it to what cloud.toml says"""
+"""'skerry up'."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 
 from skerry.cli.cloud.progress import Progress
 from skerry.cloud.operations.up import up
+from skerry.common import log
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    log.make_folder()
     with Progress(quiet=args.json) as progress:
         summary = up(
             args.root,

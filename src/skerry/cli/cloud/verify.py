@@ -1,4 +1,4 @@
-"""run upstream's own smoke tests (tempest) against this cloud"""
+"""'skerry verify'."""
 
 from __future__ import annotations
 

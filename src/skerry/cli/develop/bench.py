@@ -1,4 +1,4 @@
-"""run a benchmark: its figures beside its peer's"""
+"""'skerry bench'."""
 
 from __future__ import annotations
 

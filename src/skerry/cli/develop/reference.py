@@ -6,6 +6,9 @@ What it writes is the same on every machine: no host name, no folder of this mac
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import pkgutil
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +17,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from skerry.cli.main import VERBS, parser
+import skerry
+from skerry.cli import failure
+from skerry.cli.parser import parser
+from skerry.cli.verbs import VERBS
 from skerry.cloud.context import Context
 from skerry.cloud.model import ports
 from skerry.cloud.model.cloud_toml import Cloud, Host
@@ -33,9 +39,10 @@ from skerry.cloud.supervise.probes import (
     WorkersProbe,
 )
 from skerry.cloud.supervise.service import Service
-from skerry.common.errors import EXIT_CODES
+from skerry.common.errors import EXIT_CODES, NotFoundError, SkerryError
 from skerry.common.toml_model import Table
 
+DEFINES_ERROR = re.compile(r"^class \w+\((?:\w*Error)\):", re.M)
 FOLDER = Path(__file__).resolve().parents[4] / "docs/reference"
 MADE = "<!-- Made by 'python -m skerry.cli.develop.reference': change the code, not this file. -->"
 
@@ -74,16 +81,17 @@ def code(text: str) -> str:
 
 
 def commands() -> str:
-    top = parser()
+    top = parser(everything=True)
     verbs = _verbs(top)
     blocks = [
-        "Each verb takes `--help`. What a verb prints with `--json` is meant for programs.",
+        "Each verb takes `--help`. What a verb prints with `--json` is meant for programs, and so is the error"
+        " when it fails: see [exit codes](exit-codes.md).",
         "What can stand before the verb:",
         _arguments(top),
     ]
-    blocks.append("\n".join(f"- [`{name}`](#skerry-{name}): {_what(verbs[name])}" for name in VERBS))
-    for name in VERBS:
-        blocks += _command(f"skerry {name}", verbs[name])
+    blocks.append("\n".join(f"- [`{verb.name}`](#skerry-{verb.name}): {verb.help}" for verb in VERBS))
+    for verb in VERBS:
+        blocks += _command(f"skerry {verb.name}", verbs[verb.name])
     return page("Commands", *blocks)
 
 
@@ -92,10 +100,6 @@ def _verbs(of: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
         if isinstance(action, argparse._SubParsersAction):
             return dict(action.choices)
     return {}
-
-
-def _what(of: argparse.ArgumentParser) -> str:
-    return (of.description or "").strip().splitlines()[0]
 
 
 def _command(name: str, of: argparse.ArgumentParser, level: int = 2) -> Iterator[str]:
@@ -127,7 +131,11 @@ def _usage(name: str, of: argparse.ArgumentParser) -> str:
 
 def _own(of: argparse.ArgumentParser) -> list[argparse.Action]:
     left_out = (argparse._HelpAction, argparse._SubParsersAction)
-    return [action for action in of._actions if not isinstance(action, left_out)]
+    return [
+        action
+        for action in of._actions
+        if not isinstance(action, left_out) and action.help != argparse.SUPPRESS
+    ]
 
 
 def _shown(action: argparse.Action) -> str:
@@ -200,13 +208,43 @@ def _toml(value: Any) -> str:
 
 
 def exit_codes() -> str:
-    rows = [(str(number), meaning) for number, meaning in EXIT_CODES.items()]
+    rows = [
+        (
+            str(number),
+            meaning,
+            " ".join(code(each.__name__) for each in error_classes() if each.exit_code == number),
+        )
+        for number, meaning in EXIT_CODES.items()
+    ]
     intro = (
         "With any code but 0, what was printed last says what is wrong and what to do next. "
         "`skerry status` ends with 8 when a service is not ready, `skerry config validate` with 3 when it finds "
-        "errors. `skerry openstack`, `skerry ssh` and `skerry test` end with the code of the program they run."
+        "errors. `skerry openstack`, `skerry ssh`, `skerry lab exec` and `skerry test` end with the code of the program "
+        "that they run. Classes of errors that share a code are of one family, the first; a code never changes its meaning."
     )
-    return page("Exit codes", intro, table(("code", "meaning"), rows))
+    contract = (
+        "With `--json` the standard output holds the result of the verb and nothing else; when the verb fails, the last "
+        "line of the standard error is one JSON object. That holds for a wrong command line and an interrupt, too, but "
+        "not for the bootstrap, which makes the environment that Skerry runs in. `class` is one of the classes above; "
+        "`remedy` may be empty; a defect (code 1) also has its `traceback`."
+    )
+    sample = NotFoundError("There is no service 'nova'.", remedy="'skerry status' lists the services.")
+    shown = f"```json\n{failure.as_json(sample)}\n```"
+    heads = ("code", "meaning", "classes of errors")
+    return page("Exit codes", intro, table(heads, rows), "## Errors as JSON", contract, shown)
+
+
+def error_classes() -> list[type[SkerryError]]:
+    """Every class of error that Skerry raises, families first."""
+    for module in pkgutil.walk_packages(skerry.__path__, "skerry."):
+        # Only what defines errors is imported: some modules are programs for other environments.
+        spec = importlib.util.find_spec(module.name)
+        if spec and spec.origin and DEFINES_ERROR.search(Path(spec.origin).read_text()):
+            importlib.import_module(module.name)
+    found = [SkerryError]
+    for each in found:
+        found += each.__subclasses__()
+    return [each for each in found[1:] if each.__module__.startswith("skerry.")]
 
 
 # -- services -------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""run the tests: all, or 'unit', 'functional', 'cloud', or paths; never touches a cloud that is up"""
+"""'skerry test'."""
 
 from __future__ import annotations
 

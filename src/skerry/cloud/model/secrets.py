@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from skerry.common import log
 from skerry.common.errors import ConfigError, NotFoundError
 from skerry.common.files import write_atomically
 
@@ -46,13 +47,14 @@ class Secrets:
             except ValueError as broken:
                 raise ConfigError(path, f"is not JSON ({broken})") from None
             self.previous = dict(self._values.pop("previous", {}))
+            log.hide(map(str, (*self._values.values(), *self.previous.values())))
 
     def __getitem__(self, name: str) -> str:
         """Raises NotFoundError for a name that no part of the cloud uses."""
         if name not in self.names:
             raise NotFoundError(f"There is no secret '{name}'; the names are: {', '.join(self.names)}.")
         if name not in self._values:
-            self._values[name] = random.token_urlsafe(24)
+            self._values[name] = _drawn()
         return str(self._values[name])
 
     def save(self) -> None:
@@ -71,7 +73,7 @@ class Secrets:
         """
         old = {name: self[name] for name in names if name not in self.previous}
         for name, value in old.items():
-            self._values[name] = random.token_urlsafe(24)
+            self._values[name] = _drawn()
             self.previous[name] = value
         self.save()
 
@@ -91,3 +93,9 @@ class Secrets:
     def is_private(self) -> bool:
         """Whether nobody but the owner can read the file."""
         return self.path.stat().st_mode & 0o077 == 0
+
+
+def _drawn() -> str:
+    value = random.token_urlsafe(24)
+    log.hide([value])
+    return value

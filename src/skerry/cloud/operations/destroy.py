@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +16,8 @@ from skerry.cloud.operations.down import on_others, stop_guests, stop_services
 from skerry.cloud.steps.credentials import Credentials
 from skerry.cloud.steps.packages import Packages
 from skerry.cloud.supervise.service import SERVICE_USER
-from skerry.common.errors import NotReadyError, PreflightError
+from skerry.common.errors import NotReadyError
+from skerry.common.privilege import require_root
 from skerry.common.wait import wait_for
 
 
@@ -85,8 +85,7 @@ def _remove_user(ctx: Context) -> str | None:
 
 
 def preflight_root(ctx: Context) -> None:
-    if os.geteuid() != 0:
-        raise PreflightError("'skerry destroy' must be root.", remedy="Run it with sudo.")
+    require_root("'skerry destroy' must be root.")
 
 
 def _is_machines_own(ctx: Context) -> bool:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import time
+from pathlib import Path
 
 from skerry.cloudlet.errors import HandoffError, PeerRefusedError, UnsettledError
+from skerry.cloudlet.handoff import destination
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.peer import wire
 from skerry.cloudlet.peer.identity import Identity
 from skerry.cloudlet.peer.wire import BadFrameError, Kind, Named
 from skerry.cloudlet.session import session as sessions
 from skerry.cloudlet.session.session import Session
+from skerry.cloudlet.session.synthesis import sweep_mounts
 from skerry.cloudlet.vm import intake, layers
 from skerry.cloudlet.vm.process import Vm, started
 
@@ -74,8 +77,19 @@ def recover(store: Store, session: Session, vm: Vm) -> None:
         raise UnsettledError(left["where"], "it does not answer")
 
 
+def open_store(folder: Path) -> Store:
+    """The store in ``folder``, after what killed commands have left in it is settled. Raises as ``recover`` does."""
+    store = Store(folder)
+    sweep_mounts(store)
+    store.sweep()
+    if any((store.root / "sessions").iterdir()):
+        destination.sweep(store)
+        recover_all(store)
+    return store
+
+
 def recover_all(store: Store) -> None:
-    """The same for all sessions."""
+    """Let all VMs run on whose handoffs were killed; raises as ``recover`` does."""
     for note in (store.root / "sessions").glob(f"*/{NOTE}"):
         vm = Vm.find(note.parent)
         if vm is not None:

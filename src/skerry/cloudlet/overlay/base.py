@@ -93,6 +93,12 @@ class Base:
         """Bytes that it takes on the disk."""
         return sum(path.stat().st_blocks * 512 for path in self.folder.iterdir())
 
+    def about(self) -> dict[str, Any]:
+        """What a user is shown of it; sizes in MiB."""
+        disk, stored = self.disk_pages * PAGE >> 20, self.size() >> 20
+        machine = self.machine.to_json()
+        return {"name": self.name, "id": self.id, **machine, "disk_mib": disk, "stored_mib": stored}
+
     def verify(self) -> None:
         """Read all of it and compare with the manifest. Raises BadBaseError with the first difference."""
         for part, digest in self.manifest["parts"].items():

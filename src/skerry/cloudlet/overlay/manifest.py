@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from skerry.cloudlet.overlay.index import MOST_PARENTS
-from skerry.cloudlet.overlay.keys import KEY, SIGNATURE
+from skerry.cloudlet.overlay.keys import KEY, SIGNATURE, fingerprint
 from skerry.cloudlet.overlay.machine import Machine
 
 MAGIC = b"SKRYOVL1"
@@ -61,6 +61,18 @@ class Manifest:
     def id(self) -> str:
         """The overlay's id: the SHA-256 of its manifest."""
         return hashlib.sha256(self.pack()).hexdigest()
+
+    def about(self) -> dict[str, Any]:
+        """What a user is shown of it."""
+        return {
+            "name": self.name,
+            "id": self.id,
+            "base": self.base,
+            "parents": list(self.parents),
+            "bytes": self.size,
+            "signer": fingerprint(bytes.fromhex(self.signer)),
+            "created": self.created,
+        }
 
     @property
     def size(self) -> int:

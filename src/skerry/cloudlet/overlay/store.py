@@ -29,6 +29,13 @@ from skerry.common.locks import held
 GROUP = 1_900_000_000
 
 
+def default_folder(root: str) -> Path:
+    """Where cloudlets are kept when nothing else is said: below the root folder, or in the home folder of a user."""
+    if os.geteuid() == 0 or root != "/":
+        return Path(root) / "var/lib/skerry/cloudlet"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "skerry/cloudlet"
+
+
 class Store:
     """A store of cloudlets in ``root``, which is made if need be. Raises PreflightError when it cannot be."""
 

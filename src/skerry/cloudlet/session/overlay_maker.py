@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,11 @@ class Created:
     seconds: float
     pause: float
     pages: dict[str, int] = field(default_factory=dict)
+
+    def about(self) -> dict[str, Any]:
+        """What a user is shown of it."""
+        cost = {"pages": self.pages, "seconds": round(self.seconds, 2), "pause": round(self.pause, 4)}
+        return {**self.manifest.about(), **cost}
 
 
 def create(

@@ -23,7 +23,7 @@ from skerry.cloudlet.vm.process import GATEWAY, Boot, Vm, qcow2_on, started
 from skerry.cloudlet.vm.qcow2 import Writer
 from skerry.cloudlet.vm.qemu import preflight
 from skerry.cloudlet.vm.stream import State, records
-from skerry.common.errors import NotFoundError, UsageError
+from skerry.common.errors import NotFoundError, RefusedError, UsageError
 from skerry.common.files import write_atomically
 
 
@@ -59,6 +59,11 @@ class Network:
 
     ports: tuple[int, ...] = ()
     outbound: bool = False
+
+
+def free_name() -> str:
+    """A name for a session that was given none."""
+    return f"vm-{os.getpid()}-{int(time.time()) % 100000}"
 
 
 def folder_of(store: Store, name: str) -> Path:
@@ -256,3 +261,14 @@ def run_base(
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
+
+
+def remove_base(store: Store, base: Base) -> None:
+    """Remove a base. Raises RefusedError while overlays of this store or sessions need it."""
+    users = [f"the overlay '{o.manifest.name}'" for o in store.overlays() if o.manifest.base == base.id]
+    users += [f"the session '{session.name}'" for session in listed(store) if session.base == base.id]
+    if users:
+        raise RefusedError(
+            f"The base '{base.name}' is needed by {', '.join(users)}.", remedy="Remove these first."
+        )
+    store.remove(base.folder)

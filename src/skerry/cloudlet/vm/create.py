@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from skerry.cloudlet.errors import GuestError
+from skerry.cloudlet.overlay import elijah
 from skerry.cloudlet.overlay.base import Base, seal
 from skerry.cloudlet.overlay.machine import Machine
 from skerry.cloudlet.overlay.manifest import good_name
@@ -39,6 +40,16 @@ def from_recipe(
         shutil.copyfile(built.initrd, target / "initrd")
         boot = Boot(target / "kernel", target / "initrd", built.append)
         return _boot_and_keep(store, folder, name, machine, built.disk, "raw", boot, "", 300, say)
+
+
+def from_zip(
+    store: Store, package: Path, name: str, machine: Machine, ready: str, timeout: float, say: Say
+) -> Base:
+    """A base of a zip of elijah-provisioning, which is booted again; raises as ``from_image`` does."""
+    with store.work() as folder:
+        say("extracting the disk from the zip")
+        elijah.extract_disk(package, folder / "disk")
+        return from_image(store, name, machine, folder / "disk", ready, timeout, say)
 
 
 def from_image(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from skerry.common.errors import PreflightError, SkerryError
@@ -30,6 +31,11 @@ A_RUN, A_SETTING = (
 ARRIVED = "it was there before post-copy could begin; with a lower rate or more to write it would need it"
 
 Say = Callable[[str], None]
+
+
+def new_folder() -> Path:
+    """A folder for an evaluation that begins now, in the working directory."""
+    return Path(f"migration-{time.strftime('%Y%m%d-%H%M')}")
 
 
 class Experiment:

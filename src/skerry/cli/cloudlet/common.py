@@ -1,0 +1,68 @@
+"""What the verbs of cloudlets share: the store that they work on, and how results are printed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from skerry.cloudlet.handoff.recovery import open_store
+from skerry.cloudlet.overlay.store import Store, default_folder
+from skerry.common import log
+
+
+def opened(args: argparse.Namespace) -> Store:
+    """The store that the command line names, with what killed commands left in it settled."""
+    if args.store is None:
+        log.make_folder()
+    return open_store((args.store or default_folder(args.root)).absolute())
+
+
+def json_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def network_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a VM can be given of the network, and what is done in the guest."""
+    parser.add_argument(
+        "--port", type=int, action="append", default=[], metavar="PORT",
+        help="a TCP port of the guest to be reached on this host's loopback; can be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--outbound", action="store_true", help="let the guest reach other hosts, and this one's loopback"
+    )
+    parser.add_argument(
+        "--no-agent", action="store_true", help="the guest has no agent: leave clock and card alone"
+    )
+
+
+def listen_arguments(parser: argparse.ArgumentParser, port: int) -> None:
+    parser.add_argument("--listen", default="127.0.0.1", metavar="ADDRESS", help="(default: loopback)")
+    parser.add_argument("--port", type=int, default=port, help=f"TCP; 0: any free one (default: {port})")
+
+
+def say(text: str) -> None:
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def show(result: Any, args: argparse.Namespace) -> int:
+    """Print one thing, or a list of them; returns the exit code."""
+    print(json.dumps(result, indent=2) if args.json else table(result))
+    return 0
+
+
+def table(result: Any) -> str:
+    rows = result if isinstance(result, list) else [result]
+    if not rows:
+        return "There are none."
+    if not isinstance(result, list):
+        wide = max(map(len, result))
+        return "\n".join(f"{name:{wide}}  {value}" for name, value in result.items())
+    heads = list(rows[0])
+    cells = [heads, *([str(row[head])[:40] for head in heads] for row in rows)]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(heads))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    )
