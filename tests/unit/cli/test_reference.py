@@ -29,6 +29,6 @@ def test_pages_do_not_depend_on_the_machine(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_every_verb_and_every_section_has_its_place() -> None:
     for verb in reference.VERBS:
-        assert f"## skerry {verb}\n" in PAGES["commands.md"]
+        assert f"## skerry {verb.name}\n" in PAGES["commands.md"]
     for heading in ("[external]", "[private]", "[sizes]", "[[host]]"):
         assert f"## {heading}\n" in PAGES["cloud-toml.md"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support import CHECKOUT
 
-from skerry.cli.parser import parse
+from skerry.cli.parser import parse as parse_words
 from skerry.common.errors import NotFoundError, UsageError
 from skerry.lab import faults, units
 from skerry.lab.hosts import disks
@@ -209,13 +209,13 @@ def test_state_survives_being_written(tmp_path: Path, state: State) -> None:
 
 
 def test_the_command_line() -> None:
-    args = parse(["lab", "fault", "rate", "h1:eth0", "10mbit", "--for", "500ms"])
+    args = parse_words(["lab", "fault", "rate", "h1:eth0", "10mbit", "--for", "500ms"])
     assert (args.kind, args.link, args.value, args.duration) == ("rate", "h1:eth0", 10_000_000, 0.5)
-    args = parse(["lab", "exec", "h1", "--", "ls", "-l", "--", "x"])
+    args = parse_words(["lab", "exec", "h1", "--", "ls", "-l", "--", "x"])
     # Whether the first dashes are still there depends on the version of argparse.
     assert args.command[-4:] == ["ls", "-l", "--", "x"]
     with pytest.raises(UsageError):
-        parse(["lab", "fault", "loss", "h1:eth0", "half"])
+        parse_words(["lab", "fault", "loss", "h1:eth0", "half"])
 
 
 def test_every_option_is_described() -> None:

@@ -244,7 +244,8 @@ def error_classes() -> list[type[SkerryError]]:
     found = [SkerryError]
     for each in found:
         found += each.__subclasses__()
-    return [each for each in found[1:] if each.__module__.startswith("skerry.")]
+    ours = [each for each in found[1:] if each.__module__.startswith("skerry.")]
+    return sorted(ours, key=lambda each: (SkerryError not in each.__bases__, each.__name__))
 
 
 # -- services -------------------------------------------------------------------------------------------
