@@ -1,4 +1,4 @@
-"""pytest plugin: timeouts of tests (pytest-timeout) are counted by the clock of deadlines."""
+"""pytest plugin: timeouts of tests (pytest-timeout) are counted by the clock of deadlines, for each attempt anew."""
 
 from __future__ import annotations
 
@@ -10,17 +10,28 @@ from pytest_timeout import timeout_sigalrm
 
 from tests.support.deadlines import alarm
 
-STACK = pytest.StashKey[ExitStack]()
+RUNNING = pytest.StashKey[ExitStack]()
+SETTINGS = pytest.StashKey[Any]()
 
 
 def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool:
-    item.stash[STACK] = stack = ExitStack()
-    stack.enter_context(alarm(settings.timeout, lambda: timeout_sigalrm(item, settings)))
+    pytest_timeout_cancel_timer(item)
+    item.stash[SETTINGS] = settings
+    item.stash[RUNNING] = ExitStack()
+    item.stash[RUNNING].enter_context(alarm(settings.timeout, lambda: timeout_sigalrm(item, settings)))
     return True
 
 
 def pytest_timeout_cancel_timer(item: pytest.Item) -> bool:
-    stack = item.stash.get(STACK, None)
-    if stack:
-        stack.close()
+    if RUNNING in item.stash:
+        item.stash[RUNNING].close()
+        del item.stash[RUNNING]
     return True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Start the timer of a test that is repeated: pytest-timeout starts it for the first attempt only."""
+    settings = item.stash.get(SETTINGS, None)
+    if settings and not settings.func_only:
+        pytest_timeout_set_timer(item, settings)

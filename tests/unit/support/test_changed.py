@@ -1,0 +1,157 @@
+"""Which tests a change can affect, in a made-up repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support import CHECKOUT, changed
+
+FILES = {
+    "pyproject.toml": "[tool.pytest.ini_options]\n",
+    "README.md": "A cloud.\n",
+    "src/skerry/__init__.py": "",
+    "src/skerry/common/__init__.py": "",
+    "src/skerry/common/files.py": "x = 1\n",
+    "src/skerry/lab/__init__.py": "",
+    "src/skerry/lab/links.py": "from skerry.common import files\ny = 1\n",
+    "src/skerry/lab/boot.sh": "",
+    "src/skerry/cloud/__init__.py": "",
+    "src/skerry/cloud/up.py": "def up():\n    from skerry.common.files import x\n",
+    "src/skerry/cli/__init__.py": "",
+    "src/skerry/cli/up.py": "import skerry.cloud.up\n",
+    "docs/up.md": "",
+    "tests/__init__.py": "",
+    "tests/conftest.py": "from skerry.lab.links import y\nimport pytest\n@pytest.fixture\ndef lab(): pass\n",
+    "tests/support/__init__.py": "",
+    "tests/support/cloud.py": "import skerry.cloud.up\nz = 1\n",
+    "tests/unit/test_house.py": "def test_it(): pass\n",
+    "tests/unit/lab/test_links.py": "from skerry.lab import links\ndef test_it(): pass\n",
+    "tests/unit/lab/test_fixture.py": "def test_it(lab): pass\n",
+    "tests/unit/cloud/test_up.py": "from tests.support.cloud import z\ndef test_it(): pass\n",
+    "tests/unit/common/test_files.py": "import skerry.common.files\ndef test_it(): pass\n",
+    "tests/functional/lab/test_life.py": "def test_it(): pass\n",
+    "tests/cloud/test_up.py": "def test_it(): pass\n",
+}
+TESTS = {path.removeprefix("tests/").removesuffix(".py") for path in FILES if "/test_" in path}
+HOUSE = "unit/test_house"
+LAB = {"unit/lab/test_links", "unit/lab/test_fixture", "functional/lab/test_life", "cloud/test_up"}
+CLOUD = {"unit/cloud/test_up", "cloud/test_up"}
+
+
+CASES = {
+    "src/skerry/common/files.py": {*TESTS, HOUSE},  # all import or run something that imports it
+    "src/skerry/lab/links.py": {*LAB, HOUSE},
+    "src/skerry/lab/boot.sh": {*LAB, HOUSE},
+    "src/skerry/cloud/up.py": {*CLOUD, "functional/lab/test_life", HOUSE},  # the command line imports it
+    "src/skerry/lab/removed.py": {"functional/lab/test_life", "cloud/test_up", HOUSE},
+    "docs/up.md": {HOUSE},
+    "tests/unit/lab/test_links.py": {"unit/lab/test_links", HOUSE},
+    "tests/conftest.py": TESTS,
+    "tests/support/cloud.py": TESTS,
+    "pyproject.toml": TESTS,
+    "locks/new.txt": TESTS,
+}
+STARTER = """
+import importlib.util, json, sys
+from pathlib import Path
+spec = importlib.util.spec_from_file_location("changed", sys.argv[1])
+changed = sys.modules["changed"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(changed)
+root = Path.cwd()
+sys.path[:0] = [str(root), str(root / "src")]
+if sys.argv[2] == "cases":
+    conftest = frozenset({root / "tests/conftest.py"})
+    tests = sorted((root / "tests").rglob("test_*.py"))
+    print(json.dumps({
+        path: [
+            str(test.relative_to(root / "tests").with_suffix(""))
+            for test in tests
+            if change.affects(test, conftest if "fixture" in test.name else frozenset())
+        ]
+        for path in json.loads(sys.argv[3])
+        for change in [changed.Change(root, [path])]
+    }))
+else:
+    import pytest
+    sys.exit(pytest.main(sys.argv[3:], plugins=[changed]))
+"""
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository, with one commit on main."""
+    root = tmp_path_factory.mktemp("checkout")
+    for name, text in FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    git(root, "init", "-q")
+    git(root, "add", ".")
+    git(root, "commit", "-q", "-m", "one")
+    return root
+
+
+def git(root: Path, *words: str) -> None:
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *who, *words], cwd=root, check=True, capture_output=True)
+
+
+def start(root: Path, *words: str) -> str:
+    """Run the plugin on the made-up packages, in a process that does not know the real ones."""
+    argv = [sys.executable, "-c", STARTER, changed.__file__, *words]
+    environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(argv, cwd=root, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode in (0, 5), done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def affected(checkout: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = json.loads(start(checkout, "cases", json.dumps(list(CASES))))
+    return found
+
+
+@pytest.mark.parametrize("path", CASES)
+def test_what_a_change_of_a_file_can_affect(affected: dict[str, list[str]], path: str) -> None:
+    assert set(affected[path]) == CASES[path]
+
+
+def selected(root: Path, *options: str) -> set[str]:
+    shown = start(
+        root, "run", "--collect-only", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", *options
+    )
+    return {line.split(".py::")[0].removeprefix("tests/") for line in shown.splitlines() if "::" in line}
+
+
+def test_a_run_takes_what_git_says(checkout: Path) -> None:
+    assert selected(checkout) == TESTS
+    # On main: what is not committed ...
+    (checkout / "src/skerry/lab/links.py").write_text("y = 2\n")
+    assert selected(checkout, "--changed") == {*LAB, HOUSE}
+    # ... and what git does not know yet; and when there is nothing, the last commit.
+    git(checkout, "commit", "-q", "-a", "-m", "two")
+    (checkout / "docs/new.md").touch()
+    assert selected(checkout, "--changed") == {HOUSE}
+    (checkout / "docs/new.md").unlink()
+    assert selected(checkout, "--changed") == {*LAB, HOUSE}
+    # On a branch: all since it left main.
+    git(checkout, "switch", "-q", "-c", "mine")
+    (checkout / "README.md").write_text("A whole cloud.")
+    git(checkout, "commit", "-q", "-a", "-m", "three")
+    assert selected(checkout, "--changed") == {HOUSE}
+    assert selected(checkout, "--changed=HEAD~2") == {*LAB, HOUSE}
+    with pytest.raises(AssertionError, match=r"--changed: .*nothing"):
+        selected(checkout, "--changed=nothing")
+
+
+def test_every_folder_of_tests_that_run_programs_says_what_they_use() -> None:
+    for kind in ("functional", "cloud"):
+        for path in (CHECKOUT / "tests" / kind).rglob("test_*.py"):
+            assert list(changed.uses(path.relative_to(CHECKOUT))), path
+    for used in (used for several in changed.USES.values() for used in several):
+        place = f"src/{used.replace('.', '/')}" if used.startswith("skerry.") else used
+        assert (CHECKOUT / place).exists(), used
