@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.support import CHECKOUT
 
 from skerry.common.errors import ConfigError
-from skerry.lab.model import LabFile, load, parse
+from skerry.lab.model import HostPart, LabFile, LinkPart, SwitchPart, load, parse
 
 GOOD = """
 name = "small"
@@ -169,3 +170,10 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not text"):
         load(tmp_path / "binary.toml")
+
+
+def test_every_option_is_described() -> None:
+    text = (CHECKOUT / "docs/how-to/lab.md").read_text()
+    for part in (LabFile, HostPart, SwitchPart, LinkPart):
+        for name in set(part.model_fields) - {"host", "switch", "link"}:
+            assert f"`{name}`" in text, f"{part.__name__}.{name}"

@@ -1,28 +1,19 @@
-"""Services that come with a feature of cloud.toml."""
+"""Which services a host runs: by the features of cloud.toml, and by the roles of its hosts."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from skerry.cloud.context import Context
+from tests.support.samples.three_hosts import at, services
+
 from skerry.cloud.model.secrets import FIXED, NAMES
 from skerry.cloud.operations import graph
 from skerry.cloud.operations.rotate import EVERY
 
 
-def at(root: Path, text: str) -> Context:
-    (root / "etc/skerry").mkdir(parents=True)
-    (root / "etc/skerry/cloud.toml").write_text(text)
-    return Context.at(root)
-
-
-def services(ctx: Context) -> set[str]:
-    return {service.name for service in graph.services(ctx)}
-
-
 def test_swift_comes_with_its_feature_only(tmp_path: Path) -> None:
-    assert not [name for name in services(at(tmp_path / "a", "")) if "swift" in name]
-    ctx = at(tmp_path / "b", 'features = ["swift"]\n')
+    assert not [name for name in services(at(tmp_path / "a", text="")) if "swift" in name]
+    ctx = at(tmp_path / "b", text='features = ["swift"]\n')
     names = {name for name in services(ctx) if "swift" in name}
     assert names >= {
         "swift-proxy-server",
@@ -40,3 +31,33 @@ def test_swift_comes_with_its_feature_only(tmp_path: Path) -> None:
 
 def test_where_objects_lie_is_not_rotated() -> None:
     assert set(FIXED) <= set(NAMES) and not set(FIXED) & set(EVERY)
+
+
+def test_the_control_plane_is_on_one_host(tmp_path: Path) -> None:
+    one, two = services(at(tmp_path / "one")), services(at(tmp_path / "two", "two"))
+    assert {"mariadb", "rabbitmq", "nova-api", "neutron-api", "ovn-northd"} <= one
+    assert "nova-compute" not in one and "libvirtd" not in one
+    assert {
+        "link",
+        "libvirtd",
+        "nova-compute",
+        "ovn-controller",
+        "ovn-arrivals",
+        "neutron-ovn-metadata-agent",
+    } <= two
+    assert not two & {
+        "mariadb",
+        "rabbitmq",
+        "keystone",
+        "nova-conductor",
+        "neutron-api",
+        "ovn-northd",
+        "haproxy",
+    }
+
+
+def test_one_host_alone_has_all_as_before(tmp_path: Path) -> None:
+    names = services(at(tmp_path, text=""))
+    assert {"mariadb", "nova-compute", "libvirtd", "haproxy", "neutron-ovn-metadata-agent"} <= names
+    assert not names & {"link", "ovn-arrivals"}, "no other host, no arrivals"
+    assert not [step for step in graph.graph(at(tmp_path, text="")).steps if step.startswith("host:")]

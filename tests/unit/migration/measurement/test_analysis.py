@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-import struct
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
 from skerry.migration.measurement.analysis import by_loss_and_delay, figures, jitter, quantile
-from skerry.migration.measurement.probe import IP_RECVERR, Trace, checksum, is_answer
+from skerry.migration.measurement.probe import Trace
 
 
 def trace(replies: list[float | None], interval: float = 0.01) -> Trace:
@@ -84,18 +81,3 @@ def test_quantiles_are_of_the_values(values: list[float], share: float) -> None:
 def test_no_reply_at_all_is_told() -> None:
     with pytest.raises(ValueError, match="no reply"):
         figures(trace([None] * 10), 0.0, 0.1)
-
-
-def test_the_internet_checksum() -> None:
-    # RFC 1071, section 3: the sum of these bytes is ddf2, its complement 220d.
-    assert checksum(bytes.fromhex("0001f203f4f5f6f7")) == 0x220D
-
-
-@pytest.mark.parametrize(
-    ("origin", "kind", "code", "answer"),
-    [(2, 3, 3, True), (2, 3, 1, False), (1, 0, 0, False)],
-    ids=["port unreachable", "host unreachable", "this machine's own"],
-)
-def test_only_the_guests_own_error_is_an_answer(origin: int, kind: int, code: int, answer: bool) -> None:
-    about = struct.pack("=IBBBBII", 111, origin, kind, code, 0, 0, 0)
-    assert is_answer([(socket.IPPROTO_IP, IP_RECVERR, about)]) is answer

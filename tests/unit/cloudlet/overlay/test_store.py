@@ -9,10 +9,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.random_machines import DISK, MEMORY, STATE, base_of, changed, image, kept, overlay_of
+from tests.support.random_machines import (
+    DISK,
+    MEMORY,
+    STATE,
+    base_of,
+    changed,
+    image,
+    kept,
+    overlay_of,
+)
 
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.session import overlay_maker
+
+
+def test_what_a_killed_verb_left_is_swept_away_and_a_live_ones_is_not(store: Store) -> None:
+    left = store.root / "work/tmpleft"
+    left.mkdir()
+    (left / "disk").write_bytes(b"half")
+    with store.work() as alive:
+        (alive / "disk").write_bytes(b"half")
+        assert not left.exists()
+        store.sweep()
+        assert (alive / "disk").exists()
+    assert list((store.root / "work").iterdir()) == []
+
 
 # What changes files, as Python's audit events name it. Each of them may be the last thing that a verb does.
 EVENTS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "os.chown", "os.truncate"}

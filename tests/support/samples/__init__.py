@@ -1,0 +1,1 @@
+"""Small inputs that several unit tests share."""
