@@ -211,6 +211,8 @@ class Platform(ABC):
     path: str  # where programs are looked for
     share: Path  # where packages have the data that does not depend on the machine
     python_packages: Path  # where packages have Python's modules
+    ssh_settings: Path  # the folder of settings that every ssh on the host reads (ssh_config(5))
+    sshd_folder: Path  # the empty folder that sshd insists on, compiled in
     become_root: tuple[str, ...]  # before a command: run it as root, with the group of who calls
 
     packages: PackageManager

@@ -15,10 +15,6 @@ from skerry.cloud.steps.machine import Login
 from skerry.cloud.supervise.probes import TcpProbe
 from skerry.cloud.supervise.service import SERVICE_USER, File, Service
 
-CLIENT = Path(
-    "/etc/ssh/ssh_config.d/skerry.conf"
-)  # read by every ssh on the machine, meant for the service user's
-
 
 class Copies(Role):
     name = "copies"
@@ -30,7 +26,12 @@ class Copies(Role):
         return ("machine", "packages", "certificates")
 
     def folders(self) -> dict[Path, str]:
-        return {Path("/run/sshd"): "root"}  # compiled into sshd, empty
+        return {self.ctx.platform.sshd_folder: "root"}
+
+    @property
+    def client(self) -> Path:
+        """Settings that every ssh on the host reads; they are for the service user's alone."""
+        return self.ctx.platform.ssh_settings / "skerry.conf"
 
     def files(self) -> list[File]:
         tls = self.ctx.layout.tls
@@ -58,7 +59,7 @@ Match localuser {SERVICE_USER}
     StrictHostKeyChecking yes
     LogLevel ERROR
 """
-        return [File(self.ctx.layout.etc / "copies/sshd_config", server), File(CLIENT, client)]
+        return [File(self.ctx.layout.etc / "copies/sshd_config", server), File(self.client, client)]
 
     def work(self) -> list[Step]:
         return [Login(self.ctx)]

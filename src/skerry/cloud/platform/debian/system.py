@@ -27,6 +27,8 @@ class Debian(Platform):
     path = "/usr/sbin:/usr/bin:/sbin:/bin"
     share = Path("/usr/share")
     python_packages = Path("/usr/lib/python3/dist-packages")
+    ssh_settings = Path("/etc/ssh/ssh_config.d")
+    sshd_folder = Path("/run/sshd")
     become_root = ("/usr/bin/setpriv", "--reuid=0", "--clear-groups")
 
     def __init__(self, transport: Transport | None = None) -> None:
