@@ -13,6 +13,7 @@ from skerry.common.errors import CommandError, PackageError
 from skerry.common.proc import last_lines
 
 POLICY = Path("/usr/sbin/policy-rc.d")
+REFUSAL = "#!/bin/sh\n# Written by skerry while it installs packages.\nexit 101\n"
 SOURCES = Path("/etc/apt/sources.list.d/skerry-backports.sources")
 PREFERENCES = Path("/etc/apt/preferences.d/skerry.pref")
 # Source packages: the two, and what they need from there.
@@ -149,12 +150,10 @@ class AptPackages(PackageManager):
     @contextmanager
     def _nothing_starts(self) -> Iterator[None]:
         """While it lasts, packages that are installed start nothing (the policy that invoke-rc.d asks)."""
-        if self.host.mode(POLICY) is not None:
+        if self.host.read(POLICY) not in (None, REFUSAL):  # a killed run leaves ours behind
             yield
             return
-        self.host.write(
-            POLICY, "#!/bin/sh\n# Written by skerry while it installs packages.\nexit 101\n", mode=0o755
-        )
+        self.host.write(POLICY, REFUSAL, mode=0o755)
         try:
             yield
         finally:
