@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from skerry.cloud.components import registry
 from skerry.cloud.engine.journal import Journal
-from skerry.cloud.model import ports
 from skerry.cloud.model.cloud_toml import Cloud, Host, Role, load
 from skerry.cloud.model.layout import Layout
-from skerry.cloud.model.secrets import OF_HOSTS, Secrets
+from skerry.cloud.model.secrets import Secrets
 from skerry.cloud.platform.base import Platform
 from skerry.cloud.platform.choice import platform_of
 from skerry.cloud.supervise import Supervisor, supervisor_for
@@ -35,21 +35,22 @@ class Context:
         found = cls(
             layout=layout,
             cloud=cloud,
-            secrets=Secrets(layout.etc / "secrets.json"),
+            secrets=Secrets(layout.etc / "secrets.json", registry.secrets()),
             supervisor=supervisor_for(layout, cloud.supervisor, has_systemd=platform.has_systemd),
             journal=Journal(layout.state / "journal.json"),
             platform=platform,
         )
-        if "control" not in found.host.roles:
-            found.secrets = Secrets(found.secrets.path, OF_HOSTS)
+        if not found.has_control_plane:
+            names = [secret.name for secret in registry.secrets().values() if secret.on_hosts]
+            found.secrets = Secrets(found.secrets.path, names)
         return found
 
     @cached_property
     def host(self) -> Host:
-        """The host that this runs on: the one that joining it named, else the control host."""
+        """The host that this runs on: the one that joining it named, else the control host where 'up' is run."""
         named = self.platform.read(self.layout.joined)
         if named is None:
-            return self.cloud.control
+            return self.cloud.leader
         found = next((host for host in self.cloud.host if host.name == named.strip()), None)
         if found is None:
             raise ConfigError(
@@ -67,11 +68,26 @@ class Context:
         return [str(server) for server in self.cloud.external.dns] or self.platform.network.name_servers()
 
     @property
+    def has_control_plane(self) -> bool:
+        """Whether databases, broker and APIs run on this host."""
+        return self.does("control")
+
+    @property
+    def leads(self) -> bool:
+        """Whether this run does what is done once for the cloud, and brings the other hosts up."""
+        return self.host == self.cloud.leader
+
+    @property
     def listen(self) -> str:
         return str(self.cloud.listen)
 
-    def url(self, port: int, path: str = "") -> str:
-        return f"http://{self.listen}:{port}{path}"
+    def port(self, name: str) -> int:
+        """The number of a port, by the name under which its component declares it. Raises NotFoundError."""
+        return registry.port(name)
+
+    def url(self, port: str, path: str = "") -> str:
+        """Where an API answers, by the name of its port."""
+        return f"http://{self.listen}:{self.port(port)}{path}"
 
     def forget_api(self) -> None:
         """The next use of ``api`` logs in anew: the catalogue has changed, or the password."""
@@ -84,7 +100,7 @@ class Context:
 
         return openstack.connection.Connection(
             auth={
-                "auth_url": self.url(ports.KEYSTONE, "/v3"),
+                "auth_url": self.url("keystone", "/v3"),
                 "username": "admin",
                 "password": self.secrets["admin"],
                 "project_name": "admin",

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from skerry.cloud.components import registry
 from skerry.cloud.context import Context
 from skerry.cloud.hosts.remote import Remote
 from skerry.cloud.model.cloud_toml import Host
-from skerry.cloud.operations.graph import roles
 from skerry.cloud.platform.base import NetworkStack
 from skerry.cloud.platform.choice import platform_of
 from skerry.cloud.platform.debian.system import PROGRAMS
@@ -69,10 +69,10 @@ def test_programs_are_where_the_platform_says(tmp_path: Path) -> None:
     (tmp_path / "etc/skerry").mkdir(parents=True)
     (tmp_path / "etc/skerry/cloud.toml").write_text(CLOUD)
     ctx = Context.at(tmp_path)
-    packages = {name for role in roles(ctx) for name in role.packages}
+    packages = {name for role in registry.present(ctx) for name in role.packages}
     if missing := packages - set(HERE.packages.installed(sorted(packages))):
         pytest.skip(f"not installed: {', '.join(sorted(missing))}")
-    programs = {service.argv[0] for role in roles(ctx) for service in role.services()}
+    programs = {service.argv[0] for role in registry.present(ctx) for service in role.services()}
     own = {program for program in programs if not program.startswith((str(ctx.layout.env), str(tmp_path)))}
     assert {"mariadbd", "rabbitmq-server", "haproxy", "libvirtd"} <= {Path(program).name for program in own}
     own |= {HERE.program(name) for names in PROGRAMS.values() for name in names}

@@ -28,13 +28,14 @@ SERVICES = ("mariadb", "rabbitmq", *SWITCH, "ovn-ovsdb", "ovn-northd", "ovn-cont
 ROTATE = """
 import sys
 from pathlib import Path
-from skerry.cloud.secrets import Secrets
-Secrets(Path(sys.argv[1])).rotate(["db-keystone"])
+from skerry.cloud.components import registry
+from skerry.cloud.model.secrets import Secrets
+Secrets(Path(sys.argv[1]), registry.secrets()).rotate(["db-keystone"])
 """
 MIGRATE = """
 import sys
 from skerry.cloud.context import Context
-from skerry.cloud.work.database import Schema
+from skerry.cloud.steps.database import Schema
 ctx = Context.at(sys.argv[1])
 socket = f"--socket={ctx.layout.run}/mariadb/mysqld.sock"
 def work(say):
@@ -44,8 +45,8 @@ Schema(ctx, "create:torn", "", work, ["torn"], of=sys.argv[2], needs=(), cost=0)
 """
 HOLD = """
 import sys, time
-from skerry.cloud.layout import Layout
-from skerry.cloud.lock import exclusive
+from skerry.cloud.model.layout import Layout
+from skerry.cloud.engine.lock import exclusive
 with exclusive(Layout.at(sys.argv[1]), "up"):
     print("held", flush=True)
     time.sleep(60)

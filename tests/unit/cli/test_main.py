@@ -86,10 +86,11 @@ def test_secrets_of_no_cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def test_listing_secrets_shows_no_values(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from skerry.cloud.components import registry
     from skerry.cloud.model.secrets import Secrets
 
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    made = Secrets(tmp_path / "etc/skerry/secrets.json")
+    made = Secrets(tmp_path / "etc/skerry/secrets.json", registry.secrets())
     made.save()
     made.rotate(["admin"])
     assert execute(["--root", str(tmp_path), "secrets", "list"]) == 0

@@ -7,7 +7,7 @@ import json
 
 from skerry.cli.cloud.progress import Progress
 from skerry.cloud.context import Context
-from skerry.cloud.operations.rotate import EVERY, rotate
+from skerry.cloud.operations.rotate import rotatable, rotate
 from skerry.common.errors import NotFoundError, UsageError
 from skerry.common.privilege import require_root
 
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         value = secrets[args.name]
         print(json.dumps({"name": args.name, "value": value}) if args.json else value)
     else:
-        rows = [{"name": name, "rotating": name in secrets.previous} for name in EVERY]
+        rows = [{"name": name, "rotating": name in secrets.previous} for name in rotatable()]
         marks = (f"{row['name']}{'  (a rotation is under way)' if row['rotating'] else ''}" for row in rows)
         print(json.dumps(rows, indent=2) if args.json else "\n".join(marks))
     return 0
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 def _rotate(args: argparse.Namespace) -> int:
     if args.all and args.names:
         raise UsageError("Either names or --all, not both.")
-    names = EVERY if args.all else args.names
+    names = rotatable() if args.all else args.names
     with Progress(quiet=args.json) as progress:
         done = rotate(args.root, names, progress.console.print, progress.watch, progress.begin)
     print(done.to_json() if args.json else done.render())

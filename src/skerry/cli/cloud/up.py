@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from skerry.cli.cloud.progress import Progress
+from skerry.cloud.components import registry
 from skerry.cloud.operations.up import up
 from skerry.common import log
 
@@ -15,8 +16,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         dest="features",
         action="append",
         default=[],
-        choices=["heat", "swift"],
-        help="a further service, from now on",
+        choices=registry.features(),
+        help="a further component, from now on",
     )
     parser.add_argument(
         "--no-packages", action="store_true", help="install nothing: everything must be there (boot)"

@@ -11,7 +11,8 @@ import pkgutil
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ import skerry
 from skerry.cli import failure
 from skerry.cli.parser import parser
 from skerry.cli.verbs import VERBS
+from skerry.cloud.components import registry
 from skerry.cloud.context import Context
-from skerry.cloud.model import ports
 from skerry.cloud.model.cloud_toml import Cloud, Host
 from skerry.cloud.operations.graph import services
 from skerry.cloud.operations.options import cloud_option
@@ -174,7 +175,7 @@ def cloud_toml() -> str:
             ]
     blocks += [
         "## [[host]]",
-        f"{(Host.__doc__ or '').strip()} Without any, this machine with all roles. In this version there is one host.",
+        f"{(Host.__doc__ or '').strip()} Without any, this machine with all roles. One host has the role `control`.",
         _options(Host, ("host",)),
     ]
     return page("cloud.toml", *blocks)
@@ -251,40 +252,112 @@ def error_classes() -> list[type[SkerryError]]:
 # -- services -------------------------------------------------------------------------------------------
 
 
+HOSTS = (
+    Host(name="control", address=ip_address("192.0.2.11"), roles=("control", "network")),
+    Host(
+        name="compute",
+        address=ip_address("192.0.2.12"),
+        roles=("compute",),
+        transport="ssh",
+        target="root@192.0.2.12",
+    ),
+)
+
+
 def every_service() -> str:
+    """The services of a cloud with all features: a control and network host, and a compute host."""
+    found: dict[str, Service] = {}
+    hosts: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory(prefix="skerry-reference-") as folder:
-        ctx = Context.at(folder)
-        ctx.cloud = Cloud(host=(Host(name="host"),), features=("heat",))
-        every = services(ctx)
-        root = str(ctx.layout.root)
-        rows = [
-            (
-                code(service.name),
-                service.title,
-                code(service.user),
-                " ".join(map(code, service.capabilities)),
-                ", ".join(_after(service)),
-                _ready(service.ready).replace(root, ""),
-            )
-            for service in every
-        ]
+        cloud = Cloud(host=HOSTS, features=registry.features())
+        for host in HOSTS:
+            for service in services(_context(folder, cloud, host)):
+                found.setdefault(service.name, service)
+                hosts.setdefault(service.name, []).append(host.name)
+        root = str(Path(folder).resolve())
+    rows = [
+        (
+            code(service.name),
+            service.title,
+            " and ".join(hosts[service.name]),
+            code(service.user),
+            " ".join(map(code, service.capabilities)),
+            ", ".join(_after(service)),
+            _ready(service.ready).replace(root, ""),
+        )
+        for service in found.values()
+    ]
     intro = (
-        "Every service of a cloud that has all features, in an order in which they can be started. "
+        "Every service of a cloud that has all features and several hosts, in an order in which they can be started. "
+        "*On* is the kind of host that runs it: one with the roles `control` and `network`, or one with the role "
+        "`compute`; a cloud of one host runs those of both but "
+        f"{', '.join(code(name) for name in _only_between_hosts(found))}. "
         "*After* are the services that must be ready first; steps of other kinds (files, databases) stand in "
         "italics. *Capabilities* are what an unprivileged service keeps of root's rights; see capabilities(7). "
-        "Paths are those of a cloud under `/`; the log of a service is `/var/log/skerry/SERVICE.log`. "
-        "`heat-*` run with `skerry up --with heat`."
+        "Paths are those of a cloud under `/`; the log of a service is `/var/log/skerry/SERVICE.log`. Components that not "
+        "every cloud has: " + ", ".join(code(f"up --with {feature}") for feature in registry.features()) + "."
     )
-    heads = ("service", "what it is", "user", "capabilities", "after", "ready when")
-    listeners = [(str(number), _port_name(number)) for number in sorted(ports.NAMES)]
     return page(
         "Services",
         intro,
-        table(heads, rows),
+        table(("service", "what it is", "on", "user", "capabilities", "after", "ready when"), rows),
+        "## Components",
+        "What each component declares, and so what `up`, `verify`, `secrets` and the catalogue know of it.",
+        table(
+            (
+                "component",
+                "what it is",
+                "feature",
+                "endpoints",
+                "account",
+                "databases",
+                "secrets",
+                "dashboard",
+            ),
+            _components(),
+        ),
         "## Ports",
-        "All TCP, and all on loopback unless cloud.toml says otherwise.",
-        table(("port", "what"), listeners),
+        "All TCP. They are on loopback, at the address that `listen` in cloud.toml says; those *between hosts* are, in a "
+        "cloud of several hosts, at the host's address, with TLS or SSH. *Shared* ones are reached from other hosts "
+        "through `gateway`, by TLS with a certificate of the cloud's own authority. Between hosts there are also Geneve "
+        "(UDP 6081), QEMU's migrations (TCP 49152 to 49215, TLS) and guests' screens for "
+        "the console's proxy (TCP from 5900, TLS).",
+        table(("port", "what", "component", "shared", "between hosts"), _ports()),
     )
+
+
+def _context(folder: str, cloud: Cloud, host: Host) -> Context:
+    ctx = Context.at(folder)
+    ctx.cloud, ctx.host = cloud, host
+    return ctx
+
+
+def _only_between_hosts(every: Mapping[str, Service]) -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="skerry-reference-") as folder:
+        cloud = Cloud(host=(Host(name="host"),), features=registry.features())
+        here = {service.name for service in services(_context(folder, cloud, cloud.leader))}
+    return [name for name in every if name not in here]
+
+
+def _components() -> Iterator[tuple[str, ...]]:
+    for part in registry.components():
+        yield (
+            code(part.name),
+            part.title,
+            code(part.feature),
+            ", ".join(f"{code(point.service)} ({point.type})" for point in part.endpoints),
+            code(part.name) if part.account else "",
+            ", ".join(code(name) for names in part.databases.values() for name in names),
+            ", ".join(code(secret.name) for secret in part.all_secrets()),
+            code(part.panel),
+        )
+
+
+def _ports() -> Iterator[tuple[str, ...]]:
+    owners = {port.name: part.name for part in registry.components() for port in (*part.apis, *part.ports)}
+    for port in sorted(registry.ports().values(), key=lambda port: port.number):
+        marks = ("yes" if port.shared else "", "yes" if port.between_hosts else "")
+        yield (str(port.number), port.name, code(owners[port.name]), *marks)
 
 
 def _after(service: Service) -> Iterator[str]:
@@ -293,7 +366,7 @@ def _after(service: Service) -> Iterator[str]:
 
 
 def _port_name(number: int) -> str:
-    return ports.NAMES[number].lower().replace("_", " ")
+    return next(port.name for port in registry.ports().values() if port.number == number)
 
 
 def _ready(probe: Probe) -> str:

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from skerry.cloud.components import registry
 from skerry.cloud.components.nova.novnc import NoVNC
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Step
 from skerry.cloud.model.layout import Layout
-from skerry.cloud.operations.graph import roles
 from skerry.cloud.resources.image import TinyImage
 from skerry.cloud.steps.machine import Bytecode, LibvirtBinding
 from skerry.cloud.steps.packages import Packages
@@ -120,7 +120,7 @@ def prepare() -> None:
     """Install and download what the tests need; where that fails, tests that miss it skip or say so."""
     # Not a cloud: packages are the machine's, and its cache is what the tests' clouds are given.
     ctx = Context.at(KEEPS)
-    parts = roles(ctx)
+    parts = registry.present(ctx)
     packages = [*PACKAGES, *(name for role in parts for name in role.packages)]
     steps: list[Step] = [
         Packages(ctx, packages),

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skerry.cloud.components.base.openstack import OpenStackRole, Sections
+from skerry.cloud.components.base.openstack import OpenStackComponent, Sections
 from skerry.cloud.engine.step import Step
-from skerry.cloud.model import ports
+from skerry.cloud.model.catalogue import Endpoint
+from skerry.cloud.model.ports import Port
 from skerry.cloud.steps.manage import manage
 from skerry.cloud.supervise.service import SERVICE_USER, Service
 
 
-class Glance(OpenStackRole):
+class Glance(OpenStackComponent):
     name = "glance"
     title = "images (glance)"
     databases = {"glance": ("glance",)}
-    api_ports = {"glance-api": ports.GLANCE}
+    apis = (Port("glance-api", 9292, shared=True),)
+    endpoints = (Endpoint("glance", "image", "glance-api"),)
+    account = True
+    tests = "glance"
+    panel = "/project/images/"
 
     def folders(self) -> dict[Path, str]:
         kept = {self.state / part: SERVICE_USER for part in ("images", "staging", "tasks")}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from skerry.cloud.components.base.openstack import OpenStackRole, Sections
+from skerry.cloud.components.base.openstack import OpenStackComponent, Sections
 from skerry.cloud.engine.step import Step
-from skerry.cloud.model import ports
+from skerry.cloud.model.catalogue import Endpoint
+from skerry.cloud.model.ports import Port
+from skerry.cloud.model.secrets import Secret
 from skerry.cloud.steps.manage import manage
 from skerry.cloud.steps.once import Once
 from skerry.cloud.supervise.probes import ConnectedProbe
@@ -13,11 +15,18 @@ from skerry.cloud.supervise.service import Service
 DOMAIN, DOMAIN_ADMIN = "heat", "heat_domain_admin"
 
 
-class Heat(OpenStackRole):
+class Heat(OpenStackComponent):
     name = "heat"
     title = "stacks (heat)"
     databases = {"heat": ("heat",)}
-    api_ports = {"heat-api": ports.HEAT, "heat-api-cfn": ports.HEAT_CFN}
+    feature = "heat"
+    apis = (Port("heat-api", 8004), Port("heat-api-cfn", 8000))
+    endpoints = (
+        Endpoint("heat", "orchestration", "heat-api", "/v1/%(tenant_id)s"),
+        Endpoint("heat-cfn", "cloudformation", "heat-api-cfn", "/v1"),
+    )
+    account = True
+    secrets = (Secret("heat-domain"),)
 
     def settings(self) -> Sections:
         account = self.login()
@@ -27,8 +36,8 @@ class Heat(OpenStackRole):
                 **self.stopping(),
                 "transport_url": self.transport_url(),
                 "host": self.ctx.host.name,
-                "heat_metadata_server_url": self.ctx.url(ports.HEAT_CFN),
-                "heat_waitcondition_server_url": self.ctx.url(ports.HEAT_CFN, "/v1/waitcondition"),
+                "heat_metadata_server_url": self.ctx.url("heat-api-cfn"),
+                "heat_waitcondition_server_url": self.ctx.url("heat-api-cfn", "/v1/waitcondition"),
                 "stack_user_domain_name": DOMAIN,
                 "stack_domain_admin": DOMAIN_ADMIN,
                 "stack_domain_admin_password": self.ctx.secrets["heat-domain"],
@@ -41,7 +50,7 @@ class Heat(OpenStackRole):
                 key: account[key]
                 for key in ("auth_type", "auth_url", "username", "password", "user_domain_name")
             },
-            "clients_keystone": {"auth_uri": self.ctx.url(ports.KEYSTONE)},
+            "clients_keystone": {"auth_uri": self.ctx.url("keystone")},
             "paste_deploy": {"api_paste_config": self.ctx.layout.env / "etc/heat/api-paste.ini"},
             **self.messaging(),
         }
@@ -92,7 +101,7 @@ class Heat(OpenStackRole):
             ),
             self.daemon(
                 "heat-engine",
-                ConnectedProbe((ports.RABBITMQ,)),
+                ConnectedProbe((self.ctx.port("rabbitmq"),)),
                 self.config_arguments(),
                 title="engine (heat)",
                 after=after,

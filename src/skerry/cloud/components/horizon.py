@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skerry.cloud.components.base.openstack import OpenStackRole
+from skerry.cloud.components.base.openstack import OpenStackComponent
+from skerry.cloud.config import ini
 from skerry.cloud.engine.step import Step
-from skerry.cloud.model import ports
+from skerry.cloud.model.ports import Port
+from skerry.cloud.model.secrets import Secret
 from skerry.cloud.steps.once import Once
 from skerry.cloud.supervise.service import SERVICE_USER, File, Service
 
 SETTINGS, SITE = "skerry_dashboard", "site_settings.py"
 
 
-class Horizon(OpenStackRole):
+class Horizon(OpenStackComponent):
     name = "horizon"
     title = "dashboard (horizon)"
-    api_ports = {"horizon": ports.HORIZON}
+    apis = (Port("horizon", 8080),)
+    secrets = (Secret("horizon"),)
+    tests = "horizon"
+    panel = "/project/"
+
+    def tests_settings(self) -> ini.Sections:
+        return {"dashboard": {"dashboard_url": self.ctx.url("horizon", "/")}}
 
     def folders(self) -> dict[Path, str]:
         return {**super().folders(), self.state / "static": SERVICE_USER}
@@ -36,14 +44,14 @@ ALLOWED_HOSTS = ["{self.ctx.listen}", "localhost"]
 SECRET_KEY = "{self.ctx.secrets["horizon"]}"
 STATIC_ROOT = "{static}"
 OPENSTACK_HOST = "{self.ctx.listen}"
-OPENSTACK_KEYSTONE_URL = "{self.ctx.url(ports.KEYSTONE, "/v3")}"
+OPENSTACK_KEYSTONE_URL = "{self.ctx.url("keystone", "/v3")}"
 OPENSTACK_KEYSTONE_DEFAULT_ROLE = "member"
 OPENSTACK_API_VERSIONS = {{"identity": 3, "image": 2}}
 SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 CACHES = {{
     "default": {{
         "BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
-        "LOCATION": "127.0.0.1:{ports.MEMCACHED}",
+        "LOCATION": "127.0.0.1:{self.ctx.port("memcached")}",
         # A cache that is away has nothing: who was logged in logs in again.
         "OPTIONS": {{"ignore_exc": True}},
     }},

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from skerry.cloud.components.base.openstack import OpenStackRole, Sections
+from skerry.cloud.components.base.openstack import OpenStackComponent, Sections
 from skerry.cloud.engine.step import Step
-from skerry.cloud.model import ports
+from skerry.cloud.model.ports import Port
+from skerry.cloud.model.secrets import Secret
 from skerry.cloud.steps.manage import manage
 from skerry.cloud.supervise.service import SERVICE_USER, Service
 
 
-class Keystone(OpenStackRole):
+class Keystone(OpenStackComponent):
     name = "keystone"
     title = "identity (keystone)"
     databases = {"keystone": ("keystone",)}
-    api_ports = {"keystone": ports.KEYSTONE}
+    apis = (Port("keystone", 5000, shared=True),)
+    secrets = (Secret("admin"),)
+    panel = "/identity/"
 
     def settings(self) -> Sections:
         return {
@@ -48,7 +51,7 @@ class Keystone(OpenStackRole):
                     "OS_BOOTSTRAP_PASSWORD": self.ctx.secrets["admin"],
                     "OS_BOOTSTRAP_REGION_ID": self.ctx.cloud.region,
                     **{
-                        f"OS_BOOTSTRAP_{kind}_URL": self.ctx.url(ports.KEYSTONE, "/v3")
+                        f"OS_BOOTSTRAP_{kind}_URL": self.ctx.url("keystone", "/v3")
                         for kind in ("ADMIN", "PUBLIC", "INTERNAL")
                     },
                 },

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skerry.cloud.components.base.component import Role
+from skerry.cloud.components.base.component import Component
 from skerry.cloud.engine.step import Step
-from skerry.cloud.model import ports
+from skerry.cloud.model.ports import Port
 from skerry.cloud.steps.once import Once
 from skerry.cloud.supervise.probes import UnixProbe
 from skerry.cloud.supervise.service import SERVICE_USER, File, Service
 
 
-class MariaDB(Role):
+class MariaDB(Component):
     name = "mariadb"
     title = "the database (MariaDB)"
     packages = ("mariadb-server-core", "mariadb-client-core")
+    ports = (Port("mariadb", 13306),)
 
     @property
     def data(self) -> Path:
@@ -31,7 +32,7 @@ class MariaDB(Role):
             "pid_file": self.ctx.layout.run / "mariadb/mysqld.pid",
             "tmpdir": self.data,
             "bind_address": "127.0.0.1",
-            "port": ports.MARIADB,
+            "port": self.ctx.port("mariadb"),
             "skip_name_resolve": 1,
             "character_set_server": "utf8mb3",
             "max_connections": 400,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from skerry.cloud.components.base.component import Role
-from skerry.cloud.model import ports
+from skerry.cloud.components.base.component import Component
+from skerry.cloud.model.ports import Port
 from skerry.cloud.supervise.probes import TcpProbe
 from skerry.cloud.supervise.service import Service
 
 
-class Memcached(Role):
+class Memcached(Component):
     name = "memcached"
     title = "the cache (memcached)"
     packages = ("memcached",)
+    ports = (Port("memcached", 21211),)
 
     def services(self) -> list[Service]:
         argv = (
@@ -19,7 +20,7 @@ class Memcached(Role):
             "-l",
             "127.0.0.1",
             "-p",
-            str(ports.MEMCACHED),
+            str(self.ctx.port("memcached")),
             "-m",
             "32",
             "-t",
@@ -27,5 +28,5 @@ class Memcached(Role):
             "-c",
             "512",
         )
-        probe = TcpProbe(ports.MEMCACHED)
+        probe = TcpProbe(self.ctx.port("memcached"))
         return [Service("memcached", argv, probe, title=self.title, after=("packages",), cost=0.2)]

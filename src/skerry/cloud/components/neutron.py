@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skerry.cloud.components.base.openstack import ELEVATION, OpenStackRole, Sections
+from skerry.cloud.components.base.openstack import ELEVATION, OpenStackComponent, Sections
 from skerry.cloud.engine.step import Step
-from skerry.cloud.model import ports
+from skerry.cloud.model.catalogue import Endpoint
+from skerry.cloud.model.ports import Port
+from skerry.cloud.model.secrets import Secret
 from skerry.cloud.steps.manage import manage
 from skerry.cloud.supervise.probes import ConnectedProbe, ListeningProbe, WorkersProbe
 from skerry.cloud.supervise.service import SERVICE_USER, File, Service
@@ -21,11 +23,17 @@ CONTEXTS = (
 )
 
 
-class Neutron(OpenStackRole):
+class Neutron(OpenStackComponent):
     name = "neutron"
     title = "networks (neutron)"
     databases = {"neutron": ("neutron",)}
-    api_ports = {"neutron-api": ports.NEUTRON}
+    roles = ("control", "compute")
+    apis = (Port("neutron-api", 9696, shared=True),)
+    endpoints = (Endpoint("neutron", "network", "neutron-api"),)
+    account = shares_account = True
+    secrets = (Secret("metadata-proxy", on_hosts=True),)  # nova's metadata API proves by it who asks
+    tests = "neutron"
+    panel = "/project/networks/"
 
     @property
     def agent(self) -> Path:
@@ -42,8 +50,8 @@ class Neutron(OpenStackRole):
     def ovn(self) -> dict[str, object]:
         servers = self.ctx.name_servers
         return {
-            "ovn_nb_connection": f"tcp:127.0.0.1:{ports.OVN_NORTHBOUND}",
-            "ovn_sb_connection": f"tcp:127.0.0.1:{ports.OVN_SOUTHBOUND}",
+            "ovn_nb_connection": f"tcp:127.0.0.1:{self.ctx.port('ovn-northbound')}",
+            "ovn_sb_connection": f"tcp:127.0.0.1:{self.ctx.port('ovn-southbound')}",
             "ovsdb_probe_interval": 60000,
             "ovn_metadata_enabled": True,
             "ovn_l3_scheduler": "leastloaded",
@@ -76,8 +84,8 @@ class Neutron(OpenStackRole):
             },
             "database": self.database(),
             "keystone_authtoken": self.token_check(),
-            "nova": self.account(),
-            "placement": self.account(),
+            "nova": self.regional_login(),
+            "placement": self.regional_login(),
             "ml2": {
                 "type_drivers": ["flat", "vlan", "geneve", "local"],
                 "project_network_types": ["geneve"],
@@ -89,7 +97,7 @@ class Neutron(OpenStackRole):
             "ml2_type_geneve": {"vni_ranges": "1:65536", "max_header_size": 38},
             "securitygroup": {"enable_security_group": True},
             "ovn": self.ovn(),
-            "ovs": {"ovsdb_connection": f"tcp:127.0.0.1:{ports.OVSDB}"},
+            "ovs": {"ovsdb_connection": f"tcp:127.0.0.1:{self.ctx.port('ovsdb')}"},
             **self.messaging(),
         }
 
@@ -101,7 +109,7 @@ class Neutron(OpenStackRole):
                 "host": self.ctx.host.name,
                 "state_path": self.state / "agent",
                 "nova_metadata_host": self.ctx.listen,
-                "nova_metadata_port": ports.NOVA_METADATA,
+                "nova_metadata_port": self.ctx.port("nova-metadata"),
                 "metadata_proxy_shared_secret": self.ctx.secrets["metadata-proxy"],
                 "metadata_proxy_socket": self.run / "metadata_proxy",
                 "metadata_proxy_user": SERVICE_USER,
@@ -117,7 +125,7 @@ class Neutron(OpenStackRole):
 
     def files(self) -> list[File]:
         agent = self.config(self.agent_settings(), self.agent)
-        if not self.ctx.does("control"):
+        if not self.ctx.has_control_plane:
             return [self.site_file(), agent]
         return [*super().files(), agent]
 
@@ -132,7 +140,7 @@ class Neutron(OpenStackRole):
                 [["upgrade", "heads"]],
             )
 
-        return [self.schema(create, "networks: database", 12)] if self.ctx.does("control") else []
+        return [self.schema(create, "networks: database", 12)] if self.ctx.has_control_plane else []
 
     def services(self) -> list[Service]:
         *own, site, agent = self.files()
@@ -150,7 +158,7 @@ class Neutron(OpenStackRole):
         ]
         if not self.ctx.does("compute"):
             agents = []
-        return [*self._control((*own, site)), *agents] if self.ctx.does("control") else agents
+        return [*self._control((*own, site)), *agents] if self.ctx.has_control_plane else agents
 
     def _control(self, own: tuple[File, ...]) -> list[Service]:
         ovn = ("start:ovn-ovsdb", "ovn-listeners")
@@ -173,7 +181,7 @@ class Neutron(OpenStackRole):
             ),
             self.daemon(
                 "neutron-ovn-maintenance-worker",
-                ConnectedProbe((ports.OVN_NORTHBOUND,)),
+                ConnectedProbe((self.ctx.port("ovn-northbound"),)),
                 self.config_arguments(),
                 title="OVN maintenance (neutron)",
                 files=own,

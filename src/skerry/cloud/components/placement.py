@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skerry.cloud.components.base.openstack import OpenStackRole, Sections
+from skerry.cloud.components.base.openstack import OpenStackComponent, Sections
 from skerry.cloud.engine.step import Step
-from skerry.cloud.model import ports
+from skerry.cloud.model.catalogue import Endpoint
+from skerry.cloud.model.ports import Port
 from skerry.cloud.steps.manage import manage
 from skerry.cloud.supervise.service import Service
 
 
-class Placement(OpenStackRole):
+class Placement(OpenStackComponent):
     name = "placement"
     title = "resources (placement)"
     databases = {"placement": ("placement",)}
-    api_ports = {"placement": ports.PLACEMENT}
+    apis = (Port("placement", 8778, shared=True),)
+    endpoints = (Endpoint("placement", "placement", "placement"),)
+    account = True
 
     def settings(self) -> Sections:
         return {

@@ -7,16 +7,20 @@ import hashlib
 import json
 from pathlib import Path
 
-from skerry.cloud.components.base.component import Role
-from skerry.cloud.model import ports
+from skerry.cloud.components import registry
+from skerry.cloud.components.base.component import Component
+from skerry.cloud.model.ports import Port
+from skerry.cloud.model.secrets import Secret
 from skerry.cloud.supervise.probes import AmqpProbe
 from skerry.cloud.supervise.service import SERVICE_USER, File, Service
 
 
-class RabbitMQ(Role):
+class RabbitMQ(Component):
     name = "rabbitmq"
     title = "the message broker (RabbitMQ)"
     packages = ("rabbitmq-server",)
+    ports = (Port("rabbitmq", 15673, shared=True), Port("rabbitmq-distribution", 25673), Port("epmd", 14369))
+    secrets = (Secret("rabbitmq", on_hosts=True), Secret("erlang-cookie"))
 
     @property
     def home(self) -> Path:
@@ -28,10 +32,10 @@ class RabbitMQ(Role):
     def files(self) -> list[File]:
         etc = self.ctx.layout.etc / "rabbitmq"
         config = f"""# Written by skerry.
-listeners.tcp.1 = 127.0.0.1:{ports.RABBITMQ}
+listeners.tcp.1 = 127.0.0.1:{self.ctx.port("rabbitmq")}
 distribution.listener.interface = 127.0.0.1
-distribution.listener.port_range.min = {ports.RABBITMQ_DISTRIBUTION}
-distribution.listener.port_range.max = {ports.RABBITMQ_DISTRIBUTION}
+distribution.listener.port_range.min = {self.ctx.port("rabbitmq-distribution")}
+distribution.listener.port_range.max = {self.ctx.port("rabbitmq-distribution")}
 default_vhost = /
 load_definitions = {etc}/definitions.json
 vm_memory_high_watermark.absolute = 512MB
@@ -88,8 +92,8 @@ log.file = false
             "RABBITMQ_LOGS": "-",
             "RABBITMQ_PID_FILE": str(self.home / "pid"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none +A 4",
-            "RABBITMQ_DIST_PORT": str(ports.RABBITMQ_DISTRIBUTION),
-            "ERL_EPMD_PORT": str(ports.EPMD),
+            "RABBITMQ_DIST_PORT": str(self.ctx.port("rabbitmq-distribution")),
+            "ERL_EPMD_PORT": str(self.ctx.port("epmd")),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
 
@@ -98,7 +102,7 @@ log.file = false
             Service(
                 "rabbitmq",
                 (self.ctx.platform.program("rabbitmq-server"),),
-                AmqpProbe(ports.RABBITMQ),
+                AmqpProbe(self.ctx.port("rabbitmq")),
                 title=self.title,
                 env=self.environment(),
                 files=tuple(file for file in self.files() if not file.path.name.startswith(".")),
@@ -116,3 +120,24 @@ def _rabbit_hash(password: str) -> str:
     """
     salt = hashlib.sha256(b"skerry" + password.encode()).digest()[:4]
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def login_lack(password: str) -> str | None:
+    """None when the broker takes the services' password, else what it said. Raises OSError."""
+    import amqp
+    from amqp.exceptions import AMQPError
+
+    connection = amqp.Connection(
+        f"127.0.0.1:{registry.port('rabbitmq')}",
+        userid="openstack",
+        password=password,
+        connect_timeout=5,
+        read_timeout=5,
+    )
+    try:
+        connection.connect()
+    except AMQPError as error:
+        return str(error).splitlines()[0]
+    finally:
+        connection.collect()
+    return None

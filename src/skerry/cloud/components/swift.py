@@ -5,25 +5,47 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from skerry.cloud.components.base.component import Role
+from skerry.cloud.components.base.component import Component
 from skerry.cloud.config import ini
 from skerry.cloud.engine.step import Step
-from skerry.cloud.model import ports
+from skerry.cloud.model.catalogue import Endpoint
+from skerry.cloud.model.ports import Port
+from skerry.cloud.model.secrets import Secret
 from skerry.cloud.steps.once import Once
 from skerry.cloud.supervise.probes import HttpProbe
 from skerry.cloud.supervise.service import SERVICE_USER, File, Service
 
 Settings = Mapping[str, Mapping[str, object]]
-SERVERS = {"account": ports.SWIFT_ACCOUNT, "container": ports.SWIFT_CONTAINER, "object": ports.SWIFT_OBJECT}
+SERVERS = ("account", "container", "object")  # each has a port swift-NAME
 # What brings a container's and an account's listing up to date when its server was away for a moment, and takes away
 # what has expired.
 BACKGROUND = {"container": ("container-updater",), "object": ("object-updater", "object-expirer")}
 DEVICE, PART_POWER = "d1", 8  # 256 partitions: plenty for one device
 
 
-class Swift(Role):
+class Swift(Component):
     name = "swift"
     title = "objects (swift)"
+    feature = "swift"
+    ports = (
+        Port("swift", 8085),  # what the field knows it by, 8080, is the dashboard's
+        Port("swift-object", 16200),
+        Port("swift-container", 16201),
+        Port("swift-account", 16202),
+    )
+    endpoints = (Endpoint("swift", "object-store", "swift", "/v1/AUTH_%(tenant_id)s"),)
+    account = True
+    # Where objects lie is computed from it: with another one they are not found any more.
+    secrets = (Secret("swift-hash", fixed=True),)
+    tests = "swift"
+    panel = "/project/containers/"
+
+    def tests_settings(self) -> ini.Sections:
+        return {"object-storage": {"operator_role": "member", "reseller_admin_role": "admin"}}
+
+    def _port(self, kind: str) -> int:
+        return self.ctx.port(f"swift-{kind}")
+
     configure_needs = ("machine",)
 
     @property
@@ -68,21 +90,24 @@ class Swift(Role):
             if name not in ("authtoken", "keystoneauth", "proxy-server", "cache")
         }
         return {
-            "DEFAULT": self._common(ports.SWIFT),
+            "DEFAULT": self._common(self.ctx.port("swift")),
             "pipeline:main": {"pipeline": pipeline},
             "app:proxy-server": {"use": "egg:swift#proxy", "account_autocreate": True},
-            "filter:cache": {"use": "egg:swift#memcache", "memcache_servers": f"127.0.0.1:{ports.MEMCACHED}"},
+            "filter:cache": {
+                "use": "egg:swift#memcache",
+                "memcache_servers": f"127.0.0.1:{self.ctx.port('memcached')}",
+            },
             "filter:authtoken": {
                 "paste.filter_factory": "keystonemiddleware.auth_token:filter_factory",
                 "auth_type": "password",
-                "auth_url": self.ctx.url(ports.KEYSTONE, "/v3"),
-                "www_authenticate_uri": self.ctx.url(ports.KEYSTONE, "/v3"),
+                "auth_url": self.ctx.url("keystone", "/v3"),
+                "www_authenticate_uri": self.ctx.url("keystone", "/v3"),
                 "username": "swift",
                 "password": self.ctx.secrets["service-swift"],
                 "project_name": "service",
                 "user_domain_name": "Default",
                 "project_domain_name": "Default",
-                "memcached_servers": f"127.0.0.1:{ports.MEMCACHED}",
+                "memcached_servers": f"127.0.0.1:{self.ctx.port('memcached')}",
                 "service_token_roles_required": True,
                 "delay_auth_decision": True,  # public containers and signed addresses need no token
             },
@@ -92,7 +117,7 @@ class Swift(Role):
 
     def storage(self, kind: str) -> Settings:
         return {
-            "DEFAULT": self._common(SERVERS[kind]),
+            "DEFAULT": self._common(self._port(kind)),
             "pipeline:main": {"pipeline": f"healthcheck recon {kind}-server"},
             f"app:{kind}-server": {"use": f"egg:swift#{kind}"},
             "filter:healthcheck": {"use": "egg:swift#healthcheck"},
@@ -107,7 +132,10 @@ class Swift(Role):
             "pipeline:main": {"pipeline": "catch_errors cache proxy-server"},
             "app:proxy-server": {"use": "egg:swift#proxy"},
             "filter:catch_errors": {"use": "egg:swift#catch_errors"},
-            "filter:cache": {"use": "egg:swift#memcache", "memcache_servers": f"127.0.0.1:{ports.MEMCACHED}"},
+            "filter:cache": {
+                "use": "egg:swift#memcache",
+                "memcache_servers": f"127.0.0.1:{self.ctx.port('memcached')}",
+            },
         }
 
     def files(self) -> list[File]:
@@ -126,12 +154,12 @@ class Swift(Role):
     def work(self) -> list[Step]:
         def create(say: object) -> None:
             builder, run = self.ctx.layout.bin("swift-ring-builder"), self.ctx.platform.run
-            for kind, port in SERVERS.items():
+            for kind in SERVERS:
                 file = str(self.etc / f"{kind}.builder")
                 if not (self.etc / f"{kind}.ring.gz").exists():
                     self.ctx.platform.remove(Path(file))
                     run([builder, file, "create", str(PART_POWER), "1", "1"])
-                    run([builder, file, "add", f"r1z1-127.0.0.1:{port}/{DEVICE}", "1"])
+                    run([builder, file, "add", f"r1z1-127.0.0.1:{self._port(kind)}/{DEVICE}", "1"])
                     run([builder, file, "rebalance"])
 
         needs = (f"configure:{self.name}", "bytecode")
@@ -154,13 +182,15 @@ class Swift(Role):
 
     def services(self) -> list[Service]:
         storage = [
-            self._service(f"{kind}-server", f"{kind}-server.conf", port, f"{kind}s on disk (swift)")
-            for kind, port in SERVERS.items()
+            self._service(
+                f"{kind}-server", f"{kind}-server.conf", self._port(kind), f"{kind}s on disk (swift)"
+            )
+            for kind in SERVERS
         ]
         proxy = self._service(
             "proxy-server",
             "proxy-server.conf",
-            ports.SWIFT,
+            self.ctx.port("swift"),
             "objects (swift) API",
             "start:memcached",
             "start:keystone",
@@ -170,7 +200,7 @@ class Swift(Role):
             self._service(
                 program,
                 "object-expirer.conf" if program == "object-expirer" else f"{kind}-server.conf",
-                SERVERS[kind],
+                self._port(kind),
                 f"{program.replace('-', ' ')} (swift)",
                 f"start:swift-{kind}-server",
             )

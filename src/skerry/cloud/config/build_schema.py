@@ -60,6 +60,7 @@ VOLUMES = ("castellan.config", "os_brick", "os_brick.lightos", "oslo.limit")
 # Per service: the entry points it lists its options under ("x.*" takes all that begin so), and the packages
 # to import.
 SERVICES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "barbican": (("barbican.*", *COMMON), ("barbican",)),
     "cinder": (("cinder", *VOLUMES, *DAEMONS, *COMMON), ("cinder", "os_brick", "cotyledon")),
     "glance": (
         (
@@ -101,7 +102,7 @@ LIBRARIES = ("keystoneauth1", "neutron-lib", "os-vif", "oslo.config", "glance-st
 
 # Libraries of optional drivers which the lock leaves out, but whose absence would hide options of the
 # service.
-OPTIONAL = {"googleapiclient", "ldap", "nvmet", "pyroute2", "zvmconnector"}
+OPTIONAL = {"googleapiclient", "kmip", "ldap", "nvmet", "pyroute2", "zvmconnector"}
 SKIPPED_MODULES = re.compile(
     r"\.(tests?|functional|cmd|wsgi|hacking|locale|__main__|alembic|migrations?)(\.|$)|\.test$"
 )

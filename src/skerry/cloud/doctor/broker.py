@@ -6,33 +6,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from skerry.cloud.components.rabbitmq import RabbitMQ
+from skerry.cloud.components.rabbitmq import RabbitMQ, login_lack
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient
-from skerry.cloud.model import ports
 from skerry.common.errors import CommandError
 
 UNREAD = 20  # messages in a queue that nobody reads
-
-
-def login_lack(password: str) -> str | None:
-    """None when the broker takes the services' password, else what it said. Raises OSError."""
-    import amqp
-    from amqp.exceptions import AMQPError
-
-    connection = amqp.Connection(
-        f"127.0.0.1:{ports.RABBITMQ}",
-        userid="openstack",
-        password=password,
-        connect_timeout=5,
-        read_timeout=5,
-    )
-    try:
-        connection.connect()
-    except AMQPError as error:
-        return str(error).splitlines()[0]
-    finally:
-        connection.collect()
-    return None
 
 
 class BrokerLogin(Check):

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import pymysql
 
+from skerry.cloud.components import registry
 from skerry.cloud.doctor.base import Check, Finding, Patient
-from skerry.cloud.operations.graph import roles
 from skerry.cloud.steps.database import connect
 
 BUSY = 0.85  # share of the connections from which on it is told
@@ -67,8 +67,8 @@ class DatabaseAccounts(Check):
     needs = ("mariadb",)
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
-        for role in roles(patient.ctx):
-            for user, names in role.databases.items():
+        for component in registry.in_cloud(patient.ctx):
+            for user, names in component.databases.items():
                 for name in names:
                     try:
                         connect(patient.ctx, user, patient.ctx.secrets[f"db-{user}"], name).close()

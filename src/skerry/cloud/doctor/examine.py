@@ -151,7 +151,7 @@ def examine(root: Path | str, *, fix: bool = False, checks: Sequence[Check] = CH
         findings, looks = _look(ctx, checks)
     elif busy is not None:
         findings.append(busy)
-    if ctx.does("control"):
+    if ctx.leads:
         with ThreadPoolExecutor(8, thread_name_prefix="host") as pool:
             for found in pool.map(lambda host: _elsewhere(ctx, host, fix), ctx.cloud.others):
                 findings += found

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from skerry.cloud.components import registry
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step, Unknown
 from skerry.cloud.hosts.remote import Remote, transport_to
 from skerry.cloud.members import Members
 from skerry.cloud.model.cloud_toml import Host
 from skerry.cloud.model.layout import Layout
-from skerry.cloud.model.secrets import OF_HOSTS
 from skerry.cloud.platform.choice import platform_of
 from skerry.cloud.steps.certificates import SECRET, Certificates
 from skerry.cloud.steps.machine import make_user
@@ -25,7 +25,6 @@ from skerry.cloud.supervise.service import SERVICE_USER
 from skerry.common.errors import CommandError, ConfigError, PreflightError, SkerryError, StepError
 from skerry.common.proc import last_lines
 
-SITES = ("nova/50-site.conf", "neutron/50-site.conf")  # the operator's own, which are the same on all hosts
 TREE = ("skerry", "LICENSE", "pyproject.toml", "locks", "src")
 PATIENCE = 1200.0  # seconds for a bare host: packages, environment and all
 
@@ -65,10 +64,11 @@ class Joined(Step):
 
     def files(self) -> dict[Path, tuple[str, int, str | None]]:
         """What the host gets, by its path there: text, permission bits, owner."""
+        known = [secret.name for secret in registry.secrets().values() if secret.on_hosts]
         etc, read = self.layout.etc, self.ctx.platform.read
         found: dict[Path, tuple[str, int, str | None]] = {
             etc / "cloud.toml": (read(self.ctx.layout.cloud_toml) or "", 0o644, None),
-            etc / "secrets.json": (self.ctx.secrets.subset(OF_HOSTS), 0o600, None),
+            etc / "secrets.json": (self.ctx.secrets.subset(known), 0o600, None),
             self.layout.joined: (f"{self.host.name}\n", 0o644, None),
         }
         for name, text in Certificates(self.ctx).parts(self.host).items():
@@ -78,11 +78,15 @@ class Joined(Step):
                 0o600 if private else 0o644,
                 SERVICE_USER if private else None,
             )
-        for name in SITES:
+        for name in self._site_files():
             site = read(self.ctx.layout.etc / name)
             if site is not None:
                 found[etc / name] = (site, 0o600, SERVICE_USER)
         return found
+
+    def _site_files(self) -> list[str]:
+        there = [part for part in registry.in_cloud(self.ctx) if set(part.roles) & set(self.host.roles)]
+        return [name for part in there for name in part.site_files()]
 
     def check(self) -> list[Change]:
         try:

@@ -6,19 +6,34 @@ import ipaddress
 import re
 import socket
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     Field,
     IPvAnyAddress,
     IPvAnyNetwork,
     model_validator,
 )
 
+from skerry.cloud.components import registry
 from skerry.common import toml_model
 from skerry.common.toml_model import Table
 
 Role = Literal["control", "network", "compute"]
+
+
+def _known(feature: str) -> str:
+    if feature not in registry.features():
+        raise ValueError(f"there is no feature '{feature}' (known: {', '.join(registry.features())})")
+    return feature
+
+
+def _list_known(schema: dict[str, Any]) -> None:
+    schema["enum"] = list(registry.features())
+
+
+Feature = Annotated[str, AfterValidator(_known), Field(json_schema_extra=_list_known)]
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9-]{0,62}$")]
 
 
@@ -118,8 +133,8 @@ class Cloud(Table):
         default=ipaddress.ip_address("127.0.0.1"),
         description="where the APIs listen; only loopback until TLS is configured",
     )
-    features: tuple[Literal["heat", "swift"], ...] = Field(
-        default=(), description="further services ('up --with')"
+    features: tuple[Feature, ...] = Field(
+        default=(), description="components that not every cloud has ('up --with')"
     )
     hypervisor: Literal["auto", "kvm", "qemu"] = Field(
         default="auto",
@@ -154,22 +169,28 @@ class Cloud(Table):
         if len(control) != 1:
             which = "no host has" if not control else f"{' and '.join(h.name for h in control)} have"
             raise ValueError(f"{which} the role 'control'; one host has it")
-        if control[0].transport != "local":
+        leader = control[0]
+        if leader.transport != "local":
             raise ValueError(
-                f"host '{control[0].name}' has the role 'control': 'skerry up' runs there, transport = 'local'"
+                f"host '{leader.name}' has the role 'control': 'skerry up' runs there, transport = 'local'"
             )
         addresses = [host.address for host in self.host]
         for host in self.host:
             if len(self.host) > 1 and (host.address.is_loopback or addresses.count(host.address) > 1):
                 raise ValueError(f"host '{host.name}' needs an address of its own that other hosts reach")
-            if host is not control[0] and host.transport == "local":
+            if host is not leader and host.transport == "local":
                 raise ValueError(f"host '{host.name}' is not this machine: its transport is 'lab' or 'ssh'")
         return self
 
     @property
-    def control(self) -> Host:
-        """The host with the databases, the broker and the APIs."""
-        return next(host for host in self.host if "control" in host.roles)
+    def control_hosts(self) -> tuple[Host, ...]:
+        """The hosts with the databases, the broker and the APIs."""
+        return tuple(host for host in self.host if "control" in host.roles)
+
+    @property
+    def leader(self) -> Host:
+        """The control host where 'skerry up' runs, which brings the other hosts up."""
+        return next(host for host in self.control_hosts if host.transport == "local")
 
     @property
     def moves(self) -> bool:
@@ -183,8 +204,8 @@ class Cloud(Table):
 
     @property
     def others(self) -> tuple[Host, ...]:
-        """The hosts that Skerry acts on from the control host."""
-        return tuple(host for host in self.host if host is not self.control)
+        """All hosts but the leader."""
+        return tuple(host for host in self.host if host is not self.leader)
 
 
 def load(path: Path) -> Cloud:

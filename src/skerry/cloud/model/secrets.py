@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets as random
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,18 @@ from skerry.common import log
 from skerry.common.errors import ConfigError, NotFoundError
 from skerry.common.files import write_atomically
 
-NAMES = (
-    "admin",
-    "rabbitmq",
-    "erlang-cookie",
-    "metadata-proxy",
-    "memcache",
-    "horizon",
-    *(f"db-{name}" for name in ("keystone", "glance", "placement", "nova", "neutron", "cinder", "heat")),
-    *(f"service-{name}" for name in ("glance", "placement", "nova", "neutron", "cinder", "heat", "swift")),
-    "heat-domain",
-    "swift-hash",
-)
-FIXED = ("swift-hash",)  # where objects lie is computed from it: with another one they are not found any more
 
-# What a host without the control plane needs, and all that it gets.
-OF_HOSTS = ("rabbitmq", "metadata-proxy", "service-nova", "service-neutron")
+@dataclass(frozen=True)
+class Secret:
+    """A password or key that a component declares.
+
+    ``fixed``: it cannot be rotated, since what is stored depends on it. ``on_hosts``: hosts without the control plane
+    need it, and may know it.
+    """
+
+    name: str
+    fixed: bool = False
+    on_hosts: bool = False
 
 
 class Secrets:
@@ -37,8 +34,8 @@ class Secrets:
     services have the new ones.
     """
 
-    def __init__(self, path: Path, names: tuple[str, ...] = NAMES) -> None:
-        self.path, self.names = path, names
+    def __init__(self, path: Path, names: Iterable[str]) -> None:
+        self.path, self.names = path, tuple(names)
         self._values: dict[str, Any] = {}
         self.previous: dict[str, str] = {}
         if path.exists():

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from skerry.cloud.components.libvirt.guests import remove_metadata_namespaces, remove_taps
-from skerry.cloud.components.nova.disk_copies import Copies
+from skerry.cloud.components.nova.disk_copies import DiskCopies
 from skerry.cloud.components.openvswitch import guest_ports
 from skerry.cloud.components.openvswitch.external_network import ExternalNetwork
 from skerry.cloud.context import Context
@@ -53,7 +53,7 @@ def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> 
             link.unlink()
             if not any(link.parent.iterdir()):
                 link.parent.rmdir()
-        ctx.platform.remove(Copies(ctx).client)
+        ctx.platform.remove(DiskCopies(ctx).client)
         made_user = (ctx.layout.state / "made-user").exists()
         if packages and _is_machines_own(ctx):
             ctx.platform.packages.remove(Packages(ctx, ()).added(), say)

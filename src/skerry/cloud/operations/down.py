@@ -7,7 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from skerry.cloud.components.base.openstack import OpenStackRole
+from skerry.cloud.components import registry
+from skerry.cloud.components.base.openstack import OpenStackComponent
 from skerry.cloud.components.libvirt.guests import Guests, remove_metadata_namespaces, remove_taps
 from skerry.cloud.components.openvswitch import guest_ports
 from skerry.cloud.components.openvswitch.external_network import ExternalNetwork
@@ -15,7 +16,7 @@ from skerry.cloud.context import Context
 from skerry.cloud.engine.lock import exclusive
 from skerry.cloud.hosts.join import Joined
 from skerry.cloud.members import Members
-from skerry.cloud.operations.graph import roles, services
+from skerry.cloud.operations.graph import services
 
 
 def down(root: Path | str, say: Callable[[str], None]) -> None:
@@ -38,14 +39,15 @@ def down(root: Path | str, say: Callable[[str], None]) -> None:
 
 def on_others(ctx: Context, words: Callable[[Joined], list[str]], say: Callable[[str], None]) -> None:
     """Run one of Skerry's verbs on all hosts that have joined, at the same time."""
-    hosts = [Joined(ctx, host) for host in Members(ctx).all().values()] if ctx.does("control") else []
+    hosts = [Joined(ctx, host) for host in Members(ctx).all().values()] if ctx.leads else []
     with ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(lambda host: host.tell(words(host), say), hosts))
 
 
 def stop_services(ctx: Context, stop: Callable[[str], None]) -> None:
     """Stop OpenStack's services all at once, then what they stand on in the reverse of its order."""
-    above = [s.name for role in roles(ctx) if isinstance(role, OpenStackRole) for s in role.services()]
+    parts = [part for part in registry.present(ctx) if isinstance(part, OpenStackComponent)]
+    above = [service.name for part in parts for service in part.services()]
     with ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(stop, above))
     for service in reversed(services(ctx)):

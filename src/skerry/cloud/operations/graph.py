@@ -5,25 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import get_args
 
-from skerry.cloud.components.base.component import Role
-from skerry.cloud.components.base.openstack import OpenStackRole
-from skerry.cloud.components.glance import Glance
-from skerry.cloud.components.haproxy.component import HAProxy
-from skerry.cloud.components.haproxy.gateway import Link
-from skerry.cloud.components.heat import Heat
-from skerry.cloud.components.horizon import Horizon
-from skerry.cloud.components.keystone import Keystone
-from skerry.cloud.components.libvirt.component import Libvirt
-from skerry.cloud.components.mariadb import MariaDB
-from skerry.cloud.components.memcached import Memcached
-from skerry.cloud.components.neutron import Neutron
-from skerry.cloud.components.nova.component import Nova
-from skerry.cloud.components.nova.disk_copies import Copies
-from skerry.cloud.components.openvswitch.component import OpenVSwitch
-from skerry.cloud.components.ovn.component import OVN
-from skerry.cloud.components.placement import Placement
-from skerry.cloud.components.rabbitmq import RabbitMQ
-from skerry.cloud.components.swift import Swift
+from skerry.cloud.components import registry
+from skerry.cloud.components.base.openstack import OpenStackComponent
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Graph, Step
 from skerry.cloud.hosts.join import Joined
@@ -47,69 +30,41 @@ from skerry.cloud.steps.valid_options import ValidConfiguration
 from skerry.cloud.supervise.service import Service
 
 ALL_ROLES = get_args(cloud_toml.Role)
-OPENSTACK: tuple[type[OpenStackRole], ...] = (Keystone, Glance, Placement, Nova, Neutron, Horizon)
-
-
-def roles(ctx: Context) -> list[Role]:
-    """The roles of this host, those first that others stand on."""
-    if not ctx.does("control"):
-        joined: list[Role] = [Link(ctx), OpenVSwitch(ctx), OVN(ctx)]
-        return [*joined, *hypervisor(ctx), Nova(ctx), Neutron(ctx)] if ctx.does("compute") else joined
-    openstack: list[OpenStackRole] = [role(ctx) for role in OPENSTACK]
-    if "heat" in ctx.cloud.features:
-        openstack.append(Heat(ctx))
-    ports = {name: port for role in openstack for name, port in role.api_ports.items()}
-    below = [
-        MariaDB(ctx),
-        RabbitMQ(ctx),
-        Memcached(ctx),
-        HAProxy(ctx, ports),
-        OpenVSwitch(ctx),
-        OVN(ctx),
-        *hypervisor(ctx),
-    ]
-    objects = [Swift(ctx)] if "swift" in ctx.cloud.features else []
-    return [*below, *openstack, *objects]
-
-
-def hypervisor(ctx: Context) -> list[Role]:
-    """What runs guests on this host, and what moves them between hosts."""
-    if not ctx.does("compute"):
-        return []
-    return [Libvirt(ctx), Copies(ctx)] if ctx.cloud.moves else [Libvirt(ctx)]
 
 
 def services(ctx: Context) -> list[Service]:
-    """Every service of the cloud, in an order in which they can be started."""
-    found = {service.name: service for role in roles(ctx) for service in role.services()}
+    """Every service of this host, in an order in which they can be started."""
+    found = {service.name: service for part in registry.present(ctx) for service in part.services()}
     order = [step.name.removeprefix("start:") for step in graph(ctx).order if step.name.startswith("start:")]
     return [found[name] for name in order]
 
 
 def graph(ctx: Context) -> Graph:
-    """All steps of this host; on the control host from a bare machine to a first server that answers."""
-    parts = roles(ctx)
-    folders = {path: owner for role in parts for path, owner in role.folders().items()}
+    """All steps of this host; on the one that leads from a bare machine to a first server that answers."""
+    parts = registry.present(ctx)
+    folders = {path: owner for part in parts for path, owner in part.folders().items()}
     steps: list[Step] = [
         Machine(ctx, folders),
         Packages(
             ctx,
-            [name for role in parts for name in role.packages],
+            [name for part in parts for name in part.packages],
         ),
         Bytecode(ctx),
         LibvirtBinding(ctx),
         SupervisorStep(ctx),
-        Surplus(ctx, {service.name for role in parts for service in role.services()}),
+        Surplus(ctx, {service.name for part in parts for service in part.services()}),
         ValidConfiguration(
-            ctx, {role.name: role.every_file for role in parts if isinstance(role, OpenStackRole)}
+            ctx, {part.name: part.every_file for part in parts if isinstance(part, OpenStackComponent)}
         ),
-        *(step for role in parts for step in role.steps()),
+        *(step for part in parts for step in part.steps()),
     ]
-    if ctx.does("control"):
-        databases = {user: names for role in parts for user, names in role.databases.items()}
-        steps += [Databases(ctx, databases, needs=("start:mariadb",)), *control(ctx)]
+    if ctx.has_control_plane:
+        databases = {user: names for part in parts for user, names in part.databases.items()}
+        steps.append(Databases(ctx, databases, needs=("start:mariadb",)))
+    if ctx.leads:
+        steps += once_for_the_cloud(ctx)
     if set(ctx.host.roles) != set(ALL_ROLES):
-        # What another host has is there before: the control host brings the others up last.
+        # What another host has is there before: the one that leads brings the others up last.
         here = {step.name for step in steps}
         for step in steps:
             step.needs = tuple(need for need in step.needs if need in here)
@@ -119,8 +74,8 @@ def graph(ctx: Context) -> Graph:
     return wanted
 
 
-def control(ctx: Context) -> list[Step]:
-    """What is done once for the cloud."""
+def once_for_the_cloud(ctx: Context) -> list[Step]:
+    """What the host that leads does for all."""
     steps: list[Step] = [
         Accounts(ctx),
         Credentials(ctx),

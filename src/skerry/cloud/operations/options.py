@@ -13,46 +13,46 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from skerry.cloud.components.base.openstack import OpenStackRole
+from skerry.cloud.components import registry
+from skerry.cloud.components.base.openstack import OpenStackComponent
 from skerry.cloud.components.neutron import Neutron
 from skerry.cloud.components.nova.component import Nova
 from skerry.cloud.config import explain as services
 from skerry.cloud.config.validate import Problem
 from skerry.cloud.context import Context
 from skerry.cloud.model.cloud_toml import Cloud
-from skerry.cloud.operations.graph import roles
 from skerry.cloud.steps.valid_options import is_layer, role_problems
 from skerry.common.errors import ConfigError, NotFoundError
 
 AGENT = "neutron-ovn-metadata-agent"
 
 
-def openstack_roles(ctx: Context) -> list[OpenStackRole]:
-    """The roles whose services read layers."""
-    found = [role for role in roles(ctx) if isinstance(role, OpenStackRole)]
-    return [role for role in found if any(is_layer(file.path) for file in role.every_file())]
+def with_layers(ctx: Context) -> list[OpenStackComponent]:
+    """The components whose services read layers."""
+    found = [part for part in registry.present(ctx) if isinstance(part, OpenStackComponent)]
+    return [part for part in found if any(is_layer(file.path) for file in part.every_file())]
 
 
 def layers(ctx: Context) -> dict[str, list[Path]]:
     """The files of each service in the order in which they are read."""
     found = {}
-    for role in openstack_roles(ctx):
-        folders = (role.etc, role.with_database) if isinstance(role, Nova) else ()
-        found[role.name] = role.config_files(*folders)
+    for part in with_layers(ctx):
+        folders = (part.etc, part.with_database) if isinstance(part, Nova) else ()
+        found[part.name] = part.config_files(*folders)
     return found
 
 
 def agent_layers(ctx: Context) -> list[Path]:
     """The files of neutron's metadata agent, which has a layer of its own in place of neutron's."""
-    role = Neutron(ctx)
-    return role.config_files(role.agent)
+    neutron = Neutron(ctx)
+    return neutron.config_files(neutron.agent)
 
 
 def every_problem(ctx: Context) -> Iterator[Problem]:
     """What is wrong in all layers of the cloud; a file that cannot be parsed is one problem."""
-    for role in openstack_roles(ctx):
+    for part in with_layers(ctx):
         try:
-            yield from role_problems(role.name, role.every_file())
+            yield from role_problems(part.name, part.every_file())
         except ConfigError as error:
             path, _, line = str(error.args[0]).rpartition(":")
             yield Problem(path, int(line), "", None, str(error.args[1]))

@@ -9,8 +9,8 @@ from abc import ABC, abstractmethod
 
 import psutil
 
+from skerry.cloud.components import registry
 from skerry.cloud.context import Context
-from skerry.cloud.model import ports
 from skerry.cloud.platform.choice import PLATFORMS
 from skerry.cloud.supervise.process_marks import service_of
 from skerry.common.errors import PreflightError
@@ -77,16 +77,17 @@ class PortsFree(Check):
 
     def problem(self, ctx: Context) -> str | None:
         own = {process.pid for process in ctx.supervisor.processes().values() if process.pid}
+        names = {port.number: port.name for port in registry.ports().values()}
         for connection in psutil.net_connections("tcp"):
             port = connection.laddr.port
-            if connection.status != psutil.CONN_LISTEN or port not in ports.NAMES or connection.pid in own:
+            if connection.status != psutil.CONN_LISTEN or port not in names or connection.pid in own:
                 continue
             if connection.laddr.ip not in ("0.0.0.0", "::", str(ctx.cloud.listen), "127.0.0.1", "::1"):
                 continue
             if connection.pid and service_of(connection.pid, ctx.layout):
                 continue
             who = _describe(connection.pid)
-            return f"Port {port} ({ports.NAMES[port].lower().replace('_', ' ')}) is taken by {who}."
+            return f"Port {port} ({names[port]}) is taken by {who}."
         return None
 
 

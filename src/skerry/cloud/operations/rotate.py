@@ -15,24 +15,24 @@ from pathlib import Path
 
 import pymysql
 
+from skerry.cloud.components import registry
 from skerry.cloud.components.keystone import Keystone
-from skerry.cloud.components.rabbitmq import RabbitMQ
+from skerry.cloud.components.rabbitmq import RabbitMQ, login_lack
 from skerry.cloud.context import Context
-from skerry.cloud.doctor.broker import login_lack
 from skerry.cloud.engine.lock import exclusive
 from skerry.cloud.engine.step import Event, Graph
-from skerry.cloud.model import ports
-from skerry.cloud.model.secrets import FIXED, NAMES
-from skerry.cloud.operations.graph import roles
 from skerry.cloud.operations.up import up
-from skerry.cloud.steps.accounts import WITHOUT_ACCOUNT, Accounts
 from skerry.cloud.steps.database import connect
 from skerry.cloud.steps.manage import manage
 from skerry.cloud.supervise.service import SERVICE_USER
 from skerry.common.errors import NotFoundError, PreflightError, StepError
 
 FERNET = "fernet"  # keystone's token keys: a folder of their own, rotated by keystone-manage
-EVERY = (*(name for name in NAMES if name not in FIXED), FERNET)
+
+
+def rotatable() -> tuple[str, ...]:
+    """The names of what can be rotated."""
+    return (*(secret.name for secret in registry.secrets().values() if not secret.fixed), FERNET)
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ def rotate(
     begun = time.monotonic()
     names = list(dict.fromkeys(names))
     for name in names:
-        if name not in EVERY:
-            raise NotFoundError(f"There is no secret '{name}'; the names are: {', '.join(EVERY)}.")
+        if name not in rotatable():
+            raise NotFoundError(f"There is no secret '{name}'; the names are: {', '.join(rotatable())}.")
     ctx = Context.at(root)
     with exclusive(ctx.layout, "secrets rotate"):
         ctx = Context.at(root)
         if not names and not ctx.secrets.previous:
-            raise NotFoundError("Which secret?", remedy=f"Name some, or say --all: {', '.join(EVERY)}.")
+            raise NotFoundError("Which secret?", remedy=f"Name some, or say --all: {', '.join(rotatable())}.")
         if not ctx.supervisor.running():
             raise PreflightError(
                 "The cloud is down: its passwords cannot be changed now.", remedy="Run 'skerry up'."
@@ -172,9 +172,13 @@ def _attempts(ctx: Context) -> dict[str, Callable[[str], str | None]]:
     def keystone(user: str, project: str) -> Callable[[str], str | None]:
         return lambda password: _login_lack(ctx, user, password, project)
 
-    users = [name for name in Accounts(ctx).names if name not in WITHOUT_ACCOUNT]
+    users = [component.name for component in registry.in_cloud(ctx) if component.account]
     return {
-        **{f"db-{user}": database(user) for role in roles(ctx) for user in role.databases},
+        **{
+            f"db-{user}": database(user)
+            for component in registry.in_cloud(ctx)
+            for user in component.databases
+        },
         **{f"service-{user}": keystone(user, "service") for user in users},
         "admin": keystone("admin", "admin"),
         "rabbitmq": login_lack,
@@ -187,7 +191,7 @@ def _login_lack(ctx: Context, user: str, password: str, project: str) -> str | N
     from keystoneauth1.session import Session
 
     auth = Password(
-        ctx.url(ports.KEYSTONE, "/v3"),
+        ctx.url("keystone", "/v3"),
         username=user,
         password=password,
         project_name=project,

@@ -12,12 +12,12 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from skerry.cloud.components.base.openstack import OpenStackRole
+from skerry.cloud.components import registry
 from skerry.cloud.context import Context
 from skerry.cloud.hosts.join import Joined
 from skerry.cloud.members import Members
 from skerry.cloud.model.cloud_toml import Host
-from skerry.cloud.operations.graph import roles, services
+from skerry.cloud.operations.graph import services
 from skerry.common.errors import NotFoundError, SkerryError
 
 
@@ -100,16 +100,15 @@ def status(root: Path | str) -> Status:
                 memory=memory.get(service.name, 0),
             )
         )
-    if ctx.does("control"):
+    if ctx.leads:
         with ThreadPoolExecutor(max_workers=8) as pool:
             for found in pool.map(lambda host: _elsewhere(ctx, host), ctx.cloud.others):
                 rows += found
     endpoints = {
-        name: ctx.url(port)
-        for role in roles(ctx)
-        if isinstance(role, OpenStackRole)
-        for name, port in role.api_ports.items()
-        if ctx.does("control")
+        port.name: ctx.url(port.name)
+        for part in registry.present(ctx)
+        for port in part.apis
+        if ctx.has_control_plane
     }
     ready = all(row.ready for row in rows)
     return Status(ctx.cloud.name, ready, sum(row.memory for row in rows), rows, endpoints)

@@ -13,7 +13,6 @@ from skerry.cloud.components.libvirt.hypervisor import Hypervisor
 from skerry.cloud.context import Context
 from skerry.cloud.engine.lock import exclusive
 from skerry.cloud.engine.step import Event, Graph, Run
-from skerry.cloud.model import ports
 from skerry.cloud.model.cloud_toml import documented_toml
 from skerry.cloud.operations.graph import graph
 from skerry.cloud.operations.preflight import preflight
@@ -125,7 +124,7 @@ def up(
         run = Run(steps, record)
         run.go()
         seconds = time.monotonic() - begun
-        return _summary(ctx, run, seconds) if ctx.does("control") else JoinedSummary(ctx.host.name, seconds)
+        return _summary(ctx, run, seconds) if ctx.leads else JoinedSummary(ctx.host.name, seconds)
 
 
 def _add_features(path: Path, features: Sequence[str]) -> None:
@@ -140,7 +139,7 @@ def _summary(ctx: Context, run: Run, seconds: float) -> Summary:
     return Summary(
         seconds=round(seconds, 1),
         changed=sorted(run.changed),
-        dashboard=ctx.url(ports.HORIZON, "/"),
+        dashboard=ctx.url("horizon", "/"),
         user="admin",
         password_in=str(ctx.secrets.path),
         clouds_yaml=str(ctx.layout.clouds_yaml),

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from skerry.cloud.components import registry
 from skerry.cloud.config.ini import render
 from skerry.cloud.context import Context
-from skerry.cloud.model import ports
 from skerry.cloud.resources.base import IMAGE, PRIVATE, PUBLIC, USER
 from skerry.common.errors import PreflightError, VerificationError
 
@@ -62,6 +62,7 @@ def configuration(ctx: Context, folder: Path) -> str:
             "The cloud has no image 'tiny', no network 'public' or not its first flavors.",
             remedy="Run 'skerry up'.",
         )
+    wanted = registry.in_cloud(ctx)
     extensions = sorted(extension.alias for extension in api.network.extensions())
     return render(
         {
@@ -75,7 +76,7 @@ def configuration(ctx: Context, folder: Path) -> str:
                 "admin_domain_name": "Default",
             },
             "identity": {
-                "uri_v3": ctx.url(ports.KEYSTONE, "/v3"),
+                "uri_v3": ctx.url("keystone", "/v3"),
                 "auth_version": "v3",
                 "region": ctx.cloud.region,
             },
@@ -110,15 +111,14 @@ def configuration(ctx: Context, folder: Path) -> str:
                 "ssh_timeout": 120,
             },
             "service_available": {
-                "nova": True,
-                "glance": True,
-                "neutron": True,
-                "horizon": True,
-                "cinder": False,
-                "swift": "swift" in ctx.cloud.features,
+                component.tests: component in wanted for component in registry.components() if component.tests
+            }
+            | {"cinder": False},
+            **{
+                section: options
+                for component in wanted
+                for section, options in component(ctx).tests_settings().items()
             },
-            "object-storage": {"operator_role": "member", "reseller_admin_role": "admin"},
-            "dashboard": {"dashboard_url": ctx.url(ports.HORIZON, "/")},
         }
     )
 

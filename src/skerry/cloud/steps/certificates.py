@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from skerry.cloud.components import registry
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step
 from skerry.cloud.members import Members
-from skerry.cloud.model import ports
 from skerry.cloud.model.cloud_toml import Host
 from skerry.cloud.supervise.service import SERVICE_USER, File
 
@@ -101,7 +101,9 @@ class Certificates(Step):
             KEY: key,
             BOTH: certificate + key,
             SSH_KEY: read(self._place(host) / SSH_KEY) or "",
-            KNOWN: "".join(f"[{other.address}]:{ports.COPIES} {key}" for other, key in self._ssh_keys()),
+            KNOWN: "".join(
+                f"[{other.address}]:{self.ctx.port('disk-copies')} {key}" for other, key in self._ssh_keys()
+            ),
             AUTHORIZED: "".join(key for _, key in self._ssh_keys()),
         }
 
@@ -163,7 +165,7 @@ def issue(authority_key: str, authority_certificate: str, name: str, address: st
 
 def _names(name: str, address: str) -> x509.SubjectAlternativeName:
     """The host, and each service that others may ask for: SERVICE.HOST. No ``*.HOST``: OpenSSL wants two dots in those."""
-    mine = [x509.DNSName(f"{service}.{name}") for service in ports.SHARED]
+    mine = [x509.DNSName(f"{service}.{name}") for service in registry.shared_ports()]
     return x509.SubjectAlternativeName(
         [x509.DNSName(name), *mine, x509.IPAddress(ipaddress.ip_address(address))]
     )

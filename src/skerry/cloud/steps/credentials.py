@@ -9,7 +9,6 @@ from pathlib import Path
 
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step
-from skerry.cloud.model import ports
 
 
 class Credentials(Step):
@@ -28,7 +27,7 @@ class Credentials(Step):
     def content(self) -> str:
         cloud = {
             "auth": {
-                "auth_url": self.ctx.url(ports.KEYSTONE, "/v3"),
+                "auth_url": self.ctx.url("keystone", "/v3"),
                 "username": "admin",
                 "password": self.ctx.secrets["admin"],
                 "project_name": "admin",

@@ -15,7 +15,7 @@ from skerry.cloud.config.ini import parse
 from skerry.common.errors import NotFoundError
 
 LOCKS = Path(__file__).parents[4] / "locks"
-SERVICES = ["cinder", "glance", "heat", "keystone", "neutron", "nova", "placement"]
+SERVICES = ["barbican", "cinder", "glance", "heat", "keystone", "neutron", "nova", "placement"]
 
 TYPES = [
     ("nova", "libvirt", "virt_type", "one of kvm, lxc, qemu, parallels"),

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from tests.support.samples.three_hosts import at
 
+from skerry.cloud.components import registry
 from skerry.cloud.hosts.join import Joined
-from skerry.cloud.model.secrets import NAMES, OF_HOSTS
-from skerry.cloud.operations import graph
 
 
 def test_a_host_gets_no_secret_that_it_does_not_need(tmp_path: Path) -> None:
@@ -19,12 +18,13 @@ def test_a_host_gets_no_secret_that_it_does_not_need(tmp_path: Path) -> None:
     ctx.secrets.save()
     host = next(host for host in ctx.cloud.others if host.name == "two")
     text = Joined(ctx, host).files()[Path("/etc/skerry/secrets.json")][0]
-    assert set(json.loads(text)) == set(OF_HOSTS)
-    for name in set(NAMES) - set(OF_HOSTS):
+    known = {"rabbitmq", "metadata-proxy", "service-nova", "service-neutron"}
+    assert set(json.loads(text)) == known
+    for name in set(registry.secrets()) - known:
         assert ctx.secrets[name] not in text
     joined = at(tmp_path / "two", "two")
-    for role in graph.roles(joined):
-        role.every_file()  # would raise for a secret that is not there
+    for component in registry.present(joined):
+        component.every_file()  # would raise for a secret that is not there
 
 
 def test_the_source_tree_goes_without_what_python_leaves(tmp_path: Path) -> None:

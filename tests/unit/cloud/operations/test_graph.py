@@ -6,9 +6,7 @@ from pathlib import Path
 
 from tests.support.samples.three_hosts import at, services
 
-from skerry.cloud.model.secrets import FIXED, NAMES
 from skerry.cloud.operations import graph
-from skerry.cloud.operations.rotate import EVERY
 
 
 def test_swift_comes_with_its_feature_only(tmp_path: Path) -> None:
@@ -21,16 +19,6 @@ def test_swift_comes_with_its_feature_only(tmp_path: Path) -> None:
         "swift-container-server",
         "swift-object-server",
     }
-    role = next(role for role in graph.roles(ctx) if role.name == "swift")
-    assert all(file.secret for file in role.every_file())
-    assert (
-        "bind_ip = 127.0.0.1"
-        in next(f for f in role.every_file() if f.path.name == "proxy-server.conf").content
-    )
-
-
-def test_where_objects_lie_is_not_rotated() -> None:
-    assert set(FIXED) <= set(NAMES) and not set(FIXED) & set(EVERY)
 
 
 def test_the_control_plane_is_on_one_host(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from skerry.cloud.components import registry
 from skerry.cloud.model.secrets import Secrets
 from skerry.cloud.operations import rotate as room
 from skerry.common.errors import NotFoundError, StepError
@@ -17,7 +18,7 @@ from skerry.common.errors import NotFoundError, StepError
 
 @pytest.fixture
 def secrets(tmp_path: Path) -> Secrets:
-    made = Secrets(tmp_path / "secrets.json")
+    made = Secrets(tmp_path / "secrets.json", registry.secrets())
     made.save()
     return made
 
@@ -25,7 +26,7 @@ def secrets(tmp_path: Path) -> Secrets:
 def test_the_old_value_is_kept_beside_the_new_one(secrets: Secrets) -> None:
     old, other = secrets["admin"], secrets["rabbitmq"]
     secrets.rotate(["admin"])
-    again = Secrets(secrets.path)
+    again = Secrets(secrets.path, registry.secrets())
     assert again["admin"] != old and again["rabbitmq"] == other
     assert again.previous == {"admin": old}
     assert again.saved
@@ -36,7 +37,7 @@ def test_what_is_under_way_is_not_drawn_again(secrets: Secrets) -> None:
     old = secrets["admin"]
     secrets.rotate(["admin"])
     new = secrets["admin"]
-    again = Secrets(secrets.path)  # a run that broke, started again
+    again = Secrets(secrets.path, registry.secrets())  # a run that broke, started again
     again.rotate(["admin", "rabbitmq"])
     assert again["admin"] == new
     assert again.previous["admin"] == old and set(again.previous) == {"admin", "rabbitmq"}
@@ -71,7 +72,7 @@ def given(monkeypatch: pytest.MonkeyPatch, secrets: Secrets, door: Door) -> Any:
 
 
 def test_a_rotation_is_proven(monkeypatch: pytest.MonkeyPatch, secrets: Secrets) -> None:
-    secrets.rotate(["admin", "memcache"])
+    secrets.rotate(["admin", "horizon"])
     assert room.prove(given(monkeypatch, secrets, Door(secrets["admin"]))) == ["admin"]
 
 

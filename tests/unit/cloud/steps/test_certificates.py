@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from tests.support.samples.three_hosts import TOML, at
 
-from skerry.cloud.model import ports
+from skerry.cloud.components import registry
 from skerry.cloud.steps.certificates import Certificates, authority, issue
 
 
@@ -28,7 +28,10 @@ def test_certificates_are_the_hosts_own_and_stay(tmp_path: Path) -> None:
     assert [name for name in before if before[name] != after[name]] == ["known_hosts"]
     certificate = x509.load_pem_x509_certificate(before["host.pem"].encode())
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.DNSName) == ["two", *(f"{name}.two" for name in ports.SHARED)]
+    assert names.get_values_for_type(x509.DNSName) == [
+        "two",
+        *(f"{name}.two" for name in registry.shared_ports()),
+    ]
 
 
 def test_a_certificate_is_taken_by_its_own_authority_only(tmp_path: Path) -> None:

@@ -1,28 +1,73 @@
-"""A role: what a host runs for one part of the cloud, as files, services and steps."""
+"""A component: what a host runs for one part of the cloud, as files, services and steps.
+
+A component declares what others need to know of it, and the registry collects that: its feature, the roles of hosts
+that run it, packages, databases, ports, endpoints, account, secrets, upstream's tests, its page in the dashboard.
+"""
 
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from skerry.cloud.config import ini
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Step
+from skerry.cloud.model.catalogue import Endpoint
+from skerry.cloud.model.cloud_toml import Role
+from skerry.cloud.model.ports import Port
+from skerry.cloud.model.secrets import Secret
 from skerry.cloud.steps.files import Files
 from skerry.cloud.steps.services import ServiceStep
 from skerry.cloud.supervise.service import File, Service
 
 
-class Role(ABC):
+class Component(ABC):
     """One part of the cloud. The base class turns ``files`` and ``services`` into steps."""
 
     name: str
     title: str
+    feature: str = ""  # its name in 'up --with'; empty: every cloud has it
+    roles: tuple[Role, ...] = ("control",)  # a host with one of these runs it
     packages: tuple[str, ...] = ()  # of the operating system, by Debian's names (platform/base.py)
-    databases: dict[str, tuple[str, ...]] = {}  # account -> databases
+    databases: Mapping[str, tuple[str, ...]] = {}  # account -> databases; the account's secret is db-ACCOUNT
+    ports: tuple[Port, ...] = ()  # where its services listen themselves
+    apis: tuple[Port, ...] = ()  # HAProxy listens there for its APIs; a port has the name of its service
+    endpoints: tuple[Endpoint, ...] = ()  # in keystone's catalogue
+    account: bool = False  # an account NAME in keystone, with the secret service-NAME
+    shares_account: bool = False  # hosts without the control plane log in with it too
+    secrets: tuple[Secret, ...] = ()  # besides those of its databases and its account
+    tests: str = ""  # its name among tempest's available services; empty: tempest has no tests of it
+    panel: str = ""  # the page of the dashboard that shows it, below the dashboard's address
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
+
+    # -- what it declares ---------------------------------------------------------------------------------
+
+    @classmethod
+    def runs_on(cls, ctx: Context) -> bool:
+        """Whether the host of ``ctx`` runs it."""
+        return cls.feature in ("", *ctx.cloud.features) and any(ctx.does(role) for role in cls.roles)
+
+    @classmethod
+    def all_secrets(cls) -> tuple[Secret, ...]:
+        """Its secrets, those of its databases and its account among them."""
+        databases = (Secret(f"db-{account}") for account in cls.databases)
+        account = (Secret(f"service-{cls.name}", on_hosts=cls.shares_account),) if cls.account else ()
+        return (*cls.secrets, *databases, *account)
+
+    @classmethod
+    def site_files(cls) -> tuple[str, ...]:
+        """The operator's own files, which every host that runs it has; paths below the cloud's etc."""
+        return ()
+
+    def tests_settings(self) -> ini.Sections:
+        """Sections of tempest.conf that its tests need."""
+        return {}
+
+    # -- what it consists of ------------------------------------------------------------------------------
 
     def folders(self) -> dict[Path, str]:
         """Folders to make, with their owner."""
@@ -41,7 +86,7 @@ class Role(ABC):
     configure_needs: tuple[str, ...] = ("machine",)
 
     def every_file(self) -> list[File]:
-        """The role's files and those of its services, each once."""
+        """The component's files and those of its services, each once."""
         found = [*self.files(), *(file for service in self.services() for file in service.files)]
         return list({file.path: file for file in found}.values())
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from skerry.cloud.components.base.component import Role
+from skerry.cloud.components.base.component import Component
 from skerry.cloud.config import ini
 from skerry.cloud.engine.step import Step
-from skerry.cloud.model import ports
 from skerry.cloud.steps.database import Schema
 from skerry.cloud.steps.valid_options import ValidConfiguration
 from skerry.cloud.supervise.probes import HttpProbe, Probe
@@ -35,10 +34,12 @@ PLAIN = (
 )  # what an ini file takes as it is; paths and addresses are text
 
 
-class OpenStackRole(Role):
+class OpenStackComponent(Component):
     """A service of OpenStack. Its folder has 00-skerry.conf (ours) and 50-site.conf (the operator's)."""
 
-    api_ports: Mapping[str, int] = {}  # api service -> port in front of it
+    @classmethod
+    def site_files(cls) -> tuple[str, ...]:
+        return (f"{cls.name}/{ini.SITE}",)
 
     @property
     def etc(self) -> Path:
@@ -103,7 +104,7 @@ class OpenStackRole(Role):
 
     def database(self, name: str | None = None) -> dict[str, object]:
         password = self.ctx.secrets[f"db-{self.name}"]
-        address = f"127.0.0.1:{ports.MARIADB}"
+        address = f"127.0.0.1:{self.ctx.port('mariadb')}"
         return {
             "connection": f"mysql+pymysql://{self.name}:{password}@{address}/{name or self.name}?charset=utf8",
             "max_pool_size": 5,
@@ -120,7 +121,7 @@ class OpenStackRole(Role):
         return {"graceful_shutdown_timeout": 5}
 
     def transport_url(self) -> str:
-        return f"rabbit://openstack:{self.ctx.secrets['rabbitmq']}@127.0.0.1:{ports.RABBITMQ}//"
+        return f"rabbit://openstack:{self.ctx.secrets['rabbitmq']}@127.0.0.1:{self.ctx.port('rabbitmq')}//"
 
     def messaging(self) -> Sections:
         """Quorum queues and streams from the first day: changing their types later means an outage."""
@@ -141,7 +142,7 @@ class OpenStackRole(Role):
         """Credentials of the service's own account, as keystoneauth options."""
         return {
             "auth_type": "password",
-            "auth_url": self.ctx.url(ports.KEYSTONE, "/v3"),
+            "auth_url": self.ctx.url("keystone", "/v3"),
             "username": self.name,
             "password": self.ctx.secrets[f"service-{self.name}"],
             "project_name": "service",
@@ -149,7 +150,7 @@ class OpenStackRole(Role):
             "project_domain_name": "Default",
         }
 
-    def account(self) -> dict[str, object]:
+    def regional_login(self) -> dict[str, object]:
         """The same, with the region in which another service is looked up."""
         return {**self.login(), "region_name": self.ctx.cloud.region}
 
@@ -170,9 +171,9 @@ class OpenStackRole(Role):
     def token_check(self) -> dict[str, object]:
         return {
             **self.login(),
-            "www_authenticate_uri": self.ctx.url(ports.KEYSTONE, "/v3"),
+            "www_authenticate_uri": self.ctx.url("keystone", "/v3"),
             "region_name": self.ctx.cloud.region,
-            "memcached_servers": f"127.0.0.1:{ports.MEMCACHED}",
+            "memcached_servers": f"127.0.0.1:{self.ctx.port('memcached')}",
             "service_token_roles": "service",
             "service_token_roles_required": True,
         }
@@ -181,7 +182,7 @@ class OpenStackRole(Role):
         return {
             "enabled": True,
             "backend": "dogpile.cache.pymemcache",
-            "memcache_servers": f"127.0.0.1:{ports.MEMCACHED}",
+            "memcache_servers": f"127.0.0.1:{self.ctx.port('memcached')}",
         }
 
     def schema(
@@ -247,6 +248,7 @@ class OpenStackRole(Role):
         cost: float = 4.0,
         lines: str = "",
         files: tuple[File, ...] = (),
+        **more: Any,
     ) -> Service:
         """A WSGI application under uWSGI, on a unix socket behind HAProxy."""
         socket = self.ctx.layout.run / "api" / f"{name}.sock"
@@ -289,4 +291,5 @@ procname-prefix = {name}
             files=(own, *self.files(), *files),
             after=("bytecode", "start:haproxy", *after),
             cost=cost,
+            **more,
         )

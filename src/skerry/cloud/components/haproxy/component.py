@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skerry.cloud.components.base.component import Role
+from skerry.cloud.components import registry
+from skerry.cloud.components.base.component import Component
 from skerry.cloud.components.haproxy.gateway import gateway
-from skerry.cloud.model import ports
 from skerry.cloud.steps.certificates import Certificates
 from skerry.cloud.supervise.probes import TcpProbe
 from skerry.cloud.supervise.service import SERVICE_USER, File, Service
 
 
-class HAProxy(Role):
+class HAProxy(Component):
     """The front of all APIs: keeps clients' connections, waits while an API restarts, later ends TLS."""
 
     name = "haproxy"
     title = "the front of the APIs (HAProxy)"
     packages = ("haproxy",)
-
-    def __init__(self, ctx: object, apis: dict[str, int]) -> None:
-        super().__init__(ctx)  # type: ignore[arg-type]
-        self.apis = apis  # name -> port; the API listens on run/api/NAME.sock
 
     def folders(self) -> dict[Path, str]:
         return {self.ctx.layout.run / "api": SERVICE_USER}
@@ -49,7 +45,8 @@ defaults
     timeout http-request 60s
 """
         ]
-        for name, port in sorted(self.apis.items()):
+        apis = {port.name: port.number for part in registry.in_cloud(self.ctx) for port in part.apis}
+        for name, port in sorted(apis.items()):
             socket = self.ctx.layout.run / "api" / f"{name}.sock"
             parts.append(
                 f"listen {name}\n    bind {self.ctx.listen}:{port}\n    server {name} unix@{socket} maxconn 64\n"
@@ -61,7 +58,7 @@ defaults
     def services(self) -> list[Service]:
         config = self.files()
         argv = (self.ctx.platform.program("haproxy"), "-W", "-db", "-f", str(config[0].path))
-        probe = TcpProbe(ports.KEYSTONE, host=self.ctx.listen)
+        probe = TcpProbe(self.ctx.port("keystone"), host=self.ctx.listen)
         files = (*config, *(Certificates(self.ctx).files() if self.ctx.cloud.others else ()))
         return [Service("haproxy", argv, probe, title=self.title, files=files, after=("packages",), cost=0.2)]
 

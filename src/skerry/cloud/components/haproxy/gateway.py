@@ -7,9 +7,10 @@ that host's, and the service one of these.
 
 from __future__ import annotations
 
-from skerry.cloud.components.base.component import Role
+from skerry.cloud.components import registry
+from skerry.cloud.components.base.component import Component
 from skerry.cloud.context import Context
-from skerry.cloud.model import ports
+from skerry.cloud.model.ports import Port
 from skerry.cloud.steps.certificates import BOTH, CA, Certificates
 from skerry.cloud.supervise.probes import TcpProbe
 from skerry.cloud.supervise.service import File, Service
@@ -30,31 +31,36 @@ def gateway(ctx: Context) -> str:
     lines = [
         f"defaults gateway\n    mode tcp\n    log global{DEFAULTS}",
         "frontend gateway",
-        f"    bind {ctx.host.address}:{ports.GATEWAY} ssl crt {tls / BOTH} ca-file {tls / CA} verify required",
+        f"    bind {ctx.host.address}:{ctx.port('gateway')} ssl crt {tls / BOTH} ca-file {tls / CA} verify required",
         "    use_backend gateway-%[ssl_fc_sni,field(1,.)]",
     ]
-    for name, port in ports.SHARED.items():
+    for name, port in registry.shared_ports().items():
         lines += [f"backend gateway-{name}", f"    server {name} 127.0.0.1:{port}"]
     return "\n".join(lines) + "\n"
 
 
-class Link(Role):
+class GatewayLink(Component):
     """The other end, on a host without the control plane."""
 
     name = "link"
     title = "the way to the control host (HAProxy)"
     packages = ("haproxy",)
+    ports = (
+        Port("gateway", 16643, between_hosts=True),
+    )  # on the control host, where other hosts reach its shared ports
+
+    @classmethod
+    def runs_on(cls, ctx: Context) -> bool:
+        return not ctx.has_control_plane
 
     def files(self) -> list[File]:
-        tls, control = self.ctx.layout.tls, self.ctx.cloud.control
+        tls, control = self.ctx.layout.tls, self.ctx.cloud.control_hosts[0]
         parts = [
             "# Written by skerry.\nglobal\n    maxconn 2000\n    nbthread 1\n    log stdout format raw daemon notice\n",
             f"defaults\n    mode tcp\n    log global{DEFAULTS}",
         ]
-        for name, port in ports.SHARED.items():
-            there = (
-                f"{control.address}:{ports.GATEWAY} ssl crt {tls / BOTH} ca-file {tls / CA} verify required"
-            )
+        for name, port in registry.shared_ports().items():
+            there = f"{control.address}:{self.ctx.port('gateway')} ssl crt {tls / BOTH} ca-file {tls / CA} verify required"
             parts.append(
                 f"listen {name}\n    bind 127.0.0.1:{port}\n"
                 f"    server {name} {there} sni str({name}.{control.name})\n"
@@ -68,7 +74,7 @@ class Link(Role):
             Service(
                 "link",
                 argv,
-                TcpProbe(ports.OVN_SOUTHBOUND),
+                TcpProbe(self.ctx.port("ovn-southbound")),
                 title=self.title,
                 files=(*config, *Certificates(self.ctx).files()),
                 after=("packages",),

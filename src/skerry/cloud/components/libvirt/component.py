@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-from skerry.cloud.components.base.component import Role
+from skerry.cloud.components.base.component import Component
 from skerry.cloud.components.libvirt.hypervisor import QEMU, Hypervisor
 from skerry.cloud.components.openvswitch.component import OpenVSwitch
-from skerry.cloud.model import ports
+from skerry.cloud.model.ports import Port
 from skerry.cloud.steps.certificates import CA, CERTIFICATE, KEY
 from skerry.cloud.supervise.probes import CommandProbe, UnixProbe
 from skerry.cloud.supervise.service import SERVICE_USER, File, Service
@@ -17,9 +17,11 @@ from skerry.common.accelerator import KVM
 FAULTS = Path("/dev/userfaultfd")  # whoever may open it may handle its own page faults; post-copy takes that
 
 
-class Libvirt(Role):
+class Libvirt(Component):
     name = "libvirt"
     title = "the hypervisor (libvirt, QEMU)"
+    roles = ("compute",)
+    ports = (Port("libvirt", 16514, between_hosts=True),)  # other hosts' libvirt asks for a guest to be taken
     packages = (
         *("python3-libvirt", "xorriso", "openssh-client", "e2fsprogs"),
         "libvirt-daemon",
@@ -150,7 +152,7 @@ renice -n 10 -p $(ls "/proc/$pid/task") >/dev/null
             return "listen_tls = 0\n"
         return f"""listen_tls = 1
 listen_addr = "{self.ctx.host.address}"
-tls_port = "{ports.LIBVIRT}"
+tls_port = "{self.ctx.port("libvirt")}"
 # Whoever has a certificate of this cloud's authority is one of its hosts.
 auth_tls = "none"
 """

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skerry.cloud.components.base.openstack import ELEVATION, OpenStackRole, Sections
+from skerry.cloud.components.base.openstack import ELEVATION, OpenStackComponent, Sections
 from skerry.cloud.components.libvirt.component import Libvirt
 from skerry.cloud.components.libvirt.hypervisor import Hypervisor
 from skerry.cloud.components.nova.novnc import NoVNC
 from skerry.cloud.engine.step import Step
-from skerry.cloud.model import ports
+from skerry.cloud.model.catalogue import Endpoint
+from skerry.cloud.model.ports import Port
 from skerry.cloud.steps.certificates import CA, CERTIFICATE, KEY
 from skerry.cloud.steps.manage import apart, manage
 from skerry.cloud.supervise.probes import AllOf, ConnectedProbe, TcpProbe
 from skerry.cloud.supervise.service import SERVICE_USER, File, Service
 
 
-class Nova(OpenStackRole):
+class Nova(OpenStackComponent):
     name = "nova"
     title = "servers (nova)"
     databases = {"nova": ("nova_api", "nova", "nova_cell0")}
     configure_needs = ("machine", "hypervisor")
-    api_ports = {"nova-api": ports.NOVA, "nova-metadata": ports.NOVA_METADATA}
+    roles = ("control", "compute")
+    apis = (Port("nova-api", 8774, shared=True), Port("nova-metadata", 8775, shared=True))
+    ports = (Port("novnc", 6080), Port("serial", 6083))
+    endpoints = (Endpoint("nova", "compute", "nova-api", "/v2.1"),)
+    account = shares_account = True
+    tests = "nova"
+    panel = "/project/instances/"
 
     @property
     def with_database(self) -> Path:
@@ -61,14 +68,14 @@ class Nova(OpenStackRole):
             },
             "keystone_authtoken": self.token_check(),
             "service_user": {**self.login(), "send_service_user_token": True},
-            "placement": self.account(),
+            "placement": self.regional_login(),
             "neutron": {
-                **self.account(),
+                **self.regional_login(),
                 "service_metadata_proxy": True,
                 "metadata_proxy_shared_secret": self.ctx.secrets["metadata-proxy"],
             },
             "glance": {"region_name": self.ctx.cloud.region},
-            **({"cache": self.cache()} if self.ctx.does("control") else {}),
+            **({"cache": self.cache()} if self.ctx.has_control_plane else {}),
             # Neutron's notifier holds this event for a second (send_events_interval); OVN is long done by then, and
             # a host without a live agent is refused before: neutron binds no port there.
             "compute": {"live_migration_wait_for_vif_plug": False},
@@ -77,16 +84,16 @@ class Nova(OpenStackRole):
             "vnc": {
                 "enabled": True,
                 **self.console(),
-                "novncproxy_base_url": self.ctx.url(ports.NOVNC, "/vnc_auto.html"),
+                "novncproxy_base_url": self.ctx.url("novnc", "/vnc_auto.html"),
                 "novncproxy_host": self.ctx.listen,
-                "novncproxy_port": ports.NOVNC,
+                "novncproxy_port": self.ctx.port("novnc"),
             },
             "serial_console": {
                 "enabled": not self.ctx.cloud.moves,  # nothing would encrypt them on their way between hosts
-                "base_url": f"ws://{self.ctx.listen}:{ports.SERIAL}/",
+                "base_url": f"ws://{self.ctx.listen}:{self.ctx.port('serial')}/",
                 "proxyclient_address": "127.0.0.1",
                 "serialproxy_host": self.ctx.listen,
-                "serialproxy_port": ports.SERIAL,
+                "serialproxy_port": self.ctx.port("serial"),
             },
             "spice": {"enabled": False},
             "libvirt": {
@@ -139,7 +146,7 @@ class Nova(OpenStackRole):
         return {"cpu_mode": "custom", "cpu_models": "Nehalem"}
 
     def files(self) -> list[File]:
-        if not self.ctx.does("control"):
+        if not self.ctx.has_control_plane:
             return super().files()
         databases: Sections = {
             "database": {**self.database("nova")},
@@ -175,18 +182,18 @@ class Nova(OpenStackRole):
                 self.ctx.platform.run([*cells, "create_cell", *cell, *broker])
 
         steps: list[Step] = [Hypervisor(self.ctx)] if self.ctx.does("compute") else []
-        if self.ctx.does("control"):
+        if self.ctx.has_control_plane:
             steps += [NoVNC(self.ctx), self.schema(create, "servers: databases and cells", 12)]
         return steps
 
     def services(self) -> list[Service]:
-        control = self._control() if self.ctx.does("control") else []
+        control = self._control() if self.ctx.has_control_plane else []
         return [*control, *([self._compute()] if self.ctx.does("compute") else [])]
 
     def _compute(self) -> Service:
         return self.daemon(
             "nova-compute",
-            ConnectedProbe((ports.RABBITMQ,)),
+            ConnectedProbe((self.ctx.port("rabbitmq"),)),
             self.config_arguments(),
             title="hypervisor's agent (nova)",
             capabilities=ELEVATION,
@@ -210,7 +217,7 @@ class Nova(OpenStackRole):
                 *(str(path) for path in self.config_files(self.etc, self.with_database)),
             )
         )
-        full = AllOf((ConnectedProbe((ports.RABBITMQ, ports.MARIADB)),))
+        full = AllOf((ConnectedProbe((self.ctx.port("rabbitmq"), self.ctx.port("mariadb"))),))
         return [
             self.api(
                 "nova-api",
@@ -244,7 +251,7 @@ class Nova(OpenStackRole):
             ),
             self.daemon(
                 "nova-novncproxy",
-                TcpProbe(ports.NOVNC, host=self.ctx.listen),
+                TcpProbe(self.ctx.port("novnc"), host=self.ctx.listen),
                 (*self.control_arguments(), "--web", str(NoVNC(self.ctx).pages)),
                 title="consoles in the browser (noVNC)",
                 after=("create:nova", "novnc", "start:rabbitmq"),
@@ -252,7 +259,7 @@ class Nova(OpenStackRole):
             ),
             self.daemon(
                 "nova-serialproxy",
-                TcpProbe(ports.SERIAL, host=self.ctx.listen),
+                TcpProbe(self.ctx.port("serial"), host=self.ctx.listen),
                 self.control_arguments(),
                 title="serial consoles (nova)",
                 after=("create:nova", "start:rabbitmq"),

@@ -7,19 +7,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skerry.cloud.components.base.component import Role
+from skerry.cloud.components.base.component import Component
+from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Step
-from skerry.cloud.model import ports
+from skerry.cloud.model.ports import Port
 from skerry.cloud.steps.certificates import AUTHORIZED, KNOWN, SSH_KEY
 from skerry.cloud.steps.machine import Login
 from skerry.cloud.supervise.probes import TcpProbe
 from skerry.cloud.supervise.service import SERVICE_USER, File, Service
 
 
-class Copies(Role):
+class DiskCopies(Component):
     name = "copies"
     title = "copies of disks between hosts (SSH)"
+    roles = ("compute",)
     packages = ("openssh-server", "openssh-client")
+    ports = (Port("disk-copies", 16522, between_hosts=True),)
+
+    @classmethod
+    def runs_on(cls, ctx: Context) -> bool:
+        return super().runs_on(ctx) and ctx.cloud.moves
 
     @property
     def configure_needs(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -36,7 +43,7 @@ class Copies(Role):
     def files(self) -> list[File]:
         tls = self.ctx.layout.tls
         server = f"""# Written by skerry.
-ListenAddress {self.ctx.host.address}:{ports.COPIES}
+ListenAddress {self.ctx.host.address}:{self.ctx.port("disk-copies")}
 HostKey {tls / SSH_KEY}
 AuthorizedKeysFile {tls / AUTHORIZED}
 AllowUsers {SERVICE_USER}
@@ -52,7 +59,7 @@ Subsystem sftp internal-sftp
 """
         client = f"""# Written by skerry.
 Match localuser {SERVICE_USER}
-    Port {ports.COPIES}
+    Port {self.ctx.port("disk-copies")}
     IdentityFile {tls / SSH_KEY}
     IdentitiesOnly yes
     UserKnownHostsFile {tls / KNOWN}
@@ -71,7 +78,7 @@ Match localuser {SERVICE_USER}
                 "copies",
                 # sshd writes its title over its environment, by which we know our processes: the shell stays its parent.
                 ("/bin/sh", "-c", f"{sshd} -D -e -f {server.path}; exit $?"),
-                TcpProbe(ports.COPIES, host=str(self.ctx.host.address), greeting=True),
+                TcpProbe(self.ctx.port("disk-copies"), host=str(self.ctx.host.address), greeting=True),
                 title=self.title,
                 user="root",
                 files=(server,),

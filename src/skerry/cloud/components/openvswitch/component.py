@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skerry.cloud.components.base.component import Role
+from skerry.cloud.components.base.component import Component
 from skerry.cloud.components.openvswitch import guest_ports
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Step
-from skerry.cloud.model import ports
+from skerry.cloud.model.ports import Port
 from skerry.cloud.steps.once import Once
 from skerry.cloud.supervise.probes import CommandProbe, UnixProbe
 from skerry.cloud.supervise.service import SERVICE_USER, Service
@@ -16,9 +16,11 @@ from skerry.cloud.supervise.service import SERVICE_USER, Service
 QUIET = ("-vconsole:warn", "-vsyslog:off", "-vfile:off")
 
 
-class OpenVSwitch(Role):
+class OpenVSwitch(Component):
     name = "openvswitch"
     title = "Open vSwitch"
+    roles = ("control", "network", "compute")
+    ports = (Port("ovsdb", 16640),)
     packages = (
         "openvswitch-switch",
         "openvswitch-common",
@@ -65,7 +67,7 @@ class OpenVSwitch(Role):
                 self.ctx.platform.program("ovsdb-server"),
                 str(self.ctx.layout.state / "ovs/conf.db"),
                 f"--remote=punix:{run}/db.sock",
-                f"--remote=ptcp:{ports.OVSDB}:127.0.0.1",
+                f"--remote=ptcp:{self.ctx.port('ovsdb')}:127.0.0.1",
                 f"--unixctl={run}/ovsdb-server.ctl",
                 f"--pidfile={run}/ovsdb-server.pid",
                 *QUIET,

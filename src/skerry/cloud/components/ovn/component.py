@@ -7,22 +7,24 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from skerry.cloud.components.base.component import Role
+from skerry.cloud.components.base.component import Component
 from skerry.cloud.components.openvswitch.component import QUIET, OpenVSwitch, _create_database
 from skerry.cloud.components.openvswitch.external_network import EXTERNAL, ExternalNetwork
 from skerry.cloud.components.openvswitch.uplinks import Uplinks
 from skerry.cloud.components.ovn import fip_announcer
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step, Unknown
-from skerry.cloud.model import ports
+from skerry.cloud.model.ports import Port
 from skerry.cloud.steps.once import Once
 from skerry.cloud.supervise.probes import CommandProbe, UnixProbe
 from skerry.cloud.supervise.service import SERVICE_USER, Service
 
 
-class OVN(Role):
+class OVN(Component):
     name = "ovn"
     title = "OVN"
+    roles = ("control", "network", "compute")
+    ports = (Port("ovn-northbound", 16641), Port("ovn-southbound", 16642, shared=True))
     packages = ("ovn-central", "ovn-host", "ovn-common")
 
     def folders(self) -> dict[Path, str]:
@@ -49,7 +51,7 @@ class OVN(Role):
 
         needs = ("packages", "machine")
         steps: list[Step] = [Chassis(self.ctx), Uplinks(self.ctx)]
-        if self.ctx.does("control"):
+        if self.ctx.has_control_plane:
             steps += [
                 Once(self.ctx, "create:ovn", "create OVN's databases", create, needs=needs, cost=0.2),
                 Listeners(self.ctx),
@@ -116,7 +118,7 @@ class OVN(Role):
         )
         moving = self.ctx.does("compute") and self.ctx.cloud.moves
         return [
-            *([database, northd] if self.ctx.does("control") else []),
+            *([database, northd] if self.ctx.has_control_plane else []),
             controller,
             *(
                 [fip_announcer.service(self.ctx, self.environment(), chassis_name(self.ctx))]
@@ -142,8 +144,8 @@ class Listeners(Step):
 
     def _wanted(self) -> dict[str, str]:
         return {
-            "ovn-nbctl": f"ptcp:{ports.OVN_NORTHBOUND}:127.0.0.1",
-            "ovn-sbctl": f"ptcp:{ports.OVN_SOUTHBOUND}:127.0.0.1",
+            "ovn-nbctl": f"ptcp:{self.ctx.port('ovn-northbound')}:127.0.0.1",
+            "ovn-sbctl": f"ptcp:{self.ctx.port('ovn-southbound')}:127.0.0.1",
         }
 
     def check(self) -> list[Change]:
@@ -188,7 +190,7 @@ class Chassis(Step):
             "ovn-bridge-datapath-type": self.ctx.platform.network.datapath,
             "ovn-encap-type": "geneve",
             "ovn-encap-ip": self.ctx.host.tunnel_address,
-            "ovn-remote": f"tcp:127.0.0.1:{ports.OVN_SOUTHBOUND}",  # on every host, see haproxy/gateway.py
+            "ovn-remote": f"tcp:127.0.0.1:{self.ctx.port('ovn-southbound')}",  # on every host, see haproxy/gateway.py
             "ovn-remote-probe-interval": "60000",
             "ovn-openflow-probe-interval": "60",
             "ovn-monitor-all": "true",

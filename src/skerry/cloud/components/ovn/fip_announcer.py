@@ -15,7 +15,6 @@ from pathlib import Path
 
 from skerry.cloud.components.openvswitch.external_network import EXTERNAL
 from skerry.cloud.context import Context
-from skerry.cloud.model import ports
 from skerry.cloud.supervise.probes import ConnectedProbe
 from skerry.cloud.supervise.service import File, Service
 
@@ -31,12 +30,12 @@ def service(ctx: Context, env: Mapping[str, str], chassis: str) -> Service:
         "ovn-arrivals",
         (
             str(script.path),
-            f"tcp:127.0.0.1:{ports.OVN_SOUTHBOUND}",
+            f"tcp:127.0.0.1:{ctx.port('ovn-southbound')}",
             ctx.layout.switch,
             chassis,
             EXTERNAL,
         ),
-        ConnectedProbe((ports.OVN_SOUTHBOUND,)),
+        ConnectedProbe((ctx.port("ovn-southbound"),)),
         title="floating addresses of servers that arrive",
         env=env,
         files=(script,),

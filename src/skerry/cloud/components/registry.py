@@ -1,0 +1,92 @@
+"""All components of a cloud. A new one is a file in this folder and a line in ``COMPONENTS``.
+
+Whatever needs a list of components, features, ports, secrets, accounts or endpoints reads it here. This module
+imports no component before it is asked, so that every other module may import it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from skerry.common.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from skerry.cloud.components.base.component import Component
+    from skerry.cloud.context import Context
+    from skerry.cloud.model.ports import Port
+    from skerry.cloud.model.secrets import Secret
+
+# MODULE:CLASS, those first that others depend on.
+COMPONENTS: tuple[str, ...] = (
+    "mariadb:MariaDB",
+    "rabbitmq:RabbitMQ",
+    "memcached:Memcached",
+    "haproxy.component:HAProxy",
+    "haproxy.gateway:GatewayLink",
+    "openvswitch.component:OpenVSwitch",
+    "ovn.component:OVN",
+    "libvirt.component:Libvirt",
+    "nova.disk_copies:DiskCopies",
+    "keystone:Keystone",
+    "glance:Glance",
+    "placement:Placement",
+    "nova.component:Nova",
+    "neutron:Neutron",
+    "horizon:Horizon",
+    "heat:Heat",
+    "swift:Swift",
+    "barbican:Barbican",
+)
+
+
+@cache
+def components() -> tuple[type[Component], ...]:
+    """The classes of all components, those first that others depend on."""
+    found = []
+    for line in COMPONENTS:
+        module, name = line.split(":")
+        found.append(getattr(import_module(f"skerry.cloud.components.{module}"), name))
+    return tuple(found)
+
+
+def present(ctx: Context) -> list[Component]:
+    """The components that this host runs, those first that others depend on."""
+    return [component(ctx) for component in components() if component.runs_on(ctx)]
+
+
+def in_cloud(ctx: Context) -> list[type[Component]]:
+    """The components that the cloud has, on whichever host they run."""
+    return [component for component in components() if component.feature in ("", *ctx.cloud.features)]
+
+
+@cache
+def features() -> tuple[str, ...]:
+    """What can stand in ``features`` of cloud.toml: components that not every cloud has."""
+    return tuple(dict.fromkeys(component.feature for component in components() if component.feature))
+
+
+@cache
+def ports() -> dict[str, Port]:
+    """All ports, by name."""
+    return {port.name: port for component in components() for port in (*component.apis, *component.ports)}
+
+
+@cache
+def shared_ports() -> dict[str, int]:
+    """What hosts without the control plane reach through the gateway: the number of each port, by name."""
+    return {port.name: port.number for port in ports().values() if port.shared}
+
+
+def port(name: str) -> int:
+    """The number of a port. Raises NotFoundError for a name that no component declares."""
+    if name not in ports():
+        raise NotFoundError(f"No component has a port '{name}'; the names are: {', '.join(ports())}.")
+    return ports()[name].number
+
+
+@cache
+def secrets() -> dict[str, Secret]:
+    """All secrets, by name, whether the cloud has their component or not."""
+    return {secret.name: secret for component in components() for secret in component.all_secrets()}
