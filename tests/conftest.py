@@ -40,7 +40,7 @@ def machine() -> Callable[[str], object]:
     environment = {
         "SKERRY_CHECKOUT": str(CHECKOUT),
         "SKERRY_ENV": sys.prefix,
-        "PYTHONPATH": str(CHECKOUT / "src"),
+        "PYTHONPATH": os.pathsep.join([str(CHECKOUT / "src"), str(CHECKOUT)]),
     }
 
     @contextmanager

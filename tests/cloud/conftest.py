@@ -37,7 +37,7 @@ def downloads() -> Path:
     return cache
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def whole(machine: Callable[[str], Any], within: Within) -> Iterator[Cloud]:
     """A fresh cloud, whose 'up' was killed twice on the way."""
     cache = downloads()
@@ -64,7 +64,7 @@ def cloud(whole: Cloud) -> Iterator[Cloud]:
         yield whole
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def spread(
     make_lab: Callable[..., Any], within: Within, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Spread]:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import websocket
+from tests.support.deadlines import at_most
 
 if TYPE_CHECKING:
     from kit import Cloud, Servers, Within
@@ -106,7 +107,7 @@ def test_config_drive(cloud: Cloud, servers: Servers) -> None:
 def test_novnc_token(cloud: Cloud) -> None:
     console = cloud.api.compute.create_console(cloud.server("first"), console_type="novnc")
     url = str(console["url"])
-    with urllib.request.urlopen(url, timeout=30) as page:
+    with urllib.request.urlopen(url, timeout=at_most(30)) as page:
         assert b"noVNC" in page.read()
     parts = urllib.parse.urlsplit(url)
     path = urllib.parse.parse_qs(parts.query)["path"][0]
@@ -125,7 +126,7 @@ def test_novnc_token(cloud: Cloud) -> None:
 
 def test_serial_console(cloud: Cloud, within: Within) -> None:
     console = cloud.api.compute.create_console(cloud.server("first"), console_type="serial")
-    link = websocket.create_connection(str(console["url"]), timeout=20, subprotocols=["binary"])
+    link = websocket.create_connection(str(console["url"]), timeout=at_most(20), subprotocols=["binary"])
     try:
         heard: list[bytes] = []
 
@@ -143,7 +144,7 @@ def test_serial_console(cloud: Cloud, within: Within) -> None:
 def _websocket(parts: urllib.parse.SplitResult, path: str) -> Any:
     place = f"ws://{parts.netloc}/{path.lstrip('/')}"
     return websocket.create_connection(
-        place, timeout=20, subprotocols=["binary"], origin=f"http://{parts.netloc}"
+        place, timeout=at_most(20), subprotocols=["binary"], origin=f"http://{parts.netloc}"
     )
 
 
@@ -167,7 +168,7 @@ def test_snapshot_boots_as_another_server(cloud: Cloud, servers: Servers) -> Non
     address = str(servers.float(original).floating_ip_address)
     cloud.ssh(address, "echo from the original | sudo tee /var/kept && sync")
     api = cloud.api
-    image = api.compute.create_server_image(original, name="snapshot", wait=True, timeout=180)
+    image = api.compute.create_server_image(original, name="snapshot", wait=True, timeout=at_most(180))
     servers.undo.append(lambda: cloud.api.image.delete_image(image.id, ignore_missing=True))
     assert api.image.get_image(image.id).status == "active"
     copy = servers("copy", image_id=image.id)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support import CHECKOUT
+from tests.support.deadlines import at_most
 
 from skerry.cloud.platform.choice import platform_of
 
@@ -54,7 +55,7 @@ def test_every_service_is_killed_below(cloud: Cloud) -> None:
 def test_a_killed_service_is_ready_again(cloud: Cloud, name: str) -> None:
     program = CHECKOUT / "tests/support/ready_again.py"
     argv = [sys.executable, str(program), str(cloud.root), name, str(READY_AGAIN)]
-    told = json.loads(cloud.host.run(argv, timeout=90).stdout)
+    told = json.loads(cloud.host.run(argv, timeout=at_most(90)).stdout)
     assert told["before"] is None, f"{name} was not ready before the test"
     assert told["lack"] is None, f"{name} is not ready {READY_AGAIN} s after a kill: {told['lack']}"
 

@@ -15,6 +15,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.support.deadlines import at_most
+
 if TYPE_CHECKING:
     from tests.support.cloud import Cloud, Within
 
@@ -35,7 +37,7 @@ class Browser:
     def wait(self, look: Callable[[], T | None], wrong: str) -> T:
         """What ``look`` finds in the page, asked again and again; fails with what the page says instead."""
         ignored = [WebDriverException]  # a page that is being drawn again
-        wait = WebDriverWait(self.driver, PATIENCE, ignored_exceptions=ignored)
+        wait = WebDriverWait(self.driver, at_most(PATIENCE), ignored_exceptions=ignored)
         try:
             return wait.until(lambda _: look() or False)
         except TimeoutException:
@@ -81,8 +83,8 @@ def logged_in(cloud: Cloud, within: Within) -> Iterator[Browser]:
             for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,860"):
                 options.add_argument(argument)
             driver = webdriver.Remote(f"http://127.0.0.1:{DRIVER_PORT}", options=options)
-            driver.set_page_load_timeout(PATIENCE)
-            driver.set_script_timeout(PATIENCE)
+            driver.set_page_load_timeout(at_most(PATIENCE))
+            driver.set_script_timeout(at_most(PATIENCE))
             browser = Browser(
                 driver, json.loads(cloud.run("status", "--json").stdout)["endpoints"]["horizon"]
             )

@@ -17,8 +17,9 @@ import openstack
 import psutil
 
 from tests.support import CHECKOUT
+from tests.support.deadlines import at_most
 
-UP, ACTIVE, SSH, GONE = 900, 180, 120, 60  # deadlines in seconds, on a machine that does other things too
+UP, ACTIVE, SSH, GONE = 900, 180, 120, 60  # deadlines in seconds
 
 Within = Callable[[float, str, Callable[[], Any]], Any]
 
@@ -43,7 +44,7 @@ class Cloud:
 
     def run(self, *words: str, check: bool = True, timeout: float = 120) -> CompletedProcess[str]:
         """Run the command on the machine."""
-        return self.host.run([*self.argv, *words], check=check, timeout=timeout)
+        return self.host.run([*self.argv, *words], check=check, timeout=at_most(timeout))
 
     def up(self) -> str:
         return self.run("up", timeout=UP).stdout
@@ -61,7 +62,7 @@ class Cloud:
         else:
             raise AssertionError(f"'up' ended before '{step}': {''.join(seen)[-3000:]}")
         run.process.stdout.close()
-        return run.process.wait(30)
+        return run.process.wait(at_most(30))
 
     def status(self) -> dict[str, dict[str, Any]]:
         shown = json.loads(self.run("status", "--json", check=False).stdout)
@@ -129,7 +130,12 @@ class Cloud:
         argv = ["ssh", "-F", "none", "-q", "-i", key, *flags, f"skerry@{address}", command]
         try:
             return subprocess.run(
-                argv, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, check=False
+                argv,
+                capture_output=True,
+                text=True,
+                timeout=at_most(timeout),
+                stdin=subprocess.DEVNULL,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return CompletedProcess(argv, 255, "", "ssh hangs")
@@ -221,7 +227,7 @@ class Servers:
     def delete(self, server: Any) -> None:
         compute = self.cloud.api.compute
         compute.delete_server(server, ignore_missing=True)
-        compute.wait_for_delete(server, wait=GONE)
+        compute.wait_for_delete(server, wait=at_most(GONE))
 
     def float(self, server: Any) -> Any:
         floating = self.cloud.float(server)

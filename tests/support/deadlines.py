@@ -101,20 +101,20 @@ def within(deadline: float, what: str, probe: Callable[[], T], every: float = 0.
 
 
 class Stopwatch:
-    """Measures a block: ``with Stopwatch() as watch: ...``, then ``watch.seconds`` of the clock."""
+    """Measures a block: ``with Stopwatch() as watch: ...``, then ``watch.seconds`` of the clock.
 
-    seconds = 0.0
+    ``watch.stretch`` is how much longer it was on the wall, at least 1: for times that a program measured itself.
+    """
+
+    seconds, stretch = 0.0, 1.0
 
     def __enter__(self) -> Stopwatch:
-        self._begun = clock().now()
+        self._begun, self._wall = clock().now(), time.monotonic()
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self.seconds = self.read()
-
-    def read(self) -> float:
-        """The seconds so far."""
-        return clock().now() - self._begun
+        self.seconds = clock().now() - self._begun
+        self.stretch = max(1.0, (time.monotonic() - self._wall) / max(self.seconds, 1e-9))
 
 
 def at_most(seconds: float) -> float:

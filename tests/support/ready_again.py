@@ -13,24 +13,26 @@ import time
 
 from skerry.cloud.context import Context
 from skerry.cloud.operations.graph import services
+from tests.support.deadlines import clock
 
 
 def main(root: str, name: str, patience: float) -> None:
     ctx = Context.at(root)
     service = next(service for service in services(ctx) if service.name == name)
-    begun = time.monotonic()
+    begun = clock().now()
     before: str | None = "it does not run"
     # It may still be on its way back to a service that was killed before it.
-    while before and time.monotonic() - begun < patience:
+    while before and clock().now() - begun < patience:
+        time.sleep(0.1)
         old = ctx.supervisor.process(name).pid
         before = service.ready.missing(old) if old else "it does not run"
     if before:
         print(json.dumps({"before": before}))
         return
     os.kill(old, signal.SIGKILL)
-    begun = time.monotonic()
+    begun = clock().now()
     lack: str | None = "it has not started again"
-    while lack and (waited := time.monotonic() - begun) < patience:
+    while lack and (waited := clock().now() - begun) < patience:
         pid = ctx.supervisor.process(name).pid
         lack = service.ready.missing(pid) if pid and pid != old else "it has not started again"
         time.sleep(0.1)

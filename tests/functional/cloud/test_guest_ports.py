@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support import CHECKOUT
+from tests.support.deadlines import within
 
 from skerry.cloud.components.openvswitch import guest_ports
 from skerry.lab.host import Host, Program
@@ -36,10 +36,7 @@ def watched(host: Host) -> Iterator[Program]:
 
 
 def until(fact: Callable[[], bool], seconds: float = SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < deadline, f"not so within {seconds} s"
-        time.sleep(0.05)
+    within(seconds, "it is so", fact, 0.05)
 
 
 def link(host: Host) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from tests.support import CHECKOUT
+from tests.support.deadlines import at_most
 
 from skerry.cloud.platform.choice import platform_of
 from skerry.lab.host import Host, Program
@@ -69,7 +70,7 @@ class Cloud:
         return [sys.executable, str(LESSER), "--root", str(self.root)]
 
     def run(self, *words: str, check: bool = True, timeout: float = 120) -> CompletedProcess[str]:
-        return self.host.run([*self.argv, *words], check=check, timeout=timeout)
+        return self.host.run([*self.argv, *words], check=check, timeout=at_most(timeout))
 
     def start(self, *words: str) -> Program:
         return self.host.popen([*self.argv, *words])
@@ -299,7 +300,7 @@ def test_an_interrupted_run_goes_on(host: Host, step: str, how: signal.Signals) 
             run.signal(how)
             break
     rest = run.process.stdout.read()
-    code = run.process.wait(60)
+    code = run.process.wait(at_most(60))
     if how == signal.SIGINT:
         assert code == 130, rest
         assert "goes on from here" in rest
@@ -319,7 +320,7 @@ def test_a_user_of_which_a_process_runs_is_waited_for(host: Host, seconds: int, 
     assert run.process.stdout is not None
     next(line for line in run.process.stdout if "✓ service user" in line)
     run.signal(signal.SIGKILL)
-    run.process.wait(30)
+    run.process.wait(at_most(30))
     asleep = host.popen(["setpriv", "--reuid=skerry", "--clear-groups", "sleep", str(seconds)])
     try:
         done = cloud.run("destroy", "--yes", "--keep-packages")
@@ -399,7 +400,7 @@ def test_a_full_disk_loses_nothing(host: Host) -> None:
             said += line
             if "✓ service user" in line:
                 _fill(cloud)
-        assert run.process.wait(120) in (7, 8), said
+        assert run.process.wait(at_most(120)) in (7, 8), said
         assert "Traceback" not in said and "\nskerry: " in said, said
         _make_room(cloud)
         cloud.up()
@@ -446,7 +447,7 @@ def test_the_lab_leaves_nothing(machine: Callable[[str], Any]) -> None:
         sleeper = host.popen(["sleep", "1000"])
         assert sleeper.pid and psutil.pid_exists(sleeper.pid)
         host.power_off()
-        assert sleeper.process.wait(5) != 0
+        assert sleeper.process.wait(at_most(5)) != 0
         host.power_on()
         assert host.run(["hostname"]).stdout.strip() == "short"
     assert not folder.exists()

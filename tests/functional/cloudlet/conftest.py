@@ -38,7 +38,7 @@ def guest() -> recipe.Guest:
     return guest if guest.disk.exists() else recipe.build(folder, say)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def store(guest: recipe.Guest) -> Iterator[Store]:
     """A store that an earlier, killed run may have left behind is emptied first."""
     root = PLACE / "store"
@@ -58,7 +58,7 @@ def empty(store: Store) -> None:
     shutil.rmtree(store.root)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def base(store: Store, guest: recipe.Guest) -> Base:
     return create.from_recipe(store, "deb", Machine(memory_mib=256), say, guest)
 

@@ -9,11 +9,13 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.deadlines import Stopwatch, at_most, within
 
 from skerry.cloudlet.errors import BadOverlayError, GuestError, NotRestoredError
 from skerry.cloudlet.overlay import portable
@@ -30,7 +32,6 @@ from skerry.cloudlet.vm import snapshot
 from skerry.cloudlet.vm.stream import State
 from skerry.common.errors import SkerryError
 from skerry.common.proc import run
-from skerry.common.wait import wait_for
 
 # A server that answers with a number that is in memory only, and one that is on the disk only.
 SERVER = """
@@ -51,37 +52,39 @@ setsid sh -c 'while :; do busybox nc -l -p 8080 -e /root/answer; done' >/dev/nul
 
 
 def ask(port: int, deadline: float = 20.0) -> str:
-    end = time.monotonic() + deadline
-    while True:
-        try:
-            with socket.create_connection(("127.0.0.1", port), 5) as sock:
-                sock.sendall(b"GET / HTTP/1.0\n")
-                sock.settimeout(10)
-                text = b""
-                while part := sock.recv(4096):
-                    text += part
-                if b"data: OK" in text:
-                    return text.decode()
-        except OSError:
-            pass
-        assert time.monotonic() < end, f"no reply within {deadline} s"
-        time.sleep(0.05)
+    def reply() -> str:
+        text = b""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as sock:
+            sock.sendall(b"GET / HTTP/1.0\n")
+            sock.settimeout(10)
+            while part := sock.recv(4096):
+                text += part
+        return text.decode() if b"data: OK" in text else ""
+
+    return within(deadline, "a reply", reply, 0.05)
 
 
 @pytest.fixture(scope="module")
-def app(store: Store, base: Base) -> overlay_maker.Created:
-    return overlay_maker.create(store, "deb", "app", SERVER, warm="echo | /root/answer")
+def watch() -> Stopwatch:
+    """Measures the making of the overlay ``app``."""
+    return Stopwatch()
+
+
+@pytest.fixture(scope="module")
+def app(store: Store, base: Base, watch: Stopwatch) -> overlay_maker.Created:
+    with watch:
+        return overlay_maker.create(store, "deb", "app", SERVER, warm="echo | /root/answer")
 
 
 # -- bases ----------------------------------------------------------------------------------------------
 
 
 def test_a_base_resumes_within_a_second_and_a_half_and_is_not_a_reboot(store: Store, base: Base) -> None:
-    begun = time.monotonic()
-    session, vm = sessions.run_base(store, base, "one", Network(), prepare=False)
-    agent = vm.agent()
-    agent.ask("hello", timeout=5)
-    assert time.monotonic() - begun < 1.5
+    with Stopwatch() as watch:
+        session, vm = sessions.run_base(store, base, "one", Network(), prepare=False)
+        agent = vm.agent()
+        agent.ask("hello", timeout=at_most(5))
+    assert watch.seconds < 1.5
     console = (vm.folder / "console").read_text() if (vm.folder / "console").exists() else ""
     assert "Linux version" not in console and "login" not in console
     agent.close()
@@ -114,16 +117,14 @@ def test_a_vm_tells_its_network_where_it_is(store: Store, base: Base) -> None:
     vm.qmp("object-add", qom_type="filter-dump", id="wire", netdev="net0", file="wire.pcap")
     wire = vm.folder / "wire.pcap"
     # After a resume QEMU announces the card, and has the guest do so, several times within half a second each.
-    wait_for("silence", lambda: None if time.time() - wire.stat().st_mtime > 1 else "frames come", 10, 0.1)
+    within(10, "silence", lambda: time.time() - wire.stat().st_mtime > 1, 0.1)
     agent = vm.agent()
     agent.network(mac, f"{address}/24", "10.0.2.2")
     agent.close()
     ours, where = bytes.fromhex(mac.replace(":", "")), socket.inet_aton(address)
     request = bytes.fromhex("0806 0001 0800 06 04 0001") + ours + where  # ARP, RFC 826
     announcement = b"\xff" * 6 + ours + request + bytes(6) + where  # of an address for itself, RFC 5227
-    wait_for(
-        "the announcement", lambda: None if announcement in wire.read_bytes() else "not on the wire", 5, 0.05
-    )
+    within(5, "the announcement", lambda: announcement in wire.read_bytes(), 0.05)
     sessions.stop(store, session.name)
 
 
@@ -216,7 +217,7 @@ def test_what_is_synthesised_is_the_launch_vm_bit_by_bit(
     path.write_bytes(b"".join(launch.made.parts))
     running = synthesize(store, FileSource(path), "copy", Network(), early=early, paused=True)
     try:
-        assert running.transfer and running.transfer.done.wait(30)
+        assert running.transfer and running.transfer.done.wait(at_most(30))
         taken = snapshot.take(running.vm, base.machine.memory_pages, go_on=False)
         # QEMU writes a new generation id into one page: that is how a copy knows that it is one.
         assert int(differing(taken.memory, launch.memory).sum()) <= 1
@@ -231,8 +232,10 @@ def test_what_is_synthesised_is_the_launch_vm_bit_by_bit(
         sessions.stop(store, "copy")
 
 
-def test_an_overlay_takes_the_guest_a_tenth_of_a_second(app: overlay_maker.Created) -> None:
-    assert 0 < app.pause < 0.5  # the aim is 0.1; benchmarks/cloudlet.py measures it on an idle machine
+def test_an_overlay_takes_the_guest_a_tenth_of_a_second(app: overlay_maker.Created, watch: Stopwatch) -> None:
+    assert (
+        0 < app.pause / watch.stretch < 0.5
+    )  # the aim is 0.1; benchmarks/cloudlet.py measures it on an idle machine
     assert app.pages["warm"] > 0
     # Eight random megabytes are on the disk and in the page cache, and carried once.
     assert 8 << 20 < app.manifest.size < 20 << 20
@@ -281,7 +284,7 @@ def test_a_damaged_segment_ends_the_vm_and_leaves_nothing(
     with pytest.raises(BadOverlayError, match="hash"):
         running = synthesize(store, FileSource(path), "bad", Network(), early=early)
         # With an early start the damage may be found when the VM runs already.
-        running.vm._process.wait(20) if running.vm._process else None
+        running.vm._process.wait(at_most(20)) if running.vm._process else None
         sessions.stop(store, "bad")
         running.serve()
     assert not sessions.folder_of(store, "bad").exists()
@@ -295,7 +298,7 @@ def skerry(store: Store, *words: str) -> list[str]:
 
 
 def said(store: Store, *words: str) -> object:
-    done = subprocess.run(skerry(store, *words), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(skerry(store, *words), capture_output=True, text=True, timeout=at_most(120))
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout) if done.stdout else None
 

@@ -12,12 +12,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.support.deadlines import at_most, within
 
 from skerry.cloudlet.errors import HandoffError, PeerRefusedError
 from skerry.cloudlet.handoff import destination, recovery
@@ -67,7 +67,7 @@ class Engine:
 
     def stop(self) -> None:
         self.server.stop()
-        self.thread.join(30)
+        self.thread.join(at_most(30))
         assert not self.thread.is_alive()
 
 
@@ -131,7 +131,7 @@ def moving(store: Store, moving_app: overlay_maker.Created) -> Iterator[Session]
 def ask(vm: Vm, script: str) -> str:
     agent = vm.agent()
     try:
-        return agent.run(script, timeout=20)
+        return agent.run(script, timeout=at_most(20))
     finally:
         agent.close()
         vm.let_go()
@@ -149,9 +149,7 @@ def memory_of(vm: Vm, size: int) -> str:
 def goes_on(vm: Vm, seconds: float = 10.0) -> None:
     """The guest's program counts on within that time, and its disk is one file again and can be written to."""
     before = int(ask(vm, "cat /dev/shm/number"))
-    end = time.monotonic() + seconds
-    while int(ask(vm, "cat /dev/shm/number")) <= before:
-        assert time.monotonic() < end, "the guest does not go on"
+    within(seconds, "the guest goes on", lambda: int(ask(vm, "cat /dev/shm/number")) > before, 0.01)
     assert sorted(path.name for path in vm.folder.glob("*.qcow2")) == ["disk.qcow2"]
     ask(vm, "dd if=/dev/zero of=/root/more bs=64k count=4 2>/dev/null; sync; sha256sum /root/data")
 
@@ -282,10 +280,7 @@ def cut(where: str, after: int) -> Iterator[str]:
 
 
 def gone_within(folder: Path, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while folder.exists():
-        assert time.monotonic() < end, f"{folder.name} is still there after {seconds} s"
-        time.sleep(0.02)
+    within(seconds, f"{folder.name} is gone", lambda: not folder.exists(), 0.02)
 
 
 def test_the_source_goes_on_when_the_link_breaks(store: Store, engine: Engine, moving: Session) -> None:
@@ -344,10 +339,13 @@ def test_a_killed_handoff_is_put_right_by_the_next_verb(
 ) -> None:
     command = [sys.executable, "-m", "skerry.cli.main", "cloudlet", "--store", str(store.root)]
     process = subprocess.Popen([*command, "handoff", "moving", engine.where], stderr=subprocess.DEVNULL)
-    folder, end = sessions.folder_of(store, "moving"), time.monotonic() + 20
-    while not sessions.folder_of(engine.store, "moving").exists():
-        assert time.monotonic() < end and process.poll() is None
-        time.sleep(0.005)
+    folder = sessions.folder_of(store, "moving")
+
+    def begun() -> bool:
+        assert process.poll() is None
+        return sessions.folder_of(engine.store, "moving").exists()
+
+    within(20, "the handoff has begun", begun, 0.005)
     assert (folder / recovery.NOTE).exists()
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -372,10 +370,7 @@ def test_an_id_is_good_for_one_handoff(store: Store, base: Base, engine: Engine)
     accept = wire.read(Accept, link.receive(Kind.ACCEPT)[1])
     begin = Begin(id=accept.id, section=state.section, head=state.head.hex())
     link.send(Kind.BEGIN, begin)
-    end = time.monotonic() + 10
-    while not sessions.folder_of(engine.store, "hostile").exists():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    within(10, "it has begun", lambda: sessions.folder_of(engine.store, "hostile").exists(), 0.01)
     second.send(Kind.BEGIN, begin)
     with pytest.raises(PeerRefusedError, match="used already"):
         second.receive(Kind.READY)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.deadlines import at_most
 
 from skerry.cli.main import execute
 from skerry.cloudlet.discovery.mdns import Announcement
@@ -68,7 +69,7 @@ def serving(lab: Lab, store: Path) -> Iterator[str]:
         yield line.split("port ")[1].split(",")[0]
     finally:
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(at_most(20)) == 0
 
 
 @contextmanager
@@ -84,7 +85,7 @@ def stranger(lab: Lab, store: Store) -> Iterator[str]:
     finally:
         announcement.close()
         server.stop()
-        thread.join(20)
+        thread.join(at_most(20))
 
 
 def discovered(

@@ -12,10 +12,11 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.support.deadlines import at_most, within
 
 from skerry.cloudlet.overlay.base import Base
 from skerry.cloudlet.overlay.store import Store
@@ -66,26 +67,21 @@ def old() -> Path:
 def cloudlet(store: Store, path: str, *words: str) -> object:
     argv = [sys.executable, "-m", "skerry.cli.main", "cloudlet", "--store", str(store.root), *words]
     environment = {**os.environ, "PATH": path}
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=180, env=environment)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=at_most(180), env=environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout) if "--json" in words else None
 
 
 def answer(port: int, deadline: float = 30.0) -> str:
-    end = time.monotonic() + deadline
-    while True:
+    def reply() -> str:
         text = b""
-        try:
-            with socket.create_connection(("127.0.0.1", port), 5) as sock:
-                sock.settimeout(5)
-                while part := sock.recv(4096):
-                    text += part
-        except OSError:
-            pass
-        if b"data: OK" in text:
-            return text.decode()
-        assert time.monotonic() < end, f"no reply within {deadline} s"
-        time.sleep(0.05)
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as sock:
+            sock.settimeout(5)
+            while part := sock.recv(4096):
+                text += part
+        return text.decode() if b"data: OK" in text else ""
+
+    return within(deadline, "a reply", reply, 0.05)
 
 
 @pytest.mark.parametrize("maker", ["old", "new"])

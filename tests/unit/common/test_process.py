@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import pytest
+from tests.support.deadlines import within
 
 from skerry.common import process
 
@@ -34,9 +34,7 @@ def test_one_that_nobody_has_reaped_has_ended(child: subprocess.Popen[bytes]) ->
     started = process.start_of(child.pid)
     assert started is not None
     child.kill()
-    deadline = time.monotonic() + 5
-    while process.start_of(child.pid) is not None:
-        assert time.monotonic() < deadline
+    within(5, "it has ended", lambda: process.start_of(child.pid) is None, 0.01)
     assert not process.runs(child.pid, started)
 
 

@@ -9,30 +9,18 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from tests.support import CHECKOUT
+from tests.support.deadlines import at_most, clock, within
 
 from skerry.cloud.images import tiny
 from skerry.common.proc import run
 
-T = TypeVar("T")
 SERVICE = CHECKOUT / "tests/support/metadata_service.py"
 TOOLS = ("apt-get", "dpkg-deb", "mke2fs", "qemu-img", "qemu-system-x86_64", "xorriso", "ssh", "ssh-keygen")
-
-
-def wait_for(deadline: float, what: str, probe: Callable[[], T]) -> T:
-    """The first true result of ``probe`` within ``deadline`` seconds."""
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        if found := probe():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{what}: not within {deadline:.0f} s")
 
 
 class Guest:
@@ -46,7 +34,7 @@ class Guest:
         self._monitor = place / f"{self.port}.sock"
         self._log.unlink(missing_ok=True)
         forward = f"user,id=net0,hostfwd=tcp:127.0.0.1:{self.port}-:22{network}"
-        self.started = time.monotonic()
+        self.started = clock().now()
         self.process = subprocess.Popen(
             [
                 *("qemu-system-x86_64", "-machine", "pc", "-accel", "tcg", "-cpu", "max", "-m", "256"),
@@ -62,7 +50,7 @@ class Guest:
 
     def wait_console(self, deadline: float, text: str) -> str:
         try:
-            return wait_for(
+            return within(
                 deadline, f"'{text}' on the console", lambda: text in self.console() and self.console()
             )
         except AssertionError as late:
@@ -71,15 +59,15 @@ class Guest:
     def answers(self) -> bool:
         """Whether an SSH server greets."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 0.3) as link:
-                link.settimeout(0.3)
+            with socket.create_connection(("127.0.0.1", self.port), 2) as link:
+                link.settimeout(2)
                 return link.recv(4) == b"SSH-"
         except OSError:
             return False
 
     def seconds_to_ssh(self, deadline: float = 60) -> float:
-        wait_for(deadline, "SSH answers", self.answers)
-        return time.monotonic() - self.started
+        within(deadline, "SSH answers", self.answers)
+        return clock().now() - self.started
 
     def try_ssh(self, command: str, user: str = "skerry") -> subprocess.CompletedProcess[str]:
         options = [
@@ -90,7 +78,7 @@ class Guest:
         ]
         flags = [flag for option in options for flag in ("-o", option)]
         target = ["-i", str(self._key), "-p", str(self.port), f"{user}@127.0.0.1"]
-        return run(["ssh", "-F", "none", "-q", *flags, *target, command], timeout=60, check=False)
+        return run(["ssh", "-F", "none", "-q", *flags, *target, command], timeout=at_most(60), check=False)
 
     def ssh(self, command: str, user: str = "skerry") -> str:
         done = self.try_ssh(command, user)
@@ -99,21 +87,25 @@ class Guest:
 
     def wait_ssh(self, command: str, deadline: float = 20) -> None:
         """Until the command succeeds on the guest."""
-        self.ssh(f"for i in $(seq {deadline * 5:.0f}); do {command} && exit 0; sleep 0.2; done; exit 1")
+        self.ssh(
+            f"for i in $(seq {at_most(deadline) * 5:.0f}); do {command} && exit 0; sleep 0.2; done; exit 1"
+        )
 
     def wait_login(self, deadline: float = 60, user: str = "skerry") -> None:
-        wait_for(deadline, f"login as {user}", lambda: self.try_ssh("true", user).returncode == 0)
+        within(deadline, f"login as {user}", lambda: self.try_ssh("true", user).returncode == 0)
 
     def wait_down(self, deadline: float) -> None:
-        wait_for(deadline, "SSH stops", lambda: not self.answers())
+        within(deadline, "SSH stops", lambda: not self.answers())
 
     def host_key(self) -> str:
-        said = run(["ssh-keyscan", "-t", "ed25519", "-p", str(self.port), "127.0.0.1"], timeout=30).stdout
+        said = run(
+            ["ssh-keyscan", "-t", "ed25519", "-p", str(self.port), "127.0.0.1"], timeout=at_most(30)
+        ).stdout
         return said.split()[-1]
 
     def qmp(self, command: str, **arguments: object) -> None:
         with socket.socket(socket.AF_UNIX) as link:
-            link.settimeout(10)
+            link.settimeout(at_most(10))
             link.connect(str(self._monitor))
             stream = link.makefile("rw")
             stream.readline()
@@ -126,7 +118,8 @@ class Guest:
     def power_off(self, deadline: float = 30) -> None:
         """Press the power button, and wait for the guest to stop by itself."""
         self.qmp("system_powerdown")
-        assert self.process.wait(deadline) == 0
+        within(deadline, "the guest stops", lambda: self.process.poll() is not None)
+        assert self.process.returncode == 0
 
     def kill(self) -> None:
         if self.process.poll() is None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from tests.support.deadlines import at_most
 
 from skerry.cloud.engine.step import Change, Event, Graph, Run, Step
 from skerry.common.errors import StepError
@@ -50,7 +51,7 @@ def test_every_step_runs_once_and_after_what_it_needs(needs: list[set[int]]) -> 
 
 
 def test_independent_steps_run_at_the_same_time() -> None:
-    both = threading.Barrier(2, timeout=5)
+    both = threading.Barrier(2, timeout=at_most(5))
 
     class Meets(Made):
         def apply(self, say: Callable[[str], None]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.deadlines import at_most
 from tests.support.random_machines import DISK, MEMORY, base_of, changed, image, kept, overlay_of
 
 from skerry.cloudlet.overlay import encode, segments
@@ -101,10 +102,10 @@ def started_early(rebuild: Rebuild, random: np.random.Generator) -> tuple[bytes,
             ask(which, first, min(32, len(pages) - first))
             asked += 1
     for _ in range(asked):
-        which, first, data = answers.get(timeout=20)
+        which, first, data = answers.get(timeout=at_most(20))
         part = np.frombuffer(data, np.uint8).reshape(-1, PAGE)
         seen[which][first : first + len(part)] = part
-    assert transfer.done.wait(20) and not trouble and lazy.complete
+    assert transfer.done.wait(at_most(20)) and not trouble and lazy.complete
     return sha(seen[0]), sha(seen[1])
 
 
