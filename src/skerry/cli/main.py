@@ -8,8 +8,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from skerry.cli.failure import explained, show
 from skerry.cli.parser import parse, split
+
+# Other modules are imported where they are used: '--help' does without them.
 
 
 def main() -> None:
@@ -19,7 +20,6 @@ def main() -> None:
 def execute(words: Sequence[str]) -> int:
     """Run a command line, and return its exit code. Raises what the verb raises."""
     args = parse(words)
-    # Not with this module: '--help' does without.
     from skerry.common import log
 
     log.open_log(Path(args.root), ["skerry", *split(words)[0]], verbose=args.verbose)
@@ -43,6 +43,8 @@ def guarded(words: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (Exception, KeyboardInterrupt) as error:
+        from skerry.cli.failure import explained, show
+
         failure = explained(error)
         show(failure, to_program=json_wanted(words))
         return failure.exit_code

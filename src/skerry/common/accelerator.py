@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from skerry.common import log
+
 KVM = Path("/dev/kvm")
 # A boot sector that writes "SKERRY" to the first serial port and ends QEMU: the smallest guest that proves a boot.
 #   xor ax,ax; mov ds,ax; mov si,0x7c17; mov dx,0x3f8; next: lodsb; test al,al; jz end; out dx,al; jmp next
@@ -56,19 +58,21 @@ def boot(
             argv += [f"--reuid={user}", f"--regid={user}", "--init-groups"]
         drive = ["-drive", f"file={disk},format=raw,if=floppy,readonly=on", "-serial", f"file:{serial}"]
         argv += [qemu, "-accel", accelerator, *MACHINE, *drive, *EXIT]
-        begun = time.monotonic()
-        try:
-            guest = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-            )
-        except OSError as error:
-            return Boot(None, f"QEMU does not start: {error.strerror}")
-        try:
-            _, said = guest.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            guest.kill()
-            _, said = guest.communicate()
-        took = time.monotonic() - begun
+        with log.command(argv) as running:
+            begun = time.monotonic()
+            try:
+                guest = subprocess.Popen(
+                    argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+                )
+            except OSError as error:
+                return Boot(None, f"QEMU does not start: {error.strerror}")
+            try:
+                _, said = guest.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                guest.kill()
+                _, said = guest.communicate()
+            took = time.monotonic() - begun
+            running.ended(guest.returncode)
         wrote = serial.read_bytes() if serial.exists() else b""
     if b"SKERRY" in wrote:
         return Boot(took)

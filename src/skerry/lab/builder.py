@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from skerry.common import log
 from skerry.common.errors import CommandError, PreflightError
 from skerry.common.namespaces import HOST, namespace_of
 from skerry.common.proc import last_lines
@@ -210,15 +211,18 @@ class Builder:
         """Start first processes, all at once, and write their records."""
         if not specifications:
             return {}
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", str(Path(__file__).parent / "hosts/boot.py")],
-            input=json.dumps({"mark": self.places.mark, "nodes": specifications}),
-            capture_output=True,
-            text=True,
-            cwd="/",
-            env={**os.environ, VARIABLE: self.places.mark},
-            timeout=120,
-        )
+        argv = [sys.executable, "-I", "-S", str(Path(__file__).parent / "hosts/boot.py")]
+        with log.command(argv) as running:
+            done = subprocess.run(
+                argv,
+                input=json.dumps({"mark": self.places.mark, "nodes": specifications}),
+                capture_output=True,
+                text=True,
+                cwd="/",
+                env={**os.environ, VARIABLE: self.places.mark},
+                timeout=120,
+            )
+            running.ended(done.returncode, done.stderr)
         if done.returncode:
             raise CommandError("boot.py", f"exit status {done.returncode}", last_lines(done.stderr))
         said = {answer["name"]: answer for answer in map(json.loads, done.stdout.splitlines())}

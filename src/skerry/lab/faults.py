@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from skerry.common import log
 from skerry.common.errors import NotFoundError, PreflightError
 from skerry.common.process import find, start_of
 from skerry.lab.builder import Builder
@@ -96,11 +97,12 @@ def begin(places: Places, state: State, fault: Fault, duration: float | None) ->
 
 def _start_healer(places: Places, fault: Fault, duration: float) -> None:
     """Start the process that will heal the fault, and wait until it is ready to."""
+    argv = [
+        *("setsid", "--fork", sys.executable, "-m", "skerry.lab.healer"),
+        *(str(places.root), places.name, str(fault.number), str(duration)),
+    ]
     healer = subprocess.Popen(
-        [
-            *("setsid", "--fork", sys.executable, "-m", "skerry.lab.healer"),
-            *(str(places.root), places.name, str(fault.number), str(duration)),
-        ],
+        argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -108,6 +110,7 @@ def _start_healer(places: Places, fault: Fault, duration: float) -> None:
         cwd="/",
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), VARIABLE: places.mark},
     )
+    log.started(argv, healer.pid)
     assert healer.stdout is not None
     with healer.stdout as said:
         healer.wait()

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from skerry.cloud.model.layout import Layout
+from skerry.common import log
 from skerry.common.errors import NotFoundError
 
 
@@ -31,7 +32,9 @@ def run(args: argparse.Namespace) -> int:
     places = [str(layout.checkout), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
     argv = [sys.executable, "-m", f"benchmarks.{args.name}"]
-    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, env=environment)
+    with log.command(argv) as running:
+        done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, env=environment)
+        running.ended(done.returncode)
     if done.returncode:
         return 1
     if args.json:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from skerry.cloud.engine.transport import Transport
 from skerry.cloud.model.cloud_toml import Host
-from skerry.common import proc
+from skerry.common import log, proc
 from skerry.common.errors import CommandError, PreflightError
 from skerry.common.namespaces import entering
 from skerry.common.proc import last_lines
@@ -88,26 +88,28 @@ class LabHost(Remote):
         return proc.run(self._entered(argv, env), input=input, timeout=timeout, check=check)
 
     def watch(self, argv: Sequence[str], say: Callable[[str], None], *, timeout: float) -> None:
-        process = subprocess.Popen(
-            self._entered(argv, None),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
-        timer = threading.Timer(timeout, process.kill)
-        timer.start()
-        said: list[str] = []
-        try:
-            for line in process.stdout or ():
-                said = [*said[-20:], line]
-                say(line.rstrip())
-            code = process.wait()
-        finally:
-            timer.cancel()
-            process.kill()
-            process.wait()
+        with log.command(argv, self.host.name) as running:
+            process = subprocess.Popen(
+                self._entered(argv, None),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
+            timer = threading.Timer(timeout, process.kill)
+            timer.start()
+            said: list[str] = []
+            try:
+                for line in process.stdout or ():
+                    said = [*said[-20:], line]
+                    say(line.rstrip())
+                code = process.wait()
+            finally:
+                timer.cancel()
+                process.kill()
+                process.wait()
+            running.ended(code)
         if code:
             raise CommandError(shlex.join(argv)[:160], f"exit status {code}", last_lines("".join(said)))
 
@@ -170,16 +172,18 @@ class Ssh(Remote):
 
         shown = f"{self.host.name}: {shlex.join(argv)}"[:160]
         command = self._command(argv, env)
-        try:
-            fed: dict[str, Any] = {"input": input} if input else {"stdin": asyncssh.DEVNULL}
-            work = self._connection.run(command, **fed, timeout=timeout, errors="replace")
-            done = self._wait(work)
-        except TimeoutError:
-            raise CommandError(shown, f"no result after {timeout:.0f} s", "") from None
-        except (OSError, asyncssh.Error) as error:
-            self.__dict__.pop("_connection", None)
-            raise CommandError(shown, "a lost connection", str(error)) from None
-        code = done.exit_status if done.exit_status is not None else 255
+        with log.command(argv, self.host.name) as running:
+            try:
+                fed: dict[str, Any] = {"input": input} if input else {"stdin": asyncssh.DEVNULL}
+                work = self._connection.run(command, **fed, timeout=timeout, errors="replace")
+                done = self._wait(work)
+            except TimeoutError:
+                raise CommandError(shown, f"no result after {timeout:.0f} s", "") from None
+            except (OSError, asyncssh.Error) as error:
+                self.__dict__.pop("_connection", None)
+                raise CommandError(shown, "a lost connection", str(error)) from None
+            code = done.exit_status if done.exit_status is not None else 255
+            running.ended(code, done.stderr)
         if check and code:
             raise CommandError(
                 shown, f"exit status {code}", last_lines(done.stderr) or last_lines(done.stdout)
@@ -203,13 +207,15 @@ class Ssh(Remote):
                 return process.exit_status, said
 
         _ = self._connection
-        try:
-            code, said = self._wait(asyncio.wait_for(follow(), timeout))
-        except TimeoutError:
-            raise CommandError(shown, f"no result after {timeout:.0f} s", "") from None
-        except (OSError, asyncssh.Error) as error:
-            self.__dict__.pop("_connection", None)
-            raise CommandError(shown, "a lost connection", str(error)) from None
+        with log.command(argv, self.host.name) as running:
+            try:
+                code, said = self._wait(asyncio.wait_for(follow(), timeout))
+            except TimeoutError:
+                raise CommandError(shown, f"no result after {timeout:.0f} s", "") from None
+            except (OSError, asyncssh.Error) as error:
+                self.__dict__.pop("_connection", None)
+                raise CommandError(shown, "a lost connection", str(error)) from None
+            running.ended(255 if code is None else code)
         if code:
             raise CommandError(shown, f"exit status {code}", last_lines("".join(said)))
 

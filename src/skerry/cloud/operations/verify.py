@@ -13,6 +13,7 @@ from skerry.cloud.components import registry
 from skerry.cloud.config.ini import render
 from skerry.cloud.context import Context
 from skerry.cloud.resources.base import IMAGE, PRIVATE, PUBLIC, USER
+from skerry.common import log
 from skerry.common.errors import PreflightError, VerificationError
 
 # "{1} tempest.api.compute...test_name [1.234567s] ... ok"
@@ -145,7 +146,7 @@ def verify(
     chosen = ["--regex", regex] if regex else ["--smoke"]
     argv = [ctx.layout.bin("tempest"), "run", *chosen, "--concurrency", str(workers)]
     report = Report(str(folder))
-    with (folder / "results.txt").open("w") as kept:
+    with (folder / "results.txt").open("w") as kept, log.command(argv) as running:
         process = subprocess.Popen(
             argv,
             cwd=folder,
@@ -162,6 +163,7 @@ def verify(
         finally:
             process.terminate()
             process.wait()
+        running.ended(process.returncode)
     xml = f"cd '{folder}' && stestr last --subunit | subunit2junitxml -o report.xml"
     ctx.platform.run(["sh", "-c", xml], env=environment, check=False)
     return report

@@ -19,6 +19,7 @@ from skerry.cloud.resources.base import (
     ApiStep,
     key_path,
 )
+from skerry.common import log
 from skerry.common.errors import NotReadyError, StepError
 from skerry.common.proc import last_lines
 from skerry.common.wait import wait_for
@@ -140,7 +141,9 @@ def ssh_lack(ctx: Context, address: str, command: str = "true") -> str | None:
     argv = [*ssh_command(ctx, address), command]
     argv[1:1] = ["-o", "ConnectTimeout=3", "-o", "BatchMode=yes"]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=15, stdin=subprocess.DEVNULL)
+        with log.command(argv) as running:
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=15, stdin=subprocess.DEVNULL)
+            running.ended(done.returncode, done.stderr)
     except subprocess.TimeoutExpired:
         return "ssh hangs"
     return (

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from skerry.common import log
 from skerry.common.unix_http import UnixHTTPConnection
 
 
@@ -166,9 +167,11 @@ class CommandProbe(Probe):
 
     def missing(self, pid: int) -> str | None:
         try:
-            done = subprocess.run(
-                self.argv, capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL
-            )
+            with log.command(self.argv) as running:
+                done = subprocess.run(
+                    self.argv, capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL
+                )
+                running.ended(done.returncode, done.stderr)
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"'{self.argv[0]}' does not answer ({type(error).__name__})"
         if done.returncode:

@@ -16,6 +16,7 @@ from typing import Any
 from skerry.cloud.supervise.base import Process, Supervisor
 from skerry.cloud.supervise.process_marks import end_all, fingerprint_of
 from skerry.cloud.supervise.service import Service
+from skerry.common import log
 from skerry.common.errors import NotReadyError
 from skerry.common.files import write_atomically
 from skerry.common.unix_http import UnixHTTPConnection
@@ -79,6 +80,7 @@ class Direct(Supervisor):
                 cwd="/",
                 env={"PATH": os.defpath, "LANG": "C.UTF-8"},
             )
+        log.started(argv, daemon.pid)
         deadline = time.monotonic() + 20
         while not self.running():
             if daemon.poll() is not None or time.monotonic() > deadline:

@@ -20,7 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from skerry.common import log
 from skerry.common.errors import PreflightError
+from skerry.common.proc import run
 
 _IN, _OUT = struct.Struct("<IIQQIIII"), struct.Struct("<IiQ")
 _ATTR = struct.Struct("<QQQQQQIIIIIIIIII")
@@ -77,13 +79,16 @@ class Mount:
             raise PreflightError("fusermount3 is not installed.", remedy="Run 'apt-get install fuse3'.")
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            done = subprocess.run(
-                [program, "-o", f"nosuid,nodev,max_read={_MOST}", "--", str(self.folder)],
-                env={**os.environ, "_FUSE_COMMFD": str(theirs.fileno())},
-                pass_fds=[theirs.fileno()],
-                capture_output=True,
-                text=True,
-            )
+            argv = [program, "-o", f"nosuid,nodev,max_read={_MOST}", "--", str(self.folder)]
+            with log.command(argv) as running:
+                done = subprocess.run(
+                    argv,
+                    env={**os.environ, "_FUSE_COMMFD": str(theirs.fileno())},
+                    pass_fds=[theirs.fileno()],
+                    capture_output=True,
+                    text=True,
+                )
+                running.ended(done.returncode, done.stderr)
             if done.returncode:
                 raise PreflightError(f"Cannot mount a FUSE file system: {done.stderr.strip()}.")
             _, rights, _, _ = ours.recvmsg(16, socket.CMSG_SPACE(4))
@@ -180,4 +185,4 @@ def unmount(folder: Path) -> None:
         return
     program = shutil.which("fusermount3") or shutil.which("fusermount")
     if program:
-        subprocess.run([program, "-u", "-z", "--", str(folder)], capture_output=True, check=False)
+        run([program, "-u", "-z", "--", str(folder)], check=False)

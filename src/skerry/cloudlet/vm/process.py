@@ -23,6 +23,7 @@ from skerry.cloudlet.overlay.store import GROUP
 from skerry.cloudlet.vm import qemu
 from skerry.cloudlet.vm.agent import Agent
 from skerry.cloudlet.vm.qmp import Qmp
+from skerry.common import log
 from skerry.common.accelerator import KVM
 from skerry.common.proc import last_lines
 
@@ -111,16 +112,17 @@ class Vm:
         argv = [qemu.program(), *fixed, *words]
         uid, groups = _user(folder)
         launch = [sys.executable, "-I", "-S", str(_LAUNCH), str(uid), groups, str(int(lazy))]
-        with (folder / "qemu.log").open("ab") as log:
+        with (folder / "qemu.log").open("ab") as out:
             process = subprocess.Popen(
                 [*launch, *argv],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=out,
+                stderr=out,
                 start_new_session=True,
                 pass_fds=[incoming.fileno()] if incoming else [],
             )
+        log.started([*launch, *argv], process.pid)
         vm = cls(folder, process.pid)
         vm._process = process
         (folder / "pid").write_text(f"{process.pid} {started(process.pid)}\n")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from skerry.cloudlet.overlay.machine import Machine
 from skerry.cloudlet.vm.qmp import Qmp
+from skerry.common import log
 from skerry.common.accelerator import KVM, boot
 from skerry.common.errors import PreflightError
 from skerry.common.proc import run
@@ -88,6 +89,7 @@ def preflight(machine: Machine, notes: Path) -> None:
         ]
         argv += ["-accel", accelerator(), "-qmp", f"unix:{folder}/qmp,server=on,wait=off"]
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        log.started(argv, process.pid)
         try:
             qmp = Qmp(Path(folder) / "qmp")
             types = {each["name"] for each in qmp("query-machines")}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from skerry.common import namespaces
+from skerry.common import log, namespaces
 from skerry.common.errors import CommandError, PreflightError
 
 SECONDS_TO_START = 20.0  # for a program to have entered the host
@@ -82,6 +82,7 @@ class Inside:
             env=self._environment(env),
             start_new_session=True,
         )
+        log.started(argv, process.pid, self.name)
         return Program(process)
 
     def run(
@@ -96,27 +97,29 @@ class Inside:
 
         Raises CommandError when it fails (unless ``check`` is False) or takes too long; then it is killed.
         """
-        process = subprocess.Popen(
-            self.enter(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            env=self._environment(env),
-            start_new_session=True,
-        )
-        try:
-            out, error = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            Program(process).end()
-            out, error = process.communicate()
-            raise CommandError(
-                " ".join(argv)[:160], f"no result after {timeout:.0f} s", (error or out)[-600:]
-            ) from None
-        except BaseException:
-            Program(process).end()
-            raise
+        with log.command(argv, self.name) as running:
+            process = subprocess.Popen(
+                self.enter(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                env=self._environment(env),
+                start_new_session=True,
+            )
+            try:
+                out, error = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                Program(process).end()
+                out, error = process.communicate()
+                raise CommandError(
+                    " ".join(argv)[:160], f"no result after {timeout:.0f} s", (error or out)[-600:]
+                ) from None
+            except BaseException:
+                Program(process).end()
+                raise
+            running.ended(process.returncode, error)
         if check and process.returncode:
             raise CommandError(
                 " ".join(argv)[:160], f"exit status {process.returncode}", (error or out)[-1500:]

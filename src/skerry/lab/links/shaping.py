@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from skerry.common import log
 from skerry.common.errors import CommandError
 from skerry.common.namespaces import entering
 from skerry.common.proc import run
@@ -124,14 +125,16 @@ def _delay(wire: Wire, ports: list[str], fabric: int) -> None:
     assert wire.shape is not None
     script = [sys.executable, "-I", "-S", str(Path(__file__).with_name("delay_line.py"))]
     argv = [*script, *ports, str(wire.shape.delay), str(wire.shape.loss)]
+    argv = ["setsid", "--fork", *entering(fabric, argv, ["net", "mount", "pid"])]
     line = subprocess.Popen(
-        ["setsid", "--fork", *entering(fabric, argv, ["net", "mount", "pid"])],
+        argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         cwd="/",
     )
+    log.started(argv, line.pid)
     assert line.stdout is not None
     line.wait()
     with line.stdout as said:
