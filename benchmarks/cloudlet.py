@@ -27,11 +27,11 @@ from skerry.cloudlet.overlay.pages import write_sparse
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.session import overlay_maker
 from skerry.cloudlet.session import session as sessions
-from skerry.cloudlet.session.session import Network
+from skerry.cloudlet.session.session import GuestNetwork
 from skerry.cloudlet.session.synthesis import source_of, synthesize
 from skerry.cloudlet.vm import create, qemu, recipe, snapshot
 from skerry.cloudlet.vm.process import Vm, qcow2_on
-from skerry.cloudlet.vm.stream import State
+from skerry.cloudlet.vm.stream import StreamState
 
 FOLDER = Path("/var/tmp/skerry-bench-cloudlet")
 ROUNDS = int(os.environ.get("SKERRY_BENCH_ROUNDS", "5"))
@@ -120,7 +120,7 @@ class Bench:
     def resumes(self) -> None:
         def once() -> float:
             begun = time.monotonic()
-            _, vm = sessions.run_base(self.store, self.base, "bench", Network(), prepare=False)
+            _, vm = sessions.run_base(self.store, self.base, "bench", GuestNetwork(), prepare=False)
             agent = vm.agent()
             agent.ask("hello")
             seconds = time.monotonic() - begun
@@ -141,7 +141,7 @@ class Bench:
         label = workload.name
         # One VM has the server; all methods bring up what it is at one moment.
         say(f"{label}: installing the server in a copy of the base")
-        session, vm = sessions.run_base(self.store, self.base, "bench-launch", Network())
+        session, vm = sessions.run_base(self.store, self.base, "bench-launch", GuestNetwork())
         agent = vm.agent()
         overlay_maker.offer(vm, agent, archive)
         agent.run(workload.install)
@@ -271,7 +271,7 @@ class Bench:
     ) -> float:
         begun = time.monotonic()
         source = source_of(f"{link.url}/{workload.name}.overlay", self.store)
-        running = synthesize(self.store, source, "bench", Network((workload.port,)), early=early)
+        running = synthesize(self.store, source, "bench", GuestNetwork((workload.port,)), early=early)
         (port,) = running.session.ports
         workload.first_reply(port, ask=ask)
         seconds = time.monotonic() - begun
@@ -297,16 +297,16 @@ class Bench:
         folder = sessions.new_folder(self.store, "bench")
         shutil.move(work / "memory", folder / "memory")
         shutil.move(work / "disk", folder / "disk")
-        vm = self._start(folder, State.unpack((work / "state").read_bytes()))
+        vm = self._start(folder, StreamState.unpack((work / "state").read_bytes()))
         session = sessions.Session("bench", self.base.id)
-        sessions.connect(session, vm, Network((workload.port,)))
+        sessions.connect(session, vm, GuestNetwork((workload.port,)))
         workload.first_reply(next(iter(session.ports)))
         seconds = time.monotonic() - begun
         vm.quit()
         sessions.stop(self.store, "bench")
         return seconds
 
-    def _start(self, folder: Path, state: State) -> Vm:
+    def _start(self, folder: Path, state: StreamState) -> Vm:
         size = self.base.disk_pages * 4096
         subprocess.run(
             ["qemu-img", "create", "-q", "-u", "-f", "qcow2", str(folder / "disk.qcow2"), str(size)],
@@ -332,7 +332,7 @@ class Bench:
         agent = vm.agent()
         agent.ready(120)
         agent.close()
-        sessions.connect(session, vm, Network((workload.port,)))
+        sessions.connect(session, vm, GuestNetwork((workload.port,)))
         workload.first_reply(next(iter(session.ports)))
         seconds = time.monotonic() - begun
         vm.quit()
@@ -342,7 +342,7 @@ class Bench:
     def _by_install(self, link: Link, workload: Workload) -> float:
         shutil.copyfile(FOLDER / f"{workload.name}.tar.xz", self.served / f"{workload.name}.tar.xz")
         begun = time.monotonic()
-        session, vm = sessions.run_base(self.store, self.base, "bench", Network((workload.port,)))
+        session, vm = sessions.run_base(self.store, self.base, "bench", GuestNetwork((workload.port,)))
         link.fetch(f"{workload.name}.tar.xz", FOLDER / "fetched")
         agent = vm.agent()
         overlay_maker.offer(vm, agent, FOLDER / "fetched")

@@ -29,7 +29,7 @@ from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.peer.identity import Identity
 from skerry.cloudlet.session import overlay_maker
 from skerry.cloudlet.session import session as sessions
-from skerry.cloudlet.session.session import Network, Session
+from skerry.cloudlet.session.session import GuestNetwork, Session
 from skerry.cloudlet.session.synthesis import synthesize
 from skerry.cloudlet.vm.process import DISK_NODE, Vm, nic, qcow2_on
 
@@ -142,7 +142,9 @@ class Handoffs:
 
     def running(self) -> Session:
         """A server that has been at work for a moment."""
-        running = synthesize(self.store, FileSource(self.overlay), "bench", Network((self.workload.port,)))
+        running = synthesize(
+            self.store, FileSource(self.overlay), "bench", GuestNetwork((self.workload.port,))
+        )
         running.vm.let_go()
         self.used(running.session)
         return running.session

@@ -11,11 +11,11 @@ from skerry.cloudlet.overlay.pages import PAGE, Pages, differing, digests, write
 from skerry.cloudlet.overlay.reader import FileSource, Overlay
 from skerry.cloudlet.overlay.rebuild import Rebuild
 from skerry.cloudlet.overlay.store import Store
-from skerry.cloudlet.vm.stream import MAGIC, State
+from skerry.cloudlet.vm.stream import MAGIC, StreamState
 
 MACHINE = Machine(memory_mib=1)
 MEMORY, DISK = 256, 300  # pages
-STATE = State(3, MAGIC + b"head", b"devices" * 100).pack()
+STATE = StreamState(3, MAGIC + b"head", b"devices" * 100).pack()
 
 
 def image(random: np.random.Generator, pages: int) -> Pages:

@@ -17,7 +17,7 @@ from skerry.cloud.engine.step import Graph, Step
 from skerry.cloud.operations import graph as graphs
 from skerry.cloud.operations import plan, up
 from skerry.cloud.steps.database import Databases
-from skerry.cloud.steps.machine import Machine
+from skerry.cloud.steps.machine import MachineSetup
 from skerry.cloud.steps.packages import Packages
 
 
@@ -30,7 +30,7 @@ def graph(ctx: Context) -> Graph:
     folders = {path: owner for part in parts for path, owner in part.folders().items()}
     ctx.cloud = ctx.cloud.model_copy(update={"first_server": False})
     steps: list[Step] = [
-        Machine(ctx, folders),
+        MachineSetup(ctx, folders),
         Packages(ctx, [name for part in parts for name in part.packages]),
         graphs.SupervisorStep(ctx),
         Databases(ctx, {"keystone": ("keystone",)}, needs=("start:mariadb",)),

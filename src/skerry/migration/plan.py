@@ -1,6 +1,6 @@
 """What an evaluation runs, as data: flavors, and every combination of load, link rate and mode.
 
-Hosts have to be told a mode and a rate (see ``Setting``), which takes far longer than a migration: the runs of one
+Hosts have to be told a mode and a rate (see ``MigrationSetting``), which takes far longer than a migration: the runs of one
 setting stay together, settings and the runs of each are in random order. That is a split-plot design.
 """
 
@@ -31,7 +31,7 @@ class Flavor(Table):
     vcpus: int = Field(1, ge=1, le=64)
 
 
-class Part(Table):
+class PlanPart(Table):
     """Every combination of these."""
 
     flavors: tuple[str, ...] = Field(min_length=1)
@@ -41,22 +41,22 @@ class Part(Table):
     times: PositiveInt = 3
 
     @model_validator(mode="after")
-    def _not_negative(self) -> Part:
+    def _not_negative(self) -> PlanPart:
         if any(value < 0 or value > 4096 for value in (*self.dirty, *self.rates)):
             raise ValueError("dirty and rates are MiB/s from 0 to 4096")
         return self
 
 
-class Plan(Table):
+class EvaluationPlan(Table):
     """Flavors by name, and the parts of the evaluation."""
 
     flavors: dict[str, Flavor] = Field(min_length=1)
-    part: tuple[Part, ...] = Field(min_length=1)
+    part: tuple[PlanPart, ...] = Field(min_length=1)
     limit: float = Field(60, gt=1, le=3600, description="seconds after which a migration is given up")
     crowded: bool = Field(True, description="also ask for a migration to hosts that are too small")
 
     @model_validator(mode="after")
-    def _known(self) -> Plan:
+    def _known(self) -> EvaluationPlan:
         for name in (name for part in self.part for name in part.flavors):
             if name not in self.flavors:
                 known = ", ".join(self.flavors)
@@ -71,7 +71,7 @@ class Plan(Table):
 
 
 @dataclass(frozen=True)
-class Setting:
+class MigrationSetting:
     """What the hosts are told: how to migrate and with how much bandwidth (MiB/s, 0: no limit)."""
 
     mode: Mode
@@ -96,12 +96,12 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Run:
+class PlannedRun:
     """One migration that is to be made."""
 
     flavor: str
     dirty: int
-    setting: Setting
+    setting: MigrationSetting
     number: int
 
     @property
@@ -114,15 +114,17 @@ class Run:
         return {"flavor": self.flavor, "dirty": self.dirty, **asdict(self.setting), "number": self.number}
 
 
-def load(path: Path | None) -> Plan:
+def load(path: Path | None) -> EvaluationPlan:
     """The plan of a TOML file, or the built-in one. Raises ConfigError, which names the file and what is wrong."""
     if path is not None:
-        return toml_model.load(path, Plan)
+        return toml_model.load(path, EvaluationPlan)
     built_in = resources.files(__package__).joinpath("plan.toml").read_text()
-    return toml_model.loads(built_in, Plan, "the built-in plan")
+    return toml_model.loads(built_in, EvaluationPlan, "the built-in plan")
 
 
-def narrowed(plan: Plan, wanted: dict[str, Any], times: int | None, *, source: str) -> Plan:
+def narrowed(
+    plan: EvaluationPlan, wanted: dict[str, Any], times: int | None, *, source: str
+) -> EvaluationPlan:
     """The plan with one part of what is ``wanted`` of Part's fields, in place of its own, and so many ``times`` each.
 
     Raises ConfigError, which names the ``source`` of what is wanted.
@@ -135,17 +137,17 @@ def narrowed(plan: Plan, wanted: dict[str, Any], times: int | None, *, source: s
     if times is not None:
         wanted = {**wanted, "times": times}
     data = {**plan.model_dump(), "part": [{"flavors": list(plan.flavors), **wanted}]}
-    return toml_model.check(data, Plan, source)
+    return toml_model.check(data, EvaluationPlan, source)
 
 
-def runs(plan: Plan, seed: int) -> list[Run]:
+def runs(plan: EvaluationPlan, seed: int) -> list[PlannedRun]:
     """All runs in random order, those of one setting together. The same seed gives the same order."""
-    found: dict[Setting, set[Run]] = {}
+    found: dict[MigrationSetting, set[PlannedRun]] = {}
     for part in plan.part:
         for flavor, dirty, rate, mode in itertools.product(part.flavors, part.dirty, part.rates, part.modes):
-            setting = Setting(mode, rate)
+            setting = MigrationSetting(mode, rate)
             for number in range(1, part.times + 1):
-                found.setdefault(setting, set()).add(Run(flavor, dirty, setting, number))
+                found.setdefault(setting, set()).add(PlannedRun(flavor, dirty, setting, number))
     dice = random.Random(seed)
     settings = sorted(found, key=str)
     dice.shuffle(settings)

@@ -9,7 +9,7 @@ from typing import Any
 
 from skerry.migration.capacity import demand_room
 from skerry.migration.measurement import capture
-from skerry.migration.measurement.measure import Look, Round, observe
+from skerry.migration.measurement.measure import Measurement, Round, observe
 from skerry.migration.measurement.vantage import Vantage
 from skerry.migration.nova import Server, hosts_up
 from skerry.migration.site import Site
@@ -40,7 +40,7 @@ def rounds(
         folder.mkdir(parents=True, exist_ok=True)
     memory = int(server.now().flavor["ram"])
     with Vantage(api, site, server.network) as namespace:
-        look = Look(site, interval, folder, captures, namespace)
+        look = Measurement(site, interval, folder, captures, namespace)
         for number in range(1, times + 1):
             source = server.host
             demand_room(api, name, memory, source, usable)

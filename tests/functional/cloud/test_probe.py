@@ -11,7 +11,7 @@ import pytest
 
 from skerry.lab.host import GATEWAY, Host
 from skerry.migration.measurement.analysis import Figures, figures
-from skerry.migration.measurement.probe import Probe
+from skerry.migration.measurement.probe import EchoProbe
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def host(machine: Callable[[str], Any]) -> Iterator[Host]:
 
 
 def probed(host: Host, during: Callable[[], None]) -> Figures:
-    with host.network(), Probe(GATEWAY, 0.01) as probe:
+    with host.network(), EchoProbe(GATEWAY, 0.01) as probe:
         time.sleep(0.7)
         begun = time.monotonic()
         during()
@@ -69,7 +69,7 @@ def test_a_delay_shows_in_the_round_trip_alone(host: Host) -> None:
 
 def test_udp_is_answered_by_a_kernel_that_has_no_program_for_it(host: Host) -> None:
     host.run(["sh", "-c", "echo 0 >/proc/sys/net/ipv4/icmp_ratelimit"])
-    with host.network(), Probe("127.0.0.1", 0.01) as probe:
+    with host.network(), EchoProbe("127.0.0.1", 0.01) as probe:
         time.sleep(1)
     assert len(probe.udp.sent) == len(probe.trace.sent) >= 50
     lost = sum(back is None for back in probe.udp.received)

@@ -26,10 +26,10 @@ from skerry.cloudlet.overlay.reader import FileSource
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.session import overlay_maker
 from skerry.cloudlet.session import session as sessions
-from skerry.cloudlet.session.session import Network
+from skerry.cloudlet.session.session import GuestNetwork
 from skerry.cloudlet.session.synthesis import synthesize
 from skerry.cloudlet.vm import snapshot
-from skerry.cloudlet.vm.stream import State
+from skerry.cloudlet.vm.stream import StreamState
 from skerry.common.errors import SkerryError
 from skerry.common.proc import run
 
@@ -81,7 +81,7 @@ def app(store: Store, base: Base, watch: Stopwatch) -> overlay_maker.Created:
 
 def test_a_base_resumes_within_a_second_and_a_half_and_is_not_a_reboot(store: Store, base: Base) -> None:
     with Stopwatch() as watch:
-        session, vm = sessions.run_base(store, base, "one", Network(), prepare=False)
+        session, vm = sessions.run_base(store, base, "one", GuestNetwork(), prepare=False)
         agent = vm.agent()
         agent.ask("hello", timeout=at_most(5))
     assert watch.seconds < 1.5
@@ -97,7 +97,7 @@ def test_copies_of_a_base_are_not_each_other(store: Store, base: Base) -> None:
     )
     seen = []
     for name in ("one", "two"):
-        _, vm = sessions.run_base(store, base, name, Network((80,)))
+        _, vm = sessions.run_base(store, base, name, GuestNetwork((80,)))
         agent = vm.agent()
         seen.append(agent.run(script).split())
         before = time.time()
@@ -111,7 +111,7 @@ def test_copies_of_a_base_are_not_each_other(store: Store, base: Base) -> None:
 
 def test_a_vm_tells_its_network_where_it_is(store: Store, base: Base) -> None:
     """Else the network would ask, and drop what is on its way when a guest that waits for its pages answers too late."""
-    session, vm = sessions.run_base(store, base, "one", Network(), prepare=False)
+    session, vm = sessions.run_base(store, base, "one", GuestNetwork(), prepare=False)
     mac, address = "52:54:00:00:00:07", "10.0.2.77"
     vm.add_nic(mac, address, {}, False)
     vm.qmp("object-add", qom_type="filter-dump", id="wire", netdev="net0", file="wire.pcap")
@@ -129,7 +129,7 @@ def test_a_vm_tells_its_network_where_it_is(store: Store, base: Base) -> None:
 
 
 def test_qemu_is_nobody_and_cannot_write_to_the_base(store: Store, base: Base) -> None:
-    _, vm = sessions.run_base(store, base, "one", Network(), prepare=False)
+    _, vm = sessions.run_base(store, base, "one", GuestNetwork(), prepare=False)
     status = Path(f"/proc/{vm.pid}/status").read_text()
     uid = next(line.split()[1] for line in status.splitlines() if line.startswith("Uid:"))
     assert int(uid) > 65536
@@ -139,8 +139,8 @@ def test_qemu_is_nobody_and_cannot_write_to_the_base(store: Store, base: Base) -
 
 
 def test_memory_that_is_not_restored_is_an_error_and_not_a_boot(store: Store, base: Base) -> None:
-    state = State.unpack(base.state)
-    broken = State(state.section, state.head, state.tail[: len(state.tail) // 2])
+    state = StreamState.unpack(base.state)
+    broken = StreamState(state.section, state.head, state.tail[: len(state.tail) // 2])
     folder = sessions.new_folder(store, "broken")
     with pytest.raises(NotRestoredError):
         sessions.resume(store, base, folder, broken, ())
@@ -182,7 +182,7 @@ def launch(
     store: Store, base: Base, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Launch:
     """Another VM each time: what is in its memory and on its disk is random, and so is its working set."""
-    session, vm = sessions.run_base(store, base, "launch", Network())
+    session, vm = sessions.run_base(store, base, "launch", GuestNetwork())
     agent = vm.agent()
     # A copy in memory of what is on the disk, at another place within the page, is what dictionaries are for.
     agent.run(SERVER + "\n(echo; cat /root/data) >/dev/shm/data; sync; fstrim /")
@@ -215,7 +215,7 @@ def test_what_is_synthesised_is_the_launch_vm_bit_by_bit(
 ) -> None:
     path = tmp_path / "overlay"
     path.write_bytes(b"".join(launch.made.parts))
-    running = synthesize(store, FileSource(path), "copy", Network(), early=early, paused=True)
+    running = synthesize(store, FileSource(path), "copy", GuestNetwork(), early=early, paused=True)
     try:
         assert running.transfer and running.transfer.done.wait(at_most(30))
         taken = snapshot.take(running.vm, base.machine.memory_pages, go_on=False)
@@ -243,7 +243,7 @@ def test_an_overlay_takes_the_guest_a_tenth_of_a_second(app: overlay_maker.Creat
 
 @pytest.mark.parametrize("early", [False, True], ids=["full", "early"])
 def test_a_synthesised_server_answers(store: Store, app: overlay_maker.Created, early: bool) -> None:
-    running = synthesize(store, FileSource(app.path), "copy", Network((8080,)), early=early)
+    running = synthesize(store, FileSource(app.path), "copy", GuestNetwork((8080,)), early=early)
     (port,) = running.session.ports
     text = ask(port)
     assert "copy" in text
@@ -255,7 +255,7 @@ def test_an_overlay_of_an_overlay_carries_the_change_only(store: Store, app: ove
     made = overlay_maker.create(store, "app", "more", "echo more >/root/more")
     assert made.manifest.parents == (app.manifest.id,)
     assert made.manifest.size < app.manifest.size / 3
-    running = synthesize(store, FileSource(made.path), "copy", Network((8080,)))
+    running = synthesize(store, FileSource(made.path), "copy", GuestNetwork((8080,)))
     (port,) = running.session.ports
     ask(port)
     agent = running.vm.agent()
@@ -282,7 +282,7 @@ def test_a_damaged_segment_ends_the_vm_and_leaves_nothing(
     path = tmp_path / "overlay"
     path.write_bytes(data)
     with pytest.raises(BadOverlayError, match="hash"):
-        running = synthesize(store, FileSource(path), "bad", Network(), early=early)
+        running = synthesize(store, FileSource(path), "bad", GuestNetwork(), early=early)
         # With an early start the damage may be found when the VM runs already.
         running.vm._process.wait(at_most(20)) if running.vm._process else None
         sessions.stop(store, "bad")

@@ -22,7 +22,7 @@ from tests.support.deadlines import at_most, within
 from skerry.cloudlet.errors import HandoffError, PeerRefusedError
 from skerry.cloudlet.handoff import destination, recovery
 from skerry.cloudlet.handoff import source as handoffs
-from skerry.cloudlet.handoff.daemon import Server
+from skerry.cloudlet.handoff.daemon import HandoffServer
 from skerry.cloudlet.handoff.source import handoff
 from skerry.cloudlet.overlay.base import Base
 from skerry.cloudlet.overlay.reader import FileSource
@@ -32,7 +32,7 @@ from skerry.cloudlet.peer.identity import Identity
 from skerry.cloudlet.peer.wire import Accept, Begin, Card, Kind, Named, Offer
 from skerry.cloudlet.session import overlay_maker, residue
 from skerry.cloudlet.session import session as sessions
-from skerry.cloudlet.session.session import Network, Session
+from skerry.cloudlet.session.session import GuestNetwork, Session
 from skerry.cloudlet.session.synthesis import synthesize
 from skerry.cloudlet.vm import layers
 from skerry.cloudlet.vm.process import Vm
@@ -57,7 +57,7 @@ class Engine:
     """An engine that serves in this process, as another host's would."""
 
     store: Store
-    server: Server
+    server: HandoffServer
     said: list[str]
     thread: threading.Thread
 
@@ -73,7 +73,7 @@ class Engine:
 
 def serve(store: Store) -> Engine:
     said: list[str] = []
-    server = Server(store, "127.0.0.1", 0, say=said.append)
+    server = HandoffServer(store, "127.0.0.1", 0, say=said.append)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     return Engine(store, server, said, thread)
@@ -121,7 +121,7 @@ def moving_app(store: Store, base: Base) -> Iterator[overlay_maker.Created]:
 
 @pytest.fixture
 def moving(store: Store, moving_app: overlay_maker.Created) -> Iterator[Session]:
-    running = synthesize(store, FileSource(moving_app.path), "moving", Network((8080,)))
+    running = synthesize(store, FileSource(moving_app.path), "moving", GuestNetwork((8080,)))
     running.vm.let_go()
     yield running.session
     if sessions.folder_of(store, "moving").exists():
@@ -218,7 +218,7 @@ def test_an_overlay_that_is_held_is_not_sent(
 def test_a_vm_that_began_early_is_moved_as_any_other(
     store: Store, engine: Engine, moving_app: overlay_maker.Created
 ) -> None:
-    running = synthesize(store, FileSource(moving_app.path), "moving", Network(), early=True)
+    running = synthesize(store, FileSource(moving_app.path), "moving", GuestNetwork(), early=True)
     running.vm.let_go()
     before = ask(running.vm, SUMS)
     ask(running.vm, "echo new >/root/new; sync")
@@ -239,7 +239,7 @@ def test_the_residue_of_a_session_with_a_card_is_an_overlay_upon_its_own(
     assert made.manifest.size < moving_app.manifest.size / 2
     assert session.address in ask(vm, "ip -o -4 address")
     goes_on(vm)
-    running = synthesize(store, FileSource(made.path), "again", Network())
+    running = synthesize(store, FileSource(made.path), "again", GuestNetwork())
     assert ask(running.vm, "cat /root/new") == "new\n"
     sessions.stop(store, "again")
     store.remove(made.path)
@@ -318,16 +318,16 @@ def test_the_source_goes_on_when_the_destination_fails_at_the_last_step(
 def test_a_vm_whose_last_word_is_lost_runs_once(
     store: Store, engine: Engine, moving: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send = wire.Wire.send
+    send = wire.PeerConnection.send
     lost: list[Kind] = []
 
-    def sent(self: wire.Wire, kind: Kind, body: bytes | wire.Message = b"") -> None:
+    def sent(self: wire.PeerConnection, kind: Kind, body: bytes | wire.Message = b"") -> None:
         if kind is Kind.RUNNING and not lost:
             lost.append(kind)
             raise OSError("lost")
         send(self, kind, body)
 
-    monkeypatch.setattr(wire.Wire, "send", sent)
+    monkeypatch.setattr(wire.PeerConnection, "send", sent)
     with pytest.raises(HandoffError, match="last word"):
         handoff(store, "moving", engine.where)
     assert lost and not sessions.folder_of(store, "moving").exists()

@@ -18,7 +18,7 @@ from tests.support.deadlines import at_most
 
 from skerry.cli.main import execute
 from skerry.cloudlet.discovery.mdns import Announcement
-from skerry.cloudlet.handoff.daemon import Server
+from skerry.cloudlet.handoff.daemon import HandoffServer
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.peer.identity import Identity
 from skerry.lab.lab import Lab
@@ -76,7 +76,7 @@ def serving(lab: Lab, store: Path) -> Iterator[str]:
 def stranger(lab: Lab, store: Store) -> Iterator[str]:
     """An engine that nobody is paired with, announced all the same."""
     with lab.host("h1").network():
-        server = Server(store, "10.79.0.1", 0)
+        server = HandoffServer(store, "10.79.0.1", 0)
         announcement = Announcement(Identity(store.root / "keys").fingerprint, ["10.79.0.1"], server.port)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

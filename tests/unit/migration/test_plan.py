@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from skerry.common.errors import ConfigError
-from skerry.migration.plan import Plan, Setting, load, runs
+from skerry.migration.plan import EvaluationPlan, MigrationSetting, load, runs
 
 SMALL = """
 [flavors]
@@ -28,7 +28,7 @@ times = 3
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Plan:
+def plan(tmp_path: Path) -> EvaluationPlan:
     path = tmp_path / "plan.toml"
     path.write_text(SMALL)
     return load(path)
@@ -46,20 +46,20 @@ def test_the_built_in_plan_has_the_thesis_flavors_and_all_that_is_asked_for() ->
     }
 
 
-def test_every_combination_is_run_once_though_two_parts_have_it(plan: Plan) -> None:
+def test_every_combination_is_run_once_though_two_parts_have_it(plan: EvaluationPlan) -> None:
     # 2 flavors, 2 loads, 2 rates, 2 modes, twice; the second part adds only a third run of one combination.
     found = runs(plan, 1)
     assert len(found) == 2**4 * 2 + 1
     assert len({run.key for run in found}) == len(found)
 
 
-def test_hosts_are_told_each_setting_once(plan: Plan) -> None:
+def test_hosts_are_told_each_setting_once(plan: EvaluationPlan) -> None:
     settings = [run.setting for run in runs(plan, 5)]
     changes = sum(one != other for one, other in itertools.pairwise(settings))
     assert changes == len(set(settings)) - 1
 
 
-def test_the_seed_makes_the_order(plan: Plan) -> None:
+def test_the_seed_makes_the_order(plan: EvaluationPlan) -> None:
     assert runs(plan, 1) == runs(plan, 1)
     assert runs(plan, 1) != runs(plan, 2)
 
@@ -91,8 +91,8 @@ def test_a_plan_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_a_mode_is_what_nova_calls_it() -> None:
-    assert Setting("post-copy", 8).options["live_migration_permit_post_copy"] is True
-    assert Setting("auto-converge", 8).options["live_migration_permit_auto_converge"] is True
-    plain = Setting("pre-copy", 8).options
+    assert MigrationSetting("post-copy", 8).options["live_migration_permit_post_copy"] is True
+    assert MigrationSetting("auto-converge", 8).options["live_migration_permit_auto_converge"] is True
+    plain = MigrationSetting("pre-copy", 8).options
     assert not plain["live_migration_permit_post_copy"] and not plain["live_migration_permit_auto_converge"]
     assert plain["live_migration_bandwidth"] == 8

@@ -11,7 +11,7 @@ from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.session import overlay_maker, residue
 from skerry.cloudlet.session import session as sessions
 from skerry.cloudlet.session.overlay_maker import Created
-from skerry.cloudlet.session.session import Network
+from skerry.cloudlet.session.session import GuestNetwork
 from skerry.common.errors import NotFoundError
 
 
@@ -85,7 +85,7 @@ def _created(store: Store, args: argparse.Namespace) -> Created:
         args.script.read_text(),
         files=args.files,
         warm=args.warm.read_text() if args.warm else "",
-        network=Network(outbound=True) if args.outbound else None,
+        network=GuestNetwork(outbound=True) if args.outbound else None,
         level=args.level,
         say=say,
     )

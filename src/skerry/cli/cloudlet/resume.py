@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 
 from skerry.cli.cloudlet.common import json_argument, network_arguments, opened, show
-from skerry.cloudlet.session.session import Network, free_name, run_base
+from skerry.cloudlet.session.session import GuestNetwork, free_name, run_base
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     store = opened(args)
-    network = Network(tuple(args.port), args.outbound)
+    network = GuestNetwork(tuple(args.port), args.outbound)
     base, name = store.base(args.base), args.name or free_name()
     session, _ = run_base(store, base, name, network, prepare=not args.no_agent)
     return show(asdict(session), args)

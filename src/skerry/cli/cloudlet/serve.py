@@ -7,7 +7,7 @@ import signal
 
 from skerry.cli.cloudlet.common import listen_arguments, opened, say
 from skerry.cloudlet.handoff import service
-from skerry.cloudlet.handoff.daemon import Server
+from skerry.cloudlet.handoff.daemon import HandoffServer
 from skerry.cloudlet.peer.identity import Identity
 
 
@@ -37,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     store = opened(args)
     identity = Identity(store.root / "keys")
-    server = Server(
+    server = HandoffServer(
         store,
         args.listen,
         args.port,

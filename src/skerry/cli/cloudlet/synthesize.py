@@ -9,8 +9,8 @@ from typing import Any
 
 from skerry.cli.cloudlet.common import json_argument, network_arguments, opened, say, show
 from skerry.cloudlet.session.background import in_background
-from skerry.cloudlet.session.session import Network, free_name
-from skerry.cloudlet.session.synthesis import Running, source_of, synthesize
+from skerry.cloudlet.session.session import GuestNetwork, free_name
+from skerry.cloudlet.session.synthesis import SynthesisedVm, source_of, synthesize
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,13 +30,13 @@ def run(args: argparse.Namespace) -> int:
     store = opened(args)
     name = args.name or free_name()
 
-    def work() -> tuple[Running, dict[str, Any]]:
+    def work() -> tuple[SynthesisedVm, dict[str, Any]]:
         begun = time.monotonic()
         running = synthesize(
             store,
             source_of(args.source, store),
             name,
-            Network(tuple(args.port), args.outbound),
+            GuestNetwork(tuple(args.port), args.outbound),
             early=args.early,
             prepare=not args.no_agent,
             most=args.most_mb << 20,

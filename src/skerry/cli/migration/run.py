@@ -11,7 +11,7 @@ from skerry.cloud.context import Context
 from skerry.cloud.hosts.migration_site import Hosts
 from skerry.common.errors import StepError, UsageError
 from skerry.migration.evaluation.results import Book, write_csv
-from skerry.migration.plan import MODES, Plan, load, narrowed
+from skerry.migration.plan import MODES, EvaluationPlan, load, narrowed
 
 ALONE = ("csv", "json")  # options of a run of one server
 TOGETHER = ("plan", "flavors", "dirty", "rates", "modes", "quick", "seed")  # those of an evaluation
@@ -91,7 +91,7 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError("--interval is at least 1 ms and --times at least 1.")
 
 
-def plan_of(args: argparse.Namespace) -> Plan:
+def plan_of(args: argparse.Namespace) -> EvaluationPlan:
     """The plan that the options ask for. Raises ConfigError."""
     wanted = {
         name: getattr(args, name) for name in ("flavors", "dirty", "rates", "modes") if getattr(args, name)
@@ -108,7 +108,7 @@ def say(text: str) -> None:
 # What draws and measures takes long to import, and is an extra of the distribution: each only where it is used.
 
 
-def many(args: argparse.Namespace, ctx: Context, site: Hosts, plan: Plan) -> int:
+def many(args: argparse.Namespace, ctx: Context, site: Hosts, plan: EvaluationPlan) -> int:
     from skerry.migration.evaluation.experiment import Experiment, new_folder
     from skerry.migration.evaluation.report import write
 

@@ -18,7 +18,7 @@ HIDDEN = "(secret, not shown)"
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class OptionAssignment:
     """One assignment in a layer (the file's name); ``name`` is set when a deprecated name was used."""
 
     value: str
@@ -48,7 +48,7 @@ class Explanation:
     default: Any = None
     default_computed: bool = False
     value: Any = None
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[OptionAssignment, ...] = ()
     deprecated_names: tuple[str, ...] = ()
     removal: str = ""
     secret: bool = False
@@ -173,7 +173,7 @@ def _near(parts: Sequence[str], files: Mapping[str, Sequence[ini.IniFile]]) -> l
 
 
 def _explained(name: str, service: str, option: Option, files: Sequence[ini.IniFile]) -> Explanation:
-    settings: list[Setting] = []
+    settings: list[OptionAssignment] = []
     values: list[str] = []
     for file in files:
         entries = _entries(file, option)
@@ -181,12 +181,14 @@ def _explained(name: str, service: str, option: Option, files: Sequence[ini.IniF
             continue
         if not option.multi:
             # a later file wins, and within a file the last line of the first name that is there
-            settings = [Setting(**{**asdict(s), "in_force": False}) for s in settings]
+            settings = [OptionAssignment(**{**asdict(s), "in_force": False}) for s in settings]
             values = []
         for position, (former, entry) in enumerate(entries):
             counts = option.multi or position == len(entries) - 1
             value = HIDDEN if option.secret else entry.value
-            settings.append(Setting(value, Path(file.path).name, file.path, entry.line, counts, former))
+            settings.append(
+                OptionAssignment(value, Path(file.path).name, file.path, entry.line, counts, former)
+            )
             values += [value] if counts else []
     return Explanation(
         name=name,

@@ -1,6 +1,6 @@
 """Finds what is wrong with a cloud, across its services, and says what to do: one class for each check."""
 
 from skerry.cloud.doctor.base import Check, Finding, Patient
-from skerry.cloud.doctor.examine import CHECKS, Report, examine
+from skerry.cloud.doctor.examine import CHECKS, DoctorReport, examine
 
-__all__ = ["CHECKS", "Check", "Finding", "Patient", "Report", "examine"]
+__all__ = ["CHECKS", "Check", "DoctorReport", "Finding", "Patient", "examine"]

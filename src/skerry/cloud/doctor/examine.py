@@ -63,7 +63,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 @dataclass(frozen=True)
-class Look:
+class CheckRun:
     """How one check went; ``unable`` says why it could not look."""
 
     check: str
@@ -72,11 +72,11 @@ class Look:
 
 
 @dataclass
-class Report:
+class DoctorReport:
     """What an examination found, the worst first, and what ``--fix`` did."""
 
     findings: list[Finding]
-    looks: list[Look]
+    looks: list[CheckRun]
     seconds: float
     done: list[str] = field(default_factory=list)
 
@@ -129,7 +129,7 @@ def at_work(layout: Layout) -> Finding | None:
         return None
 
 
-def examine(root: Path | str, *, fix: bool = False, checks: Sequence[Check] = CHECKS) -> Report:
+def examine(root: Path | str, *, fix: bool = False, checks: Sequence[Check] = CHECKS) -> DoctorReport:
     """Look at the cloud under ``root``; with ``fix`` do what is safe, and look again.
 
     Raises ConfigError for a wrong cloud.toml, NotFoundError when there is no cloud, BusyError when there is
@@ -156,7 +156,7 @@ def examine(root: Path | str, *, fix: bool = False, checks: Sequence[Check] = CH
             for found in pool.map(lambda host: _elsewhere(ctx, host, fix), ctx.cloud.others):
                 findings += found
     findings.sort(key=lambda finding: ORDER[finding.severity])
-    return Report(findings, looks, time.monotonic() - begun, done)
+    return DoctorReport(findings, looks, time.monotonic() - begun, done)
 
 
 def _elsewhere(ctx: Context, host: Host, fix: bool) -> list[Finding]:
@@ -203,7 +203,7 @@ def _settle(ctx: Context, seconds: float = 60.0) -> None:
         time.sleep(1)
 
 
-def _look(ctx: Context, checks: Sequence[Check]) -> tuple[list[Finding], list[Look]]:
+def _look(ctx: Context, checks: Sequence[Check]) -> tuple[list[Finding], list[CheckRun]]:
     vitals = take_vitals(ctx)
     patient = Patient(ctx, vitals, ctx.supervisor.running())
     checks = [check for check in checks if vitals.keys() >= {*check.needs, *check.of}]
@@ -234,14 +234,14 @@ def _is_stopped(pid: int) -> bool:
         return False
 
 
-def _bounded(check: Check, patient: Patient) -> tuple[list[Finding], Look]:
+def _bounded(check: Check, patient: Patient) -> tuple[list[Finding], CheckRun]:
     """What one check finds within its limit; a thread that hangs is left behind."""
     begun = time.monotonic()
     if not patient.supervised and not check.when_down:
-        return [], Look(check.name, 0.0, "the cloud is down")
+        return [], CheckRun(check.name, 0.0, "the cloud is down")
     lack = patient.lacks(check.needs)
     if lack:
-        return [], Look(check.name, 0.0, lack)
+        return [], CheckRun(check.name, 0.0, lack)
     found: list[Finding] = []
     unable: list[str] = []
 
@@ -259,8 +259,8 @@ def _bounded(check: Check, patient: Patient) -> tuple[list[Finding], Look]:
     thread.join(check.seconds)
     seconds = round(time.monotonic() - begun, 2)
     if thread.is_alive():
-        return [], Look(check.name, seconds, f"no answer within {check.seconds:.0f} s")
-    return list(found), Look(check.name, seconds, unable[0] if unable else None)
+        return [], CheckRun(check.name, seconds, f"no answer within {check.seconds:.0f} s")
+    return list(found), CheckRun(check.name, seconds, unable[0] if unable else None)
 
 
 def _named(check: Check, findings: Iterable[Finding]) -> Iterable[Finding]:

@@ -115,7 +115,7 @@ class Graph:
         return longest
 
 
-class Run:
+class GraphRun:
     """One pass over a graph. Ends early, and orderly, at the first failure or when it is interrupted."""
 
     def __init__(self, graph: Graph, watch: Callable[[Event], None], cores: int | None = None) -> None:

@@ -61,7 +61,7 @@ class Remote(Transport):
         self.run(["rm", "-rf", "--one-file-system", str(path)])
 
 
-class LabHost(Remote):
+class LabTransport(Remote):
     """A host of a lab, entered by its namespaces."""
 
     def _entered(self, argv: Sequence[str], env: Mapping[str, str] | None) -> list[str]:
@@ -114,7 +114,7 @@ class LabHost(Remote):
             raise CommandError(shlex.join(argv)[:160], f"exit status {code}", last_lines("".join(said)))
 
 
-class Ssh(Remote):
+class SshTransport(Remote):
     """A host behind an SSH server. The user is root, or may use sudo without a password."""
 
     @cached_property
@@ -222,4 +222,4 @@ class Ssh(Remote):
 
 def transport_to(host: Host) -> Remote:
     """The way to a host of the cloud that is not this one."""
-    return LabHost(host) if host.transport == "lab" else Ssh(host)
+    return LabTransport(host) if host.transport == "lab" else SshTransport(host)

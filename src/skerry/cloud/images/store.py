@@ -68,7 +68,7 @@ def upload(ctx: Context, built: Built, say: Callable[[str], None]) -> str:
     _need_cloud(ctx)
     say(f"uploading {built.name}")
     if built.name == IMAGE:
-        files = tiny.TinyImage(**built.files, version=built.version)
+        files = tiny.TinyImageFiles(**built.files, version=built.version)
         return str(upload_tiny(ctx.api, files, IMAGE).id)
     old = [image for image in ctx.api.image.images() if image.name == built.name]
     image = ctx.api.image.create_image(

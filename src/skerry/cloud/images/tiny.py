@@ -56,7 +56,7 @@ _HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class TinyImage:
+class TinyImageFiles:
     """``version`` changes when the packages or Skerry's part of the image do."""
 
     kernel: Path
@@ -65,7 +65,7 @@ class TinyImage:
     version: str
 
 
-def build(out: Path, work: Path, progress: Callable[[str], None]) -> TinyImage:
+def build(out: Path, work: Path, progress: Callable[[str], None]) -> TinyImageFiles:
     """Build the image into ``out``; downloads are kept in ``work``. What is built already is taken as it is.
 
     Raises PreflightError (not root), PackageError (no packages), CommandError (a tool failed).
@@ -79,7 +79,7 @@ def build(out: Path, work: Path, progress: Callable[[str], None]) -> TinyImage:
     packages = debs.with_libraries(rootfs.PACKAGES, work / "debs")
     (kernel,) = debs.fetch([kernel_name], work / "debs")
     version = _version(kernel, packages)
-    image = TinyImage(
+    image = TinyImageFiles(
         kernel=out / f"skerry-tiny-{version}.vmlinuz",
         initrd=out / f"skerry-tiny-{version}.initrd",
         disk=out / f"skerry-tiny-{version}.qcow2",

@@ -23,7 +23,7 @@ from skerry.cloud.steps.accounts import Accounts
 from skerry.cloud.steps.certificates import Certificates
 from skerry.cloud.steps.credentials import Credentials
 from skerry.cloud.steps.database import Databases
-from skerry.cloud.steps.machine import Bytecode, LibvirtBinding, Machine
+from skerry.cloud.steps.machine import Bytecode, LibvirtBinding, MachineSetup
 from skerry.cloud.steps.packages import Packages
 from skerry.cloud.steps.services import Surplus
 from skerry.cloud.steps.valid_options import ValidConfiguration
@@ -44,7 +44,7 @@ def graph(ctx: Context) -> Graph:
     parts = registry.present(ctx)
     folders = {path: owner for part in parts for path, owner in part.folders().items()}
     steps: list[Step] = [
-        Machine(ctx, folders),
+        MachineSetup(ctx, folders),
         Packages(
             ctx,
             [name for part in parts for name in part.packages],

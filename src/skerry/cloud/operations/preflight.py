@@ -18,7 +18,7 @@ from skerry.common.errors import PreflightError
 MEMORY_GIB, DISK_GIB = 6.5, 8.0  # "8 GB" machines show a good deal less
 
 
-class Check(ABC):
+class PreflightCheck(ABC):
     """One requirement. ``problem`` returns None, or a sentence that names what is wrong."""
 
     remedy: str
@@ -27,7 +27,7 @@ class Check(ABC):
     def problem(self, ctx: Context) -> str | None: ...
 
 
-class IsRoot(Check):
+class IsRoot(PreflightCheck):
     remedy = "Run it with sudo."
 
     def problem(self, ctx: Context) -> str | None:
@@ -38,7 +38,7 @@ class IsRoot(Check):
         )
 
 
-class SupportedSystem(Check):
+class SupportedSystem(PreflightCheck):
     remedy = "Use a machine with one of these (a virtual machine is enough)."
 
     def problem(self, ctx: Context) -> str | None:
@@ -48,7 +48,7 @@ class SupportedSystem(Check):
         return f"This system is {own}; Skerry supports {', '.join(kind.title for kind in PLATFORMS)}."
 
 
-class EnoughMemory(Check):
+class EnoughMemory(PreflightCheck):
     remedy = "Give the machine 8 GB of memory."
 
     def problem(self, ctx: Context) -> str | None:
@@ -58,7 +58,7 @@ class EnoughMemory(Check):
         return f"This machine has {have:.1f} GiB of memory; a cloud with a server needs {MEMORY_GIB}."
 
 
-class EnoughDisk(Check):
+class EnoughDisk(PreflightCheck):
     remedy = "Free some space there, or name a roomier folder with --root."
 
     def problem(self, ctx: Context) -> str | None:
@@ -70,7 +70,7 @@ class EnoughDisk(Check):
         return None if free >= needed else f"{place} has {free:.1f} GiB free; {needed:.0f} are needed."
 
 
-class PortsFree(Check):
+class PortsFree(PreflightCheck):
     """Every port that the cloud listens on is free, or has the cloud's own service on it."""
 
     remedy = "Stop that program, or let Skerry run elsewhere."
@@ -91,14 +91,14 @@ class PortsFree(Check):
         return None
 
 
-class HostNameKnown(Check):
+class HostNameKnown(PreflightCheck):
     remedy = "Give the machine a host name (hostname NAME)."
 
     def problem(self, ctx: Context) -> str | None:
         return None if socket.gethostname() else "This machine has no host name."
 
 
-CHECKS: tuple[Check, ...] = (
+CHECKS: tuple[PreflightCheck, ...] = (
     IsRoot(),
     SupportedSystem(),
     EnoughMemory(),

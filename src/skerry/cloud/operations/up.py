@@ -12,7 +12,7 @@ from pathlib import Path
 from skerry.cloud.components.libvirt.hypervisor import Hypervisor
 from skerry.cloud.context import Context
 from skerry.cloud.engine.lock import exclusive
-from skerry.cloud.engine.step import Event, Graph, Run
+from skerry.cloud.engine.step import Event, Graph, GraphRun
 from skerry.cloud.model.cloud_toml import documented_toml
 from skerry.cloud.operations.graph import graph
 from skerry.cloud.operations.preflight import preflight
@@ -121,7 +121,7 @@ def up(
                 ctx.journal.record(event.step.name, event.seconds)
             watch(event)
 
-        run = Run(steps, record)
+        run = GraphRun(steps, record)
         run.go()
         seconds = time.monotonic() - begun
         return _summary(ctx, run, seconds) if ctx.leads else JoinedSummary(ctx.host.name, seconds)
@@ -134,7 +134,7 @@ def _add_features(path: Path, features: Sequence[str]) -> None:
     write_atomically(path, new if count else f"{wanted}\n{text}")
 
 
-def _summary(ctx: Context, run: Run, seconds: float) -> Summary:
+def _summary(ctx: Context, run: GraphRun, seconds: float) -> Summary:
     address = FirstServer(ctx).address() if ctx.cloud.first_server else None
     return Summary(
         seconds=round(seconds, 1),

@@ -26,7 +26,7 @@ SETUP = re.compile(
 
 
 @dataclass
-class Report:
+class TempestReport:
     """What tempest found. ``folder`` keeps its configuration, its log and its results."""
 
     folder: str
@@ -126,7 +126,7 @@ def configuration(ctx: Context, folder: Path) -> str:
 
 def verify(
     root: Path | str, say: Callable[[str], None], *, regex: str | None = None, workers: int = 2
-) -> Report:
+) -> TempestReport:
     """Run tempest's smoke tests (or those that match ``regex``) and tell ``say`` of each result.
 
     What failed is in the report; see ``Report.demand``.
@@ -145,7 +145,7 @@ def verify(
     ctx.platform.write(folder / "etc/tempest.conf", configuration(ctx, folder), mode=0o600)
     chosen = ["--regex", regex] if regex else ["--smoke"]
     argv = [ctx.layout.bin("tempest"), "run", *chosen, "--concurrency", str(workers)]
-    report = Report(str(folder))
+    report = TempestReport(str(folder))
     with (folder / "results.txt").open("w") as kept, log.command(argv) as running:
         process = subprocess.Popen(
             argv,
@@ -169,7 +169,7 @@ def verify(
     return report
 
 
-def _take(line: str, report: Report, say: Callable[[str], None]) -> None:
+def _take(line: str, report: TempestReport, say: Callable[[str], None]) -> None:
     found = RESULT.match(line) or SETUP.match(line)
     if not found:
         return

@@ -25,7 +25,7 @@ class TinyImage(Step):
         self.ctx = ctx
         self.folder = ctx.layout.cache / "images/tiny"
 
-    def files(self) -> tiny.TinyImage | None:
+    def files(self) -> tiny.TinyImageFiles | None:
         """What was built, None before."""
         text = self.ctx.platform.read(self.folder / "built.json")
         if text is None:
@@ -34,7 +34,7 @@ class TinyImage(Step):
         paths = {part: self.folder / built[part] for part in ("kernel", "initrd", "disk")}
         if not all(path.exists() for path in paths.values()):
             return None
-        return tiny.TinyImage(**paths, version=built["version"])
+        return tiny.TinyImageFiles(**paths, version=built["version"])
 
     def check(self) -> list[Change]:
         return [] if self.files() else [Change("build the image 'tiny'")]
@@ -66,7 +66,7 @@ class Image(ApiStep):
         upload_tiny(self.ctx.api, files, IMAGE)
 
 
-def upload_tiny(api: Any, files: tiny.TinyImage, name: str) -> Any:
+def upload_tiny(api: Any, files: tiny.TinyImageFiles, name: str) -> Any:
     """Upload the three parts of a tiny guest as public images; returns the disk's image.
 
     Parts that a broken run left behind are removed first.

@@ -15,7 +15,7 @@ from skerry.cloud.supervise.service import SERVICE_USER
 ROOTS_FOLDERS = ("etc", "state", "log", "run", "cache")
 
 
-class Machine(Step):
+class MachineSetup(Step):
     """The service user exists, so do the cloud's folders, and the secrets are drawn."""
 
     name = "machine"

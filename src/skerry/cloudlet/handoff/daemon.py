@@ -14,14 +14,14 @@ from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.peer import wire
 from skerry.cloudlet.peer.identity import Identity
 from skerry.cloudlet.peer.tickets import Tickets
-from skerry.cloudlet.peer.wire import Accept, Begin, Kind, Named, Offer, Wire
+from skerry.cloudlet.peer.wire import Accept, Begin, Kind, Named, Offer, PeerConnection
 from skerry.common.errors import PreflightError, RefusedError, SkerryError
 
 _CONNECTIONS = 16
 _HANDSHAKE = 10.0  # seconds
 
 
-class Server:
+class HandoffServer:
     """Listens on an address and a port (0: any free one). Raises PreflightError when it cannot.
 
     ``most`` VMs arrive at a time, of ``most_mib`` of memory; ``outbound`` lets in those that may reach other hosts.
@@ -96,7 +96,7 @@ class Server:
             self._open.discard(sock)
             sock = secure
             self._open.add(sock)
-            self._talk(Wire(secure, host), self._identity.known(secure))
+            self._talk(PeerConnection(secure, host), self._identity.known(secure))
         except ssl.SSLEOFError:
             pass  # it only measured the way
         except (ssl.SSLError, OSError) as error:
@@ -106,7 +106,7 @@ class Server:
             sock.close()
             self._connections.release()
 
-    def _talk(self, link: Wire, peer: str) -> None:
+    def _talk(self, link: PeerConnection, peer: str) -> None:
         """Offers, questions, and at most one handoff, which ends the connection."""
         try:
             while not self._stopping:
@@ -135,7 +135,7 @@ class Server:
             self._say(f"{link.name}, {peer[:16]}: {reason}")
             link.refuse(reason)
 
-    def _handoff(self, link: Wire, peer: str, begin: Begin) -> None:
+    def _handoff(self, link: PeerConnection, peer: str, begin: Begin) -> None:
         ticket = self._tickets.begin(begin.id, peer)
         if not self._places.acquire(blocking=False):
             ticket.end()

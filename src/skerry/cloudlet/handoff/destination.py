@@ -25,12 +25,12 @@ from skerry.cloudlet.overlay.segments import decompress
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.peer import wire
 from skerry.cloudlet.peer.tickets import Ticket
-from skerry.cloudlet.peer.wire import BadFrameError, Begin, Kind, Named, Offer, Seen, Wire
+from skerry.cloudlet.peer.wire import BadFrameError, Begin, Kind, Named, Offer, PeerConnection, Seen
 from skerry.cloudlet.session import session as sessions
 from skerry.cloudlet.session.session import Session
 from skerry.cloudlet.vm.process import Vm, nic, same_generation, started
 from skerry.cloudlet.vm.qemu import preflight
-from skerry.cloudlet.vm.stream import MAGIC, State
+from skerry.cloudlet.vm.stream import MAGIC, StreamState
 from skerry.common.errors import RefusedError, SkerryError
 
 IDLE = 120.0  # seconds in which a source that is at work must send something
@@ -67,7 +67,9 @@ def _base(store: Store, offer: Offer) -> Base:
     raise RefusedError(f"the base {offer.base[:16]} is not here: export it there and import it here first")
 
 
-def receive(store: Store, link: Wire, ticket: Ticket, begin: Begin, say: Callable[[str], None]) -> Session:
+def receive(
+    store: Store, link: PeerConnection, ticket: Ticket, begin: Begin, say: Callable[[str], None]
+) -> Session:
     """Take the VM over: to its end, or not at all. Raises SkerryError, OSError, ValueError."""
     offer = ticket.offer
     base = _base(store, offer)
@@ -92,7 +94,7 @@ def receive(store: Store, link: Wire, ticket: Ticket, begin: Begin, say: Callabl
     try:
         session.save(folder)
         arriving = _Arriving(link, Held(store, base, ticket.overlays), folder)
-        state = State(begin.section, head, b"")
+        state = StreamState(begin.section, head, b"")
         vm = sessions.resume(
             store, base, folder, state, arriving.pieces(), paused=True, tail=arriving.tail, devices=devices
         )
@@ -119,7 +121,7 @@ def receive(store: Store, link: Wire, ticket: Ticket, begin: Begin, say: Callabl
 class _Arriving:
     """What the source sends, as pieces for the VM."""
 
-    def __init__(self, link: Wire, held: Held, folder: Path) -> None:
+    def __init__(self, link: PeerConnection, held: Held, folder: Path) -> None:
         self._link, self._held = link, held
         # A page may change again and again; whoever sends more than this is not handing a VM over.
         self.literals = Literals(folder, 8 * held.base.machine.memory_pages + 2 * held.base.disk_pages)

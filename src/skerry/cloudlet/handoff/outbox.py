@@ -17,7 +17,7 @@ from skerry.cloudlet.overlay.encode import Changes, Sources, finder, plan
 from skerry.cloudlet.overlay.index import LITERAL, PageMap
 from skerry.cloudlet.overlay.pages import PAGE, Digests, digests
 from skerry.cloudlet.peer import wire
-from skerry.cloudlet.peer.wire import Kind, Seen, Wire
+from skerry.cloudlet.peer.wire import Kind, PeerConnection, Seen
 
 _FIRST = 256  # pages in a round's first batch: the link should not wait for long
 _MOST = 2048  # pages in any batch: nor for one that is being packed
@@ -29,7 +29,7 @@ NOTHING = Changes(np.empty(0, np.uint32), NO_PAGES)
 class Outbox:
     """Sends rounds of changes over a wire. Raises OSError, BadFrameError, PeerRefusedError."""
 
-    def __init__(self, wire: Wire, held: Held) -> None:
+    def __init__(self, wire: PeerConnection, held: Held) -> None:
         self._wire = wire
         self._known = held.sources()
         self._sent: list[Digests] = []

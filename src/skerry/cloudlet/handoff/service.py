@@ -10,7 +10,7 @@ from skerry.cloudlet.discovery import directory as directories
 from skerry.cloudlet.discovery import mdns
 from skerry.cloudlet.discovery.discovery import Cloudlet, Location, describe
 from skerry.cloudlet.errors import MulticastError
-from skerry.cloudlet.handoff.daemon import Server
+from skerry.cloudlet.handoff.daemon import HandoffServer
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.peer.identity import Identity
 from skerry.common.errors import UsageError
@@ -45,7 +45,7 @@ def address_of(listen: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def announce(server: Server, engine: str, say: Say) -> mdns.Announcement | None:
+def announce(server: HandoffServer, engine: str, say: Say) -> mdns.Announcement | None:
     """Announce an engine in the LAN. One that cannot be announced serves all the same."""
     addresses = mdns.announced(server.address, mdns.own_interfaces())
     if not addresses:
@@ -61,7 +61,7 @@ def announce(server: Server, engine: str, say: Say) -> mdns.Announcement | None:
 
 @contextmanager
 def announced(
-    server: Server, identity: Identity, *, directory: str | None, multicast: bool, say: Say
+    server: HandoffServer, identity: Identity, *, directory: str | None, multicast: bool, say: Say
 ) -> Iterator[None]:
     """While it lasts, a server that has its ``about`` is announced to a directory, if one is given, and in the LAN."""
     about = server.about

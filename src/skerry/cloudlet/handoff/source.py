@@ -29,14 +29,14 @@ from skerry.cloudlet.overlay.segments import compress
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.peer import wire
 from skerry.cloudlet.peer.identity import Identity
-from skerry.cloudlet.peer.wire import Accept, BadFrameError, Begin, Card, Kind, Named, Offer, Wire
+from skerry.cloudlet.peer.wire import Accept, BadFrameError, Begin, Card, Kind, Named, Offer, PeerConnection
 from skerry.cloudlet.session import session as sessions
 from skerry.cloudlet.session.session import Session
 from skerry.cloudlet.vm import layers, snapshot
 from skerry.cloudlet.vm.intake import Intake
 from skerry.cloudlet.vm.process import Vm, started
 from skerry.cloudlet.vm.spool import Spool
-from skerry.cloudlet.vm.stream import State
+from skerry.cloudlet.vm.stream import StreamState
 from skerry.common.files import write_atomically
 
 Say = Callable[[str], None]
@@ -80,7 +80,7 @@ def handoff(store: Store, name: str, where: str, *, rename: str = "", say: Say =
 
 
 class _Handoff:
-    def __init__(self, store: Store, session: Session, vm: Vm, link: Wire, say: Say) -> None:
+    def __init__(self, store: Store, session: Session, vm: Vm, link: PeerConnection, say: Say) -> None:
         self.store, self.session, self.vm, self.link, self.say = store, session, vm, link, say
         self.base: Base = store.base(session.base)
         self.committed = False
@@ -143,7 +143,7 @@ class _Handoff:
 
     # -- while the guest runs -----------------------------------------------------------------------------
 
-    def _live(self, begin: Changes) -> State:
+    def _live(self, begin: Changes) -> StreamState:
         """Send until little is left. Returns QEMU's rest, with the guest standing still."""
         self._note()
         self.files = [self.vm.folder / "disk.qcow2"]
@@ -214,7 +214,7 @@ class _Handoff:
 
     # -- while it stands still ----------------------------------------------------------------------------
 
-    def _last(self, state: State) -> float:
+    def _last(self, state: StreamState) -> float:
         if (state.section, state.head) != self.head:
             raise QemuError("migrate", "its stream has another head than before")
         disk = NOTHING if layers.writes(self.vm) == self.written else self._layer(self.files)

@@ -41,7 +41,7 @@ class Changes:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EncodingPlan:
     """What to carry: literals in order, the first ``areas.warm`` of which are the working set."""
 
     memory: PageMap
@@ -56,7 +56,7 @@ def plan(
     sources: Sources,
     warm_memory: Numbers = NONE,
     warm_disk: Numbers = NONE,
-) -> Plan:
+) -> EncodingPlan:
     """Find a source for each changed page, and an order for what must be carried.
 
     First comes what a recorded working set touched, in that order, and what lies close to it; then what only memory
@@ -81,7 +81,7 @@ def plan(
     place = np.empty(len(order), np.uint32)
     place[order] = np.arange(len(order), dtype=np.uint32)
     refs[open_] = place[which]
-    return Plan(
+    return EncodingPlan(
         PageMap(memory.numbers, kinds[:count], refs[:count]),
         PageMap(disk.numbers, kinds[count:], refs[count:]),
         content[open_[first[order]]],
@@ -138,7 +138,7 @@ class Made:
 
 
 def make(
-    chosen: Plan,
+    chosen: EncodingPlan,
     state: bytes,
     *,
     name: str,

@@ -123,7 +123,7 @@ class BadFrameError(ValueError):
     """What came is not what the protocol allows."""
 
 
-class Wire:
+class PeerConnection:
     """One connection between two engines; not to be used by two threads at once."""
 
     def __init__(self, sock: socket.socket, name: str, peer: str = "") -> None:
@@ -198,7 +198,7 @@ def read(message: type[Some], body: bytes) -> Some:
         raise BadFrameError(f"{message.__name__.lower()}: {where}: {first['msg']}") from None
 
 
-def connect(identity: Identity, where: str, *, patience: float = 10.0) -> Wire:
+def connect(identity: Identity, where: str, *, patience: float = 10.0) -> PeerConnection:
     """A connection to the engine at ``HOST`` or ``HOST:PORT``; ``patience`` is in seconds. Raises HandoffError."""
     host, _, port = where.rpartition(":") if ":" in where else (where, "", "")
     try:
@@ -215,4 +215,4 @@ def connect(identity: Identity, where: str, *, patience: float = 10.0) -> Wire:
         plain.close()
         words = getattr(error, "verify_message", "") or getattr(error, "reason", "") or error
         raise HandoffError(where, f"it is not an engine that this one is paired with ({words})") from None
-    return Wire(secure, where, peer)
+    return PeerConnection(secure, where, peer)

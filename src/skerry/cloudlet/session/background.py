@@ -9,11 +9,11 @@ import tempfile
 from collections.abc import Callable
 from typing import IO, Any
 
-from skerry.cloudlet.session.synthesis import Running
+from skerry.cloudlet.session.synthesis import SynthesisedVm
 from skerry.common.errors import DefectError, SkerryError
 
 
-def in_background(work: Callable[[], tuple[Running, Any]]) -> Any:
+def in_background(work: Callable[[], tuple[SynthesisedVm, Any]]) -> Any:
     """Do the work in a process that lives as long as the VM does, and return the second of what it returns.
 
     Raises what the work raises; DefectError when that is no error of Skerry, or when the process was killed.
@@ -37,7 +37,7 @@ def in_background(work: Callable[[], tuple[Running, Any]]) -> Any:
     return result
 
 
-def _serve(work: Callable[[], tuple[Running, Any]], report: IO[bytes]) -> None:
+def _serve(work: Callable[[], tuple[SynthesisedVm, Any]], report: IO[bytes]) -> None:
     """The other process: reports, stops itself for a moment as the sign that it did, and serves."""
     os.setsid()
     code = 0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from skerry.cloudlet.overlay.index import LITERAL
 from skerry.cloudlet.overlay.pages import PAGE, Numbers, Pages
 from skerry.cloudlet.overlay.rebuild import Rebuild
-from skerry.cloudlet.vm.fuse import File, Reply
+from skerry.cloudlet.vm.fuse import Reply, VirtualFile
 
 _ABSENT = -1
 _BEGIN = 30.0  # seconds
@@ -49,9 +49,9 @@ class LazyPages:
         for piece in rebuild.without_literals():
             self.images[piece.disk].put(piece.numbers, piece.content)
 
-    def files(self) -> dict[str, File]:
+    def files(self) -> dict[str, VirtualFile]:
         return {
-            name: File(
+            name: VirtualFile(
                 image.pages * PAGE,
                 lambda offset, size, reply, number=number: self._read(number, offset, size, reply),  # type: ignore[misc]
             )

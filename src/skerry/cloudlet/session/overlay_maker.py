@@ -23,12 +23,12 @@ from skerry.cloudlet.overlay.rebuild import Rebuild, parent_literals
 from skerry.cloudlet.overlay.segments import LEVEL
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.session import session as sessions
-from skerry.cloudlet.session.session import Network, Session
-from skerry.cloudlet.session.synthesis import Running, synthesize
+from skerry.cloudlet.session.session import GuestNetwork, Session
+from skerry.cloudlet.session.synthesis import SynthesisedVm, synthesize
 from skerry.cloudlet.vm import layers, snapshot
 from skerry.cloudlet.vm.agent import Agent
 from skerry.cloudlet.vm.process import Vm, own_to
-from skerry.cloudlet.vm.stream import State
+from skerry.cloudlet.vm.stream import StreamState
 from skerry.common.errors import NotFoundError, PreflightError, UsageError
 
 Say = Callable[[str], None]
@@ -63,7 +63,7 @@ def create(
     *,
     files: Path | None = None,
     warm: str = "",
-    network: Network | None = None,
+    network: GuestNetwork | None = None,
     level: int = LEVEL,
     say: Say = lambda text: None,
 ) -> Created:
@@ -116,9 +116,9 @@ def _begin(store: Store, word: str, name: str) -> tuple[Session, Vm]:
         base = store.base(word)
     except NotFoundError:
         path = store.overlay_path(word)
-        running = synthesize(store, FileSource(path), name, Network())
+        running = synthesize(store, FileSource(path), name, GuestNetwork())
         return running.session, running.vm
-    return sessions.run_base(store, base, name, Network())
+    return sessions.run_base(store, base, name, GuestNetwork())
 
 
 def keep(
@@ -204,7 +204,7 @@ def _record(
     # Two copies touch more than one: some of it is chance.
     for _ in range(2):
         with contextlib.closing(FileSource(path)) as source:
-            running = synthesize(store, source, f"warm-{folder.name}", Network((9,)), early=True)
+            running = synthesize(store, source, f"warm-{folder.name}", GuestNetwork((9,)), early=True)
             try:
                 _use(running, warm)
                 assert running.lazy
@@ -216,7 +216,7 @@ def _record(
     return np.array(list(touched[0]), np.uint32), np.array(list(touched[1]), np.uint32)
 
 
-def _use(running: Running, warm: str) -> None:
+def _use(running: SynthesisedVm, warm: str) -> None:
     agent = running.vm.agent()
     try:
         agent.run(warm, timeout=120)
@@ -263,7 +263,7 @@ def import_(store: Store, path: Path, *, most: int = 1 << 36, say: Say = lambda 
         with contextlib.closing(FileSource(copy)) as taken:
             taken.name = source.name
             rebuild = Rebuild(Overlay(taken, store.keys), store)
-            State.unpack(rebuild.overlay.state(rebuild.base.state))
+            StreamState.unpack(rebuild.overlay.state(rebuild.base.state))
             for _ in rebuild.overlay.segments(rebuild.index):
                 pass
         manifest = rebuild.overlay.manifest

@@ -19,10 +19,10 @@ from skerry.cloudlet.overlay.manifest import good_name
 from skerry.cloudlet.overlay.rebuild import Piece
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.vm.fuse import unmount
-from skerry.cloudlet.vm.process import GATEWAY, Boot, Vm, qcow2_on, started
+from skerry.cloudlet.vm.process import GATEWAY, KernelBoot, Vm, qcow2_on, started
 from skerry.cloudlet.vm.qcow2 import Writer
 from skerry.cloudlet.vm.qemu import preflight
-from skerry.cloudlet.vm.stream import State, records
+from skerry.cloudlet.vm.stream import StreamState, records
 from skerry.common.errors import NotFoundError, RefusedError, UsageError
 from skerry.common.files import write_atomically
 
@@ -54,7 +54,7 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Network:
+class GuestNetwork:
     """Ports of the guest to be reached from this host's loopback, and whether the guest reaches others."""
 
     ports: tuple[int, ...] = ()
@@ -132,15 +132,15 @@ def new_folder(store: Store, name: str) -> Path:
     return folder
 
 
-def boot_of(base: Base) -> Boot | None:
+def boot_of(base: Base) -> KernelBoot | None:
     if not base.has("kernel"):
         return None
-    return Boot(base.path("kernel"), base.path("initrd"), base.append)
+    return KernelBoot(base.path("kernel"), base.path("initrd"), base.append)
 
 
 def feed(
     sock: socket.socket,
-    state: State,
+    state: StreamState,
     pieces: Iterable[Piece],
     disk: Writer,
     tail: Callable[[], bytes] | None = None,
@@ -166,7 +166,7 @@ def resume(
     store: Store,
     base: Base,
     folder: Path,
-    state: State,
+    state: StreamState,
     pieces: Iterable[Piece],
     *,
     paused: bool = False,
@@ -214,7 +214,7 @@ def resume(
     return vm
 
 
-def connect(session: Session, vm: Vm, network: Network) -> None:
+def connect(session: Session, vm: Vm, network: GuestNetwork) -> None:
     """Give a resumed VM a card of its own, an address, a right clock, randomness and an identity.
 
     Raises GuestError when the guest's agent does not take part.
@@ -237,13 +237,13 @@ def connect(session: Session, vm: Vm, network: Network) -> None:
 
 
 def run_base(
-    store: Store, base: Base, name: str, network: Network, *, prepare: bool = True, overlay: str = ""
+    store: Store, base: Base, name: str, network: GuestNetwork, *, prepare: bool = True, overlay: str = ""
 ) -> tuple[Session, Vm]:
     """A session of a base alone. With ``prepare`` the guest's agent renews its identity."""
     folder = new_folder(store, name)
     session = Session(name, base.id, overlay)
     try:
-        vm = resume(store, base, folder, State.unpack(base.state), ())
+        vm = resume(store, base, folder, StreamState.unpack(base.state), ())
         try:
             if prepare:
                 connect(session, vm, network)

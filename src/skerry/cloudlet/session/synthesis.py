@@ -29,17 +29,17 @@ from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.overlay.transfer import Transfer
 from skerry.cloudlet.session import session as sessions
 from skerry.cloudlet.session.lazy import LazyPages
-from skerry.cloudlet.session.session import Network, Session
+from skerry.cloudlet.session.session import GuestNetwork, Session
 from skerry.cloudlet.vm.fuse import Mount, unmount
 from skerry.cloudlet.vm.process import Vm, qcow2_on, started
 from skerry.cloudlet.vm.qemu import preflight
-from skerry.cloudlet.vm.stream import State
+from skerry.cloudlet.vm.stream import StreamState
 from skerry.common.errors import NotFoundError
 from skerry.common.proc import run
 
 
 @dataclass
-class Running:
+class SynthesisedVm:
     """A synthesised VM. ``times`` says how many seconds after the begin each stage was over."""
 
     session: Session
@@ -86,14 +86,14 @@ def synthesize(
     store: Store,
     source: Source,
     name: str,
-    network: Network,
+    network: GuestNetwork,
     *,
     early: bool = False,
     prepare: bool = True,
     paused: bool = False,
     most: int = 1 << 36,
     say: Callable[[str], None] = lambda text: None,
-) -> Running:
+) -> SynthesisedVm:
     """Synthesise a VM as the session ``name``.
 
     ``most`` is how many bytes the overlay may have. With ``early`` this process serves the VM's pages, for as
@@ -108,10 +108,10 @@ def synthesize(
         raise BadOverlayError(source.name, f"it has {manifest.size} bytes, {most} are allowed")
     preflight(manifest.machine, store.root / "qemu")
     rebuild = Rebuild(overlay, store)
-    state = State.unpack(overlay.state(rebuild.base.state))
+    state = StreamState.unpack(overlay.state(rebuild.base.state))
     folder = sessions.new_folder(store, name)
     session = Session(name, rebuild.base.id, manifest.id, "early" if early else "full")
-    running: Running | None = None
+    running: SynthesisedVm | None = None
     try:
         say(f"base '{rebuild.base.name}' is here; {manifest.segments / 1e6:.1f} MB to fetch")
         start = _early if early else _full
@@ -138,8 +138,8 @@ def synthesize(
 
 
 def _full(
-    store: Store, rebuild: Rebuild, state: State, folder: Path, session: Session, paused: bool
-) -> Running:
+    store: Store, rebuild: Rebuild, state: StreamState, folder: Path, session: Session, paused: bool
+) -> SynthesisedVm:
     ready: queue.Queue[tuple[int, Pages] | Exception] = queue.Queue(maxsize=8)
     transfer = Transfer(
         rebuild.overlay, rebuild.index, lambda number, pages: ready.put((number, pages)), ready.put
@@ -159,12 +159,12 @@ def _full(
     except BaseException:
         transfer.stop()
         raise
-    return Running(session, vm, transfer=transfer)
+    return SynthesisedVm(session, vm, transfer=transfer)
 
 
 def _early(
-    store: Store, rebuild: Rebuild, state: State, folder: Path, session: Session, paused: bool
-) -> Running:
+    store: Store, rebuild: Rebuild, state: StreamState, folder: Path, session: Session, paused: bool
+) -> SynthesisedVm:
     base, mounted = rebuild.base, folder / "pages"
     trouble: list[Exception] = []
     wanted: list[Transfer] = []
@@ -194,7 +194,7 @@ def _early(
         # Where QEMU has ended already, waiting for it says why.
         with ours, contextlib.suppress(BrokenPipeError, ConnectionResetError):
             ours.sendall(state.head + state.tail)
-        running = Running(session, vm, transfer=transfer, lazy=lazy, mount=mount, trouble=trouble)
+        running = SynthesisedVm(session, vm, transfer=transfer, lazy=lazy, mount=mount, trouble=trouble)
         watch = threading.Thread(target=_watch, args=(running,), daemon=True)
         watch.start()
         vm.restored()
@@ -207,7 +207,7 @@ def _early(
     return running
 
 
-def _watch(running: Running) -> None:
+def _watch(running: SynthesisedVm) -> None:
     """A VM whose pages cannot be had any more must not wait for them for ever."""
     assert running.transfer
     running.transfer.done.wait()

@@ -16,7 +16,7 @@ from skerry.cloudlet.overlay.manifest import good_name
 from skerry.cloudlet.overlay.pages import PAGE, write_sparse
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.vm import recipe, snapshot
-from skerry.cloudlet.vm.process import Boot, Vm, own_to, qcow2_on
+from skerry.cloudlet.vm.process import KernelBoot, Vm, own_to, qcow2_on
 from skerry.cloudlet.vm.qemu import image_info, preflight
 from skerry.common.errors import NotFoundError, UsageError
 from skerry.common.proc import run
@@ -38,7 +38,7 @@ def from_recipe(
         target.mkdir()
         shutil.copyfile(built.kernel, target / "kernel")
         shutil.copyfile(built.initrd, target / "initrd")
-        boot = Boot(target / "kernel", target / "initrd", built.append)
+        boot = KernelBoot(target / "kernel", target / "initrd", built.append)
         return _boot_and_keep(store, folder, name, machine, built.disk, "raw", boot, "", 300, say)
 
 
@@ -90,7 +90,7 @@ def _boot_and_keep(
     machine: Machine,
     image: Path,
     format: str,
-    boot: Boot | None,
+    boot: KernelBoot | None,
     ready: str,
     timeout: float,
     say: Say,
@@ -106,7 +106,7 @@ def _boot_and_keep(
     if boot:
         for path in (boot.kernel, boot.initrd):
             shutil.copyfile(path, place / path.name)
-        boot = Boot(place / boot.kernel.name, place / boot.initrd.name, boot.append)
+        boot = KernelBoot(place / boot.kernel.name, place / boot.initrd.name, boot.append)
     say("booting it")
     vm = Vm.start(place, machine, qcow2_on(place / "disk.qcow2", raw), None, boot)
     try:

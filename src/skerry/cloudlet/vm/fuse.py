@@ -38,7 +38,7 @@ Reply = Callable[[bytes], None]
 
 
 @dataclass(frozen=True)
-class File:
+class VirtualFile:
     """A file of ``size`` bytes; ``read(offset, size, reply)`` answers now or later, from any thread."""
 
     size: int
@@ -51,7 +51,7 @@ class Mount:
     Raises PreflightError where FUSE cannot be used.
     """
 
-    def __init__(self, folder: Path, files: dict[str, File]) -> None:
+    def __init__(self, folder: Path, files: dict[str, VirtualFile]) -> None:
         self.folder = folder
         self._names = list(files)
         self._files = list(files.values())
@@ -163,7 +163,7 @@ class Mount:
         owner = os.geteuid()
         return _ATTR.pack(node, size, -(-size // 512), 0, 0, 0, 0, 0, 0, mode, 1, owner, owner, 0, 4096, 0)
 
-    def _file(self, node: int) -> File:
+    def _file(self, node: int) -> VirtualFile:
         if not 2 <= node < len(self._files) + 2:
             raise OSError(errno.ENOENT, "no such file")
         return self._files[node - 2]

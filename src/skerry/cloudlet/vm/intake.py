@@ -13,7 +13,7 @@ from skerry.cloudlet.errors import QemuError
 from skerry.cloudlet.vm.process import Vm, own_to
 from skerry.cloudlet.vm.qmp import seconds
 from skerry.cloudlet.vm.spool import Spool
-from skerry.cloudlet.vm.stream import Parser, State
+from skerry.cloudlet.vm.stream import Parser, StreamState
 from skerry.common.errors import SkerryError
 
 DOWNTIME_MS = 40
@@ -29,7 +29,7 @@ class Intake:
     def __init__(self, vm: Vm, spool: Spool, enough: Callable[[], bool] | None = None) -> None:
         self._vm = vm
         self.parser = Parser(spool)
-        self._result: list[State | Exception | None] = []
+        self._result: list[StreamState | Exception | None] = []
         self._path = vm.folder / "snapshot"
         self._path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
@@ -100,7 +100,7 @@ class Intake:
     def stopped_at(self) -> float:
         return seconds(self._vm.qmp.wait("STOP", 5)) if self.ran else 0.0
 
-    def finish(self) -> State:
+    def finish(self) -> StreamState:
         """Take the rest. The guest stands still afterwards, until it is told to go on."""
         self._vm.qmp("migrate-continue", state="pre-switchover")
         self._until("completed")

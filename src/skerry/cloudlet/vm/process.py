@@ -33,7 +33,7 @@ GATEWAY = "10.0.2.2"
 
 
 @dataclass(frozen=True)
-class Boot:
+class KernelBoot:
     """A kernel from outside of the guest's disk."""
 
     kernel: Path
@@ -70,7 +70,7 @@ class Vm:
         machine: Machine,
         disk: dict[str, Any],
         memory: Path | None,
-        boot: Boot | None = None,
+        boot: KernelBoot | None = None,
         *,
         incoming: socket.socket | None = None,
         paused: bool = False,

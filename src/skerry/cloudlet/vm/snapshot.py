@@ -17,7 +17,7 @@ from skerry.cloudlet.vm import layers
 from skerry.cloudlet.vm.intake import Intake
 from skerry.cloudlet.vm.process import Vm
 from skerry.cloudlet.vm.spool import Spool
-from skerry.cloudlet.vm.stream import State
+from skerry.cloudlet.vm.stream import StreamState
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Snapshot:
 
     memory: Pages
     held: NDArray[np.bool_]
-    state: State
+    state: StreamState
     disk: Path
     pause: float
 

@@ -32,7 +32,7 @@ _NONE = bytes(PAGE)
 
 
 @dataclass(frozen=True)
-class State:
+class StreamState:
     """A stream without the guest's memory: what comes before it, what after, and the number of its section."""
 
     section: int
@@ -43,7 +43,7 @@ class State:
         return _PACKED.pack(self.section, len(self.head), len(self.tail)) + self.head + self.tail
 
     @classmethod
-    def unpack(cls, data: bytes) -> State:
+    def unpack(cls, data: bytes) -> StreamState:
         """Raises BadStreamError."""
         if len(data) < _PACKED.size:
             raise BadStreamError("the device state is cut off")
@@ -96,7 +96,7 @@ class Parser:
         self._at = 0
         self._socket: socket.socket | None = None
 
-    def read(self, sock: socket.socket, enough: Callable[[], bool] = lambda: False) -> State | None:
+    def read(self, sock: socket.socket, enough: Callable[[], bool] = lambda: False) -> StreamState | None:
         """Read to the stream's end.
 
         When all of memory has come once, ``enough`` is asked whether to stop there; then there is no state.
@@ -133,7 +133,7 @@ class Parser:
                 if enough():
                     return None
         tail = self._other_pages(section) + bytes([_END]) + _HALF.pack(section) + _WORD.pack(_EOS) + end
-        return State(section, head, tail + self._rest())
+        return StreamState(section, head, tail + self._rest())
 
     def _setup(self) -> bytes:
         """The list of memory blocks."""

@@ -17,10 +17,10 @@ from skerry.migration.evaluation.fleet import Fleet
 from skerry.migration.evaluation.results import Book, Row
 from skerry.migration.measurement import capture
 from skerry.migration.measurement.guest import Load, Reading, rate_between
-from skerry.migration.measurement.measure import Look, Round, observe
+from skerry.migration.measurement.measure import Measurement, Round, observe
 from skerry.migration.measurement.vantage import Vantage
 from skerry.migration.nova import Server, hosts_up
-from skerry.migration.plan import Plan, Run, Setting, runs
+from skerry.migration.plan import EvaluationPlan, MigrationSetting, PlannedRun, runs
 from skerry.migration.site import Site
 
 A_RUN, A_SETTING = (
@@ -50,7 +50,7 @@ class Experiment:
         self,
         api: Any,
         site: Site,
-        plan: Plan,
+        plan: EvaluationPlan,
         book: Book,
         say: Say,
         *,
@@ -71,7 +71,7 @@ class Experiment:
             "versions": self._versions(),
         }
         self.seed = int(book.begin(about)["seed"])
-        self._look = Look(site, interval, book.traces, captures)
+        self._look = Measurement(site, interval, book.traces, captures)
         self._took: list[float] = []
 
     def _demand(self, captures: bool) -> None:
@@ -92,7 +92,7 @@ class Experiment:
         ]
         return ", ".join(line.split(":", 1)[1].strip() for line in wanted)
 
-    def left(self) -> list[Run]:
+    def left(self) -> list[PlannedRun]:
         """The runs that have no row yet, in their order."""
         done = {row["key"] for row in self._book.rows()}
         return [run for run in runs(self._plan, self.seed) if run.key not in done]
@@ -119,7 +119,7 @@ class Experiment:
             if self._plan.crowded and "crowded" not in {row["key"] for row in self._book.rows()}:
                 self._book.add(self._crowded(fleet))
 
-    def _time_left(self, left: Sequence[Run]) -> str:
+    def _time_left(self, left: Sequence[PlannedRun]) -> str:
         if not left:
             return "none left"
         each = sum(self._took) / len(self._took) if self._took else A_RUN
@@ -127,11 +127,11 @@ class Experiment:
         return f"about {max(1, round(seconds / 60))} min left"
 
     @contextmanager
-    def _settings(self) -> Iterator[Callable[[Setting], None]]:
+    def _settings(self) -> Iterator[Callable[[MigrationSetting], None]]:
         """Tells the hosts a setting when it is another than before, and in the end that of before."""
-        now: Setting | None = None
+        now: MigrationSetting | None = None
 
-        def tell(setting: Setting) -> None:
+        def tell(setting: MigrationSetting) -> None:
             nonlocal now
             if setting != now:
                 self._say(f"sets the hosts to {setting}")
@@ -144,7 +144,7 @@ class Experiment:
             if now is not None:
                 self._site.configure(None, self._say)
 
-    def _row(self, fleet: Fleet, run: Run) -> Row:
+    def _row(self, fleet: Fleet, run: PlannedRun) -> Row:
         row: Row = {"key": run.key, **run.row()}
         try:
             done, guest = self._measured(fleet, run)
@@ -157,7 +157,7 @@ class Experiment:
             row["told"] += f"; not counted: {ARRIVED}"
         return row
 
-    def _measured(self, fleet: Fleet, run: Run) -> tuple[Round, Row]:
+    def _measured(self, fleet: Fleet, run: PlannedRun) -> tuple[Round, Row]:
         server = fleet.get(run.flavor)
         memory, source = self._plan.flavors[run.flavor].memory, server.host
         demand_room(self._api, server.name, memory, source, self._hosts)

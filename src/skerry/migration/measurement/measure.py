@@ -11,7 +11,7 @@ from pathlib import Path
 
 from skerry.migration.measurement.analysis import Figures, figures
 from skerry.migration.measurement.capture import Captures
-from skerry.migration.measurement.probe import Probe, Trace
+from skerry.migration.measurement.probe import EchoProbe, Trace
 from skerry.migration.measurement.qemu import Sampler, job_figures
 from skerry.migration.nova import Outcome, Server
 from skerry.migration.plan import Mode
@@ -78,7 +78,7 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Look:
+class Measurement:
     """How closely a migration is looked at. ``folder`` gets its traces, and captures where they are wanted.
 
     From ``namespace`` the private address is probed, too.
@@ -92,7 +92,7 @@ class Look:
 
 
 def observe(
-    look: Look, server: Server, key: str, host: str, *, mode: Mode | None = None, limit: float = 900
+    look: Measurement, server: Server, key: str, host: str, *, mode: Mode | None = None, limit: float = 900
 ) -> Round:
     """Move ``server`` to ``host`` once, and see what happens. ``key`` names its files; ``mode`` None is as nova is set.
 
@@ -104,10 +104,10 @@ def observe(
         if look.captures and look.folder is not None:
             stack.enter_context(Captures(look.site, look.folder, key, server.addresses, most))
         sampler = stack.enter_context(Sampler(look.site, server.host, server.domain, most))
-        probe = stack.enter_context(Probe(address, look.interval))
-        beside: Probe | None = None
+        probe = stack.enter_context(EchoProbe(address, look.interval))
+        beside: EchoProbe | None = None
         if look.namespace is not None:
-            beside = stack.enter_context(Probe(server.private, look.interval, look.namespace))
+            beside = stack.enter_context(EchoProbe(server.private, look.interval, look.namespace))
         _until_it_answers(probe)
         time.sleep(AROUND)
         clocks = time.time() - time.monotonic()
@@ -133,7 +133,7 @@ def observe(
     return done
 
 
-def _until_it_answers(probe: Probe) -> None:
+def _until_it_answers(probe: EchoProbe) -> None:
     """A busy cloud may take a while to find the way to a server; that it does not at all shows in the figures."""
     deadline = time.monotonic() + FOUND
     while not probe.trace.answers(within=0.5) and time.monotonic() < deadline:
@@ -161,7 +161,7 @@ def _figures(trace: Trace, outcome: Outcome) -> Figures | None:
 
 
 def _keep(
-    path: Path, probe: Probe, beside: Probe | None, outcome: Outcome, samples: list[dict[str, float]]
+    path: Path, probe: EchoProbe, beside: EchoProbe | None, outcome: Outcome, samples: list[dict[str, float]]
 ) -> None:
     """Write what the plots need: times in seconds since the request for the migration."""
 

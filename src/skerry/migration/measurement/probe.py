@@ -55,7 +55,7 @@ class Trace:
             self.received[number] = now
 
 
-class Probe:
+class EchoProbe:
     """Requests to ``address`` each ``interval`` seconds by ICMP and by UDP, as a context manager.
 
     ICMP asks for an echo. UDP goes to a port on which nothing listens, as traceroute's does: the guest's own kernel
@@ -85,7 +85,7 @@ class Probe:
             one.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="probe", daemon=True)
 
-    def __enter__(self) -> Probe:
+    def __enter__(self) -> EchoProbe:
         self._thread.start()
         return self
 

@@ -192,7 +192,7 @@ def work() -> Path:
 
 
 @pytest.fixture(scope="session")
-def image(work: Path) -> tiny.TinyImage:
+def image(work: Path) -> tiny.TinyImageFiles:
     return tiny.build(work / "out", work, print)
 
 

@@ -18,16 +18,16 @@ COUNT = "#!/bin/sh\necho run >>/var/lib/count\necho user data says $((6 * 7))\n"
 
 
 @pytest.fixture
-def kernel(image: tiny.TinyImage) -> list[str]:
+def kernel(image: tiny.TinyImageFiles) -> list[str]:
     return ["-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", tiny.KERNEL_ARGS]
 
 
-def test_size_and_version(image: tiny.TinyImage, work: Path) -> None:
+def test_size_and_version(image: tiny.TinyImageFiles, work: Path) -> None:
     assert sum(path.stat().st_size for path in (image.kernel, image.initrd, image.disk)) < 25_000_000
     assert tiny.build(work / "out", work, print) == image
 
 
-def test_life_with_a_config_drive(yard: Yard, image: tiny.TinyImage, kernel: list[str]) -> None:
+def test_life_with_a_config_drive(yard: Yard, image: tiny.TinyImageFiles, kernel: list[str]) -> None:
     disk = yard.disk("one", image.disk, "1G")
     facts = yard.metadata(FIRST, "one.example.org", COUNT, admin_pass="sea|rock")
     drive = yard.config_drive("drive-one", facts)
@@ -64,7 +64,7 @@ def test_life_with_a_config_drive(yard: Yard, image: tiny.TinyImage, kernel: lis
     wait_grown(snapshot, 1_900_000)
 
 
-def test_life_with_the_metadata_service(yard: Yard, image: tiny.TinyImage, kernel: list[str]) -> None:
+def test_life_with_the_metadata_service(yard: Yard, image: tiny.TinyImageFiles, kernel: list[str]) -> None:
     disk = yard.disk("one", image.disk, "1G")
     service = yard.metadata_service("service", yard.metadata(FIRST, "one", COUNT))
     guest = yard.boot(disk, kernel, service)
@@ -82,7 +82,7 @@ def test_life_with_the_metadata_service(yard: Yard, image: tiny.TinyImage, kerne
     assert snapshot.host_key() != first_key
 
 
-def test_metadata_that_comes_late(yard: Yard, image: tiny.TinyImage, kernel: list[str]) -> None:
+def test_metadata_that_comes_late(yard: Yard, image: tiny.TinyImageFiles, kernel: list[str]) -> None:
     service = yard.metadata_service("service", {})
     yard.folder("service", {}).mkdir(exist_ok=True)
     guest = yard.boot(yard.disk("one", image.disk, "1G"), kernel, service)
@@ -93,7 +93,7 @@ def test_metadata_that_comes_late(yard: Yard, image: tiny.TinyImage, kernel: lis
     guest.wait_login(10)
 
 
-def test_metadata_in_amazons_form_only(yard: Yard, image: tiny.TinyImage, kernel: list[str]) -> None:
+def test_metadata_in_amazons_form_only(yard: Yard, image: tiny.TinyImageFiles, kernel: list[str]) -> None:
     files = {
         "latest/meta-data/instance-id": "i-00000001",
         "latest/meta-data/hostname": "amazon.example.org",
@@ -106,7 +106,7 @@ def test_metadata_in_amazons_form_only(yard: Yard, image: tiny.TinyImage, kernel
     assert guest.ssh("hostname") == "amazon"
 
 
-def test_what_test_suites_call(yard: Yard, image: tiny.TinyImage, kernel: list[str]) -> None:
+def test_what_test_suites_call(yard: Yard, image: tiny.TinyImageFiles, kernel: list[str]) -> None:
     """The commands that tempest runs on a guest, and devices that come while it runs."""
     facts = yard.metadata(FIRST, "one")
     guest = yard.boot(
@@ -167,7 +167,7 @@ udhcpd /tmp/udhcpd.conf && echo DHCP server runs
 """
 
 
-def test_what_dhcp_says_is_done(yard: Yard, image: tiny.TinyImage, kernel: list[str]) -> None:
+def test_what_dhcp_says_is_done(yard: Yard, image: tiny.TinyImageFiles, kernel: list[str]) -> None:
     """The options that Neutron sends: MTU (26), classless routes (121), which outweigh the router (3)."""
     address = f"addr.type=unix,addr.path={yard.place}/cable"
     card = ["-device", "virtio-net-pci,netdev=net1,mac=52:54:00:00:00:0"]

@@ -13,7 +13,7 @@ import pytest
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient, Vital
 from skerry.cloud.doctor.broker import unread
 from skerry.cloud.doctor.database import connections
-from skerry.cloud.doctor.examine import Look, Report, _apart, _bounded
+from skerry.cloud.doctor.examine import CheckRun, DoctorReport, _apart, _bounded
 from skerry.cloud.doctor.hypervisor import fitness, strangers
 from skerry.cloud.doctor.machine import GIB, jumped, room
 from skerry.cloud.doctor.services import diagnose, exits
@@ -233,8 +233,10 @@ def test_a_cloud_that_is_down_is_not_asked() -> None:
 
 
 def test_notes_alone_are_health() -> None:
-    assert Report([Finding("note", "x")], [], 1.0).healthy
-    report = Report([Finding("error", "x", ("y",), "z", lambda: "done")], [Look("a", 0.1, "why")], 1.0)
+    assert DoctorReport([Finding("note", "x")], [], 1.0).healthy
+    report = DoctorReport(
+        [Finding("error", "x", ("y",), "z", lambda: "done")], [CheckRun("a", 0.1, "why")], 1.0
+    )
     assert not report.healthy
     text = report.render()
     assert (

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from tests.support.deadlines import at_most
 
-from skerry.cloud.engine.step import Change, Event, Graph, Run, Step
+from skerry.cloud.engine.step import Change, Event, Graph, GraphRun, Step
 from skerry.common.errors import StepError
 
 
@@ -44,7 +44,7 @@ def test_every_step_runs_once_and_after_what_it_needs(needs: list[set[int]]) -> 
         Made(f"s{i}", made, tuple(f"s{other}" for other in sorted(wanted) if other < i))
         for i, wanted in enumerate(needs)
     ]
-    Run(Graph(reversed(steps)), quiet).go()
+    GraphRun(Graph(reversed(steps)), quiet).go()
     assert sorted(made) == sorted(step.name for step in steps)
     for step in steps:
         assert all(made.index(need) < made.index(step.name) for need in step.needs)
@@ -59,7 +59,7 @@ def test_independent_steps_run_at_the_same_time() -> None:
             super().apply(say)
 
     made: list[str] = []
-    Run(Graph([Meets("a", made), Meets("b", made)]), quiet).go()
+    GraphRun(Graph([Meets("a", made), Meets("b", made)]), quiet).go()
     assert sorted(made) == ["a", "b"]
 
 
@@ -68,10 +68,10 @@ def test_a_run_that_broke_goes_on_where_it_broke() -> None:
     broken = Made("second", made, ("first",), fail=True)
     graph = Graph([Made("first", made), broken, Made("third", made, ("second",))])
     with pytest.raises(StepError, match="it broke"):
-        Run(graph, quiet).go()
+        GraphRun(graph, quiet).go()
     assert made == ["first"]
     broken.fail = False
-    again = Run(graph, quiet)
+    again = GraphRun(graph, quiet)
     again.go()
     assert made == ["first", "second", "third"]
     assert sorted(again.changed) == ["second", "third"]
@@ -79,7 +79,7 @@ def test_a_run_that_broke_goes_on_where_it_broke() -> None:
 
 def test_nothing_is_applied_when_nothing_is_to_do() -> None:
     seen: list[tuple[str, str]] = []
-    run = Run(Graph([Made("a", ["a"])]), lambda event: seen.append((event.step.name, event.kind)))
+    run = GraphRun(Graph([Made("a", ["a"])]), lambda event: seen.append((event.step.name, event.kind)))
     run.go()
     assert seen == [("a", "running"), ("a", "unchanged")]
     assert run.changed == {}
@@ -91,7 +91,7 @@ def test_a_step_that_does_not_bring_what_it_should_is_an_error() -> None:
             pass
 
     with pytest.raises(StepError, match="still to do: make a"):
-        Run(Graph([Idle("a", [])]), quiet).go()
+        GraphRun(Graph([Idle("a", [])]), quiet).go()
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_an_interrupt_lets_the_running_step_end_and_starts_no_other() -> None:
     made: list[str] = []
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        Run(Graph([Interrupted("a", made), Made("b", made, ("a",))]), quiet).go()
+        GraphRun(Graph([Interrupted("a", made), Made("b", made, ("a",))]), quiet).go()
     assert made == ["a"]
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -133,4 +133,4 @@ def test_an_interrupt_in_the_last_step_is_not_lost() -> None:
             super().apply(say)
 
     with pytest.raises(KeyboardInterrupt):
-        Run(Graph([Interrupted("a", [])]), quiet).go()
+        GraphRun(Graph([Interrupted("a", [])]), quiet).go()

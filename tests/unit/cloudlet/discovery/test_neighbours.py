@@ -14,7 +14,7 @@ from skerry.cloudlet.discovery import mdns, neighbours
 from skerry.cloudlet.discovery.discovery import Cloudlet
 from skerry.cloudlet.discovery.mdns import Heard
 from skerry.cloudlet.errors import NeighbourError, PeerRefusedError
-from skerry.cloudlet.handoff.daemon import Server
+from skerry.cloudlet.handoff.daemon import HandoffServer
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.peer import wire
 from skerry.cloudlet.peer.identity import Identity
@@ -31,7 +31,7 @@ class Engine:
         store = Store(root / name)
         self.identity, self.name = Identity(store.root / "keys"), name
         self.said: list[str] = []
-        self.server = Server(store, "127.0.0.1", 0, say=self.said.append)
+        self.server = HandoffServer(store, "127.0.0.1", 0, say=self.said.append)
         self.server.about = self.about
         self.where = f"127.0.0.1:{self.server.port}"
         self.speaks_for = self.identity.fingerprint

@@ -13,12 +13,12 @@ from tests.support.samples.offers import IDS, offer
 from skerry.cloudlet.errors import PeerRefusedError
 from skerry.cloudlet.overlay.machine import Machine
 from skerry.cloudlet.peer import wire
-from skerry.cloudlet.peer.wire import BadFrameError, Kind, Offer, Wire
+from skerry.cloudlet.peer.wire import BadFrameError, Kind, Offer, PeerConnection
 
 
-def pair() -> tuple[Wire, socket.socket]:
+def pair() -> tuple[PeerConnection, socket.socket]:
     one, other = socket.socketpair()
-    return Wire(one, "there"), other
+    return PeerConnection(one, "there"), other
 
 
 @settings(max_examples=100, deadline=None)

@@ -28,19 +28,19 @@ from skerry.cloudlet.session.lazy import LazyPages
 from skerry.cloudlet.session.session import feed
 from skerry.cloudlet.vm.qcow2 import Writer
 from skerry.cloudlet.vm.spool import Spool
-from skerry.cloudlet.vm.stream import MAGIC, Parser, State
+from skerry.cloudlet.vm.stream import MAGIC, Parser, StreamState
 
 ROUNDS = 100
 FOOTER = b"\x7e" + struct.pack(">I", 3)
 EOS = struct.pack(">Q", 0x10)
 
 
-def state() -> State:
+def state() -> StreamState:
     """A stream as QEMU's, of a machine with nothing but its memory."""
     blocks = b"\x03ram" + struct.pack(">Q", MEMORY * PAGE)
     head = MAGIC + b"\x07" + struct.pack(">I", 3) + b"pc1" + b"\x01" + struct.pack(">I", 3) + b"\x03ram"
     head += bytes(8) + struct.pack(">Q", MEMORY * PAGE | 4) + blocks + EOS + FOOTER
-    return State(3, head, b"\x03" + struct.pack(">I", 3) + EOS + FOOTER + b"\x04devices")
+    return StreamState(3, head, b"\x03" + struct.pack(">I", 3) + EOS + FOOTER + b"\x04devices")
 
 
 def disk_of(path: Path, base: Pages) -> Pages:

@@ -13,7 +13,7 @@ import pytest
 from skerry.cloudlet.errors import BadStreamError
 from skerry.cloudlet.overlay.pages import PAGE
 from skerry.cloudlet.vm.spool import Spool
-from skerry.cloudlet.vm.stream import MAGIC, Parser, State, records
+from skerry.cloudlet.vm.stream import MAGIC, Parser, StreamState, records
 
 PAGES = 8
 FOOTER = b"\x7e" + struct.pack(">I", 3)
@@ -48,7 +48,7 @@ def part(body: bytes) -> bytes:
     return b"\x02" + struct.pack(">I", 3) + body + EOS + FOOTER
 
 
-def parse(data: bytes) -> tuple[Spool, State]:
+def parse(data: bytes) -> tuple[Spool, StreamState]:
     ours, theirs = socket.socketpair()
     spool = Spool(PAGES)
 
@@ -80,7 +80,7 @@ def test_pages_go_to_memory_and_the_rest_is_kept() -> None:
     assert spool.memory[2].tobytes() == TWO
     assert not spool.memory[3].any()
     assert state.tail.endswith(b"\x04devices") and b"\x03rom" + TWO in state.tail and ONE not in state.tail
-    assert State.unpack(state.pack()) == state
+    assert StreamState.unpack(state.pack()) == state
 
 
 def test_pages_that_are_put_in_come_out_again() -> None:
