@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from skerry.cloud.context import Context
-from skerry.cloud.images.store import build, listed, render, upload
+from skerry.cloud.operations.images import build, listed, render, upload
 from skerry.common import log
 
 
