@@ -26,14 +26,14 @@ class Multi(tuple[str, ...]):
     """The values of an option that is repeated, one line each (oslo.config: MultiOpt)."""
 
 
-class Secret(str):
+class SecretValue(str):
     """A text that is taken literally: its ``$`` are escaped, and it does not show in a repr.
 
     A plain ``str`` may refer to another option (``$state_path/instances``), as oslo.config allows.
     """
 
     def __repr__(self) -> str:
-        return "Secret(...)"
+        return "SecretValue(...)"
 
 
 Value = str | int | float | bool | Multi | Sequence[str | int | float] | Mapping[str, str | int | float]
@@ -102,7 +102,7 @@ def _assignments(where: str, option: str, value: Value) -> Iterable[str]:
 
 
 def _text(where: str, value: Value) -> str:
-    if isinstance(value, Secret):
+    if isinstance(value, SecretValue):
         if r"\$" in value:
             raise ConfigError(
                 where, "oslo.config cannot hold a backslash before a dollar: choose another secret"

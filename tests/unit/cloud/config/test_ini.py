@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oslo_config import cfg
 
-from skerry.cloud.config.ini import HEADER, SITE, Entry, Multi, Secret, parse, read, render
+from skerry.cloud.config.ini import HEADER, SITE, Entry, Multi, SecretValue, parse, read, render
 from skerry.common.errors import ConfigError
 
 RENDERED = [
@@ -18,12 +18,12 @@ RENDERED = [
     (1.5, "x = 1.5"),
     ("", "x ="),
     ("$state_path/instances", "x = $state_path/instances"),
-    (Secret("pa$$w$rd"), "x = pa$$$$w$$rd"),
+    (SecretValue("pa$$w$rd"), "x = pa$$$$w$$rd"),
     (["a", "b"], "x = a,b"),
     ([], "x ="),
     ({"b": 2, "a": 1}, "x = a:1,b:2"),
     (Multi(["one", "two"]), "x = one\nx = two"),
-    (Multi([Secret("a$b")]), "x = a$$b"),
+    (Multi([SecretValue("a$b")]), "x = a$$b"),
     (" outer ", 'x = " outer "'),
     ('"quoted"', 'x = ""quoted""'),
     ("first\nsecond", "x = first\n    second"),
@@ -37,7 +37,7 @@ def test_a_value_is_written_so(value: object, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "why"),
-    [(["a,b"], "comma"), ("a\n\nb", "empty lines"), (Secret(r"a\$b"), "backslash"), ("a\rb", "control")],
+    [(["a,b"], "comma"), ("a\n\nb", "empty lines"), (SecretValue(r"a\$b"), "backslash"), ("a\rb", "control")],
 )
 def test_what_the_format_cannot_hold_is_refused(value: object, why: str) -> None:
     with pytest.raises(ConfigError, match=why) as caught:
@@ -53,7 +53,7 @@ def test_order_does_not_depend_on_the_input() -> None:
 
 
 def test_a_secret_does_not_show() -> None:
-    assert "hunter2" not in repr({"password": Secret("hunter2")})
+    assert "hunter2" not in repr({"password": SecretValue("hunter2")})
 
 
 OPERATORS = """\
@@ -110,7 +110,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12))
 def test_oslo_config_reads_the_secret_that_was_written(secret: str) -> None:
     try:
-        text = render({"s": {"password": Secret(secret)}})
+        text = render({"s": {"password": SecretValue(secret)}})
     except ConfigError:
         assert r"\$" in secret
         return

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from skerry.cloud.config.ini import Multi, Secret, Sections, parse, render
+from skerry.cloud.config.ini import Multi, SecretValue, Sections, parse, render
 from skerry.cloud.config.validate import Problem, validate
 
 E, W = "error", "warning"
@@ -215,7 +215,7 @@ AUTH = {
     "auth_type": "password",
     "auth_url": "http://h/v3",
     "username": "u",
-    "password": Secret("a$b"),
+    "password": SecretValue("a$b"),
     "project_name": "service",
     "user_domain_name": "Default",
     "project_domain_name": "Default",
@@ -224,7 +224,7 @@ SHARED: Sections = {
     "keystone_authtoken": {**AUTH, "memcached_servers": ["h:11211"], "service_token_roles_required": True},
     "oslo_messaging_rabbit": RABBIT,
     "oslo_concurrency": {"lock_path": "$state_path/lock"},
-    "database": {"connection": Secret("mysql+pymysql://u:a$b@h/d"), "max_pool_size": 5},
+    "database": {"connection": SecretValue("mysql+pymysql://u:a$b@h/d"), "max_pool_size": 5},
 }
 CLEAN: list[tuple[str, Sections]] = [
     (
