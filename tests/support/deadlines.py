@@ -2,26 +2,24 @@
 
 A deadline says what a user is promised. A test that shares two cores with others waits longer for the same
 work, so its clock runs slower: by how much slower the machine computes than the reference, and by how many
-processes want each of its cores. Deadlines and measured times are read from this clock, and are never
-shorter than on the wall.
+processes want each of its cores (`skerry.common.clock`). Deadlines and measured times are read from it.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import TypeVar
+
+from skerry.common.clock import Clock
 
 T = TypeVar("T")
 REFERENCE = 0.0115  # CPU seconds of `_work` on the reference machine
 EVERY = 0.1  # seconds between two looks at the machine's load
-UNSEEN = 1.0  # seconds: a longer gap between two looks (a machine that was paused) counts as this much
 BUSY = 4.0  # processes per core up to which a program that works is not taken for one that hangs
 
 
@@ -40,50 +38,17 @@ def slowness() -> float:
     return max(1.0, min(_work() for _ in range(5)) / REFERENCE)
 
 
-def load() -> float:
-    """How many processes want each core at this moment, besides the one that asks; at least 1."""
-    for line in Path("/proc/stat").read_text().splitlines():
-        if line.startswith("procs_running "):
-            return max(1.0, (int(line.split()[1]) - 1) / (os.cpu_count() or 1))
-    return 1.0
-
-
-class Clock:
-    """Seconds of the reference machine, as far as this one had them to give."""
-
-    def __init__(
-        self,
-        slow: float,
-        load: Callable[[], float] = load,
-        wall: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.slow, self._load, self._wall = slow, load, wall
-        self._lock = threading.Lock()
-        self._seen, self._counted = wall(), 0.0
-
-    def now(self) -> float:
-        with self._lock:
-            moment = self._wall()
-            self._counted += min(moment - self._seen, UNSEEN) / (self.slow * self._load())
-            self._seen = moment
-            return self._counted
-
-    def watch(self) -> None:
-        """Look at the load again and again, in a thread of its own, so that waiting is measured where it happens."""
-
-        def look() -> None:
-            while True:
-                time.sleep(EVERY)
-                self.now()
-
-        threading.Thread(target=look, name="deadlines", daemon=True).start()
-
-
 @cache
 def clock() -> Clock:
     """The clock of this process."""
     made = Clock(slowness())
-    made.watch()
+
+    def look() -> None:
+        while True:
+            time.sleep(EVERY)
+            made.now()
+
+    threading.Thread(target=look, name="clock", daemon=True).start()
     return made
 
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from skerry.common.clock import Clock
 from skerry.common.errors import NotReadyError
 
 
 def wait_for(what: str, lack: Callable[[], str | None], seconds: float, every: float = 0.5) -> float:
     """Ask ``lack`` until it returns None; returns the seconds that it took.
 
-    Raises NotReadyError with the last answer when ``seconds`` are over.
+    Raises NotReadyError with the last answer when ``seconds`` are over, counted as those of an idle machine.
     """
-    begun = time.monotonic()
+    begun, clock = time.monotonic(), Clock()
     while True:
         missing = lack()
         waited = time.monotonic() - begun
         if missing is None:
             return waited
-        if waited > seconds:
-            raise NotReadyError(what, f"{seconds:.0f}", missing)
+        if clock.now() > seconds:
+            raise NotReadyError(what, f"{waited:.0f}", missing)
         time.sleep(every)

@@ -10,6 +10,7 @@ from pathlib import Path
 from skerry.cloud.model.layout import Layout
 from skerry.cloud.supervise.process_marks import end_all
 from skerry.cloud.supervise.service import Service
+from skerry.common.clock import Clock
 from skerry.common.errors import NotReadyError
 from skerry.common.files import write_atomically
 
@@ -105,11 +106,12 @@ class Supervisor(ABC):
         """Wait until the service's probe is content; returns the seconds that it took.
 
         Raises NotReadyError, with what was missing and the last error line of the log, when the service
-        has failed for good or ``service.ready_seconds`` are over.
+        has failed for good or ``service.ready_seconds``, as of an idle machine, are over.
         """
-        begun = time.monotonic()
+        begun, clock = time.monotonic(), Clock()
         lack: str | None = "it has not started"
-        while (waited := time.monotonic() - begun) < service.ready_seconds:
+        while clock.now() < service.ready_seconds:
+            waited = time.monotonic() - begun
             process = self.process(service.name)
             if process.state == "failed" or (process.state == "failing" and waited > PATIENCE):
                 lack = f"it ended again and again ({process.detail})"
