@@ -27,12 +27,16 @@ def check(*argv: str) -> None:
 
 @pytest.mark.parametrize("argv", [("ruff", "check", "-q"), ("ruff", "format", "-q", "--check")], ids=" ".join)
 def test_style(argv: tuple[str, ...]) -> None:
-    check(*argv, "src", "tests")
+    check(*argv, "src", "tests", "benchmarks")
 
 
 @pytest.mark.timeout(180)
 def test_types() -> None:
     check("mypy", "-p", "skerry")
+
+
+def test_spelling() -> None:
+    check("codespell", *(str(path) for path in tracked()))
 
 
 def test_who_may_import_whom() -> None:

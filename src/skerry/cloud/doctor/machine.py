@@ -89,7 +89,7 @@ def _largest() -> tuple[str, ...]:
     )
 
 
-class Clock(Check):
+class ClockJumps(Check):
     """The clock has not jumped since the services began, and somebody keeps it right."""
 
     name = "clock"
