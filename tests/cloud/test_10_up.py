@@ -12,7 +12,7 @@ from tests.support.deadlines import at_most
 from skerry.lab.host import ADDRESS, WORLD
 
 if TYPE_CHECKING:
-    from kit import Cloud
+    from tests.support.cloud import Cloud
 
 
 def test_a_killed_up_goes_on(whole: Cloud) -> None:

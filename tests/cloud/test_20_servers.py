@@ -13,7 +13,7 @@ import websocket
 from tests.support.deadlines import at_most
 
 if TYPE_CHECKING:
-    from kit import Cloud, Servers, Within
+    from tests.support.cloud import Cloud, Servers, Within
 
 
 def test_second_server_is_reached_on_the_private_network(cloud: Cloud, servers: Servers) -> None:

@@ -12,7 +12,7 @@ from tests.support import CHECKOUT
 from tests.support.browser import Browser, logged_in
 
 if TYPE_CHECKING:
-    from kit import Cloud, Servers, Within
+    from tests.support.cloud import Cloud, Servers, Within
 
 PICTURE = CHECKOUT / "docs/images/horizon.png"
 

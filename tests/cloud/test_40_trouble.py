@@ -13,7 +13,7 @@ from tests.support.deadlines import at_most
 from skerry.cloud.platform.choice import platform_of
 
 if TYPE_CHECKING:
-    from kit import Cloud, Servers
+    from tests.support.cloud import Cloud, Servers
 
 READY_AGAIN = 20  # seconds, by the promise of 'up'
 SERVICES = (

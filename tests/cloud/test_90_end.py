@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kit import Cloud
+    from tests.support.cloud import Cloud
 
 
 def test_destroy_wants_the_word(cloud: Cloud) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from skerry.cloud.components import registry
 from skerry.cloud.components.libvirt.guests import remove_metadata_namespaces, remove_taps
 from skerry.cloud.components.nova.disk_copies import DiskCopies
 from skerry.cloud.components.openvswitch import guest_ports
@@ -57,6 +58,8 @@ def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> 
         made_user = (ctx.layout.state / "made-user").exists()
         if packages and _is_machines_own(ctx):
             ctx.platform.packages.remove(Packages(ctx, ()).added(), say)
+        if _is_machines_own(ctx):
+            _remove_mount_points(ctx)
         left = "nothing is left"
         if made_user and (why := _remove_user(ctx)):
             remedy = ctx.platform.users.remove_command(SERVICE_USER)
@@ -82,6 +85,15 @@ def _remove_user(ctx: Context) -> str | None:
     with suppress(NotReadyError):
         wait_for(f"user {SERVICE_USER} to be let go", lack, 10)
     return why
+
+
+def _remove_mount_points(ctx: Context) -> None:
+    """Remove the empty folders that were made for services to have folders of ours mounted there."""
+    for component in registry.components():
+        for service in component(ctx).services():
+            for _, target in service.binds:
+                with suppress(OSError):  # it has something in it, and so is not ours
+                    target.rmdir()
 
 
 def preflight_root(ctx: Context) -> None:
