@@ -35,7 +35,7 @@ PACKAGES = (
 KEEPS = Path("/var/cache/skerry-test")  # guest images, downloads and caches of tools, from run to run
 NO_TESTS = 5  # pytest's exit code for it
 LANES = 4  # processes that run tests: two that compute, and others that wait meanwhile
-ALONE = ("--pdb", "--trace", "-s", "--capture=no", "-n", "--numprocesses", "--collect-only", "--co")
+ALONE = ("--pdb", "--trace", "-s", "--capture=no", "--collect-only", "--co")  # options for one process
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +96,7 @@ def with_base(words: Sequence[str]) -> list[str]:
 
 def lanes(paths: Sequence[str], options: Sequence[str]) -> list[str]:
     """pytest's options for tests side by side, and for one that fails to be repeated once."""
-    if any(option.startswith(ALONE) for option in options):
+    if any(option in ALONE or option.startswith(("-n", "--numprocesses")) for option in options):
         return []
     several = any(Path(path.split("::")[0]).is_dir() for path in paths) or len(paths) > 1
     again = ["--reruns=1", "--rerun-show-tracebacks"]
