@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
+from typing import Any, ClassVar
 
 import openstack
 import psutil
@@ -30,6 +30,9 @@ class Cloud:
 
     host: Any  # a machine of the lab
     within: Within
+    VERSIONS: ClassVar[dict[str, str]] = {}  # of the APIs, where not what the client takes
+    _connected: tuple[int, str] | None = field(default=None, init=False)
+    _api: Any = field(default=None, init=False)
     killed: dict[str, int] = field(
         default_factory=dict
     )  # step after which 'up' was killed -> what it ended with
@@ -83,11 +86,28 @@ class Cloud:
             raise AssertionError(f"{late}: {lacks}") from None
 
     @property
+    def clouds_yaml(self) -> Path:
+        """What 'up' wrote for the client."""
+        return self.root / "etc/skerry/clouds.yaml"
+
+    @property
     def api(self) -> Any:
-        """A fresh connection as the administrator, by way of the clouds.yaml that 'up' wrote."""
-        path = str(self.root / "etc/skerry/clouds.yaml")
-        config = openstack.config.OpenStackConfig(config_files=[path], vendor_files=[], secure_files=[])
-        return openstack.connection.Connection(config=config.get_one(cloud="skerry"))
+        """A connection as the administrator, by way of clouds.yaml: the same as long as that and the machine's network are.
+
+        What it asks for again and again must not cost the cloud a new token each time.
+        """
+        path = self.clouds_yaml
+        now = (self.host.pid, path.read_text())
+        if now != self._connected:
+            config = openstack.config.OpenStackConfig(
+                config_files=[str(path)], vendor_files=[], secure_files=[]
+            )
+            # A connection that was kept open, and that a killed service has closed, is opened again.
+            self._api = openstack.connection.Connection(
+                config=config.get_one(cloud="skerry", connect_retries=2), **self.VERSIONS
+            )
+            self._connected = now
+        return self._api
 
     def server(self, name: str) -> Any:
         compute = self.api.compute
