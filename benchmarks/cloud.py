@@ -24,16 +24,16 @@ image, flavor = api.image.find_image("tiny"), api.compute.find_flavor("m1.nano")
 network = api.network.find_network("private")
 
 def create(name, pause=0.1):
-    begun = time.monotonic()
+    started = time.monotonic()
     server = api.compute.create_server(
         name=name, image_id=image.id, flavor_id=flavor.id, networks=[{"uuid": network.id}]
     )
     while True:
         now = api.compute.get_server(server.id)
         if now.status == "ACTIVE":
-            return time.monotonic() - begun, server
-        if now.status == "ERROR" or time.monotonic() - begun > 300:
-            sys.exit(f"{name} is {now.status} after {time.monotonic() - begun:.0f} s: {now.fault}")
+            return time.monotonic() - started, server
+        if now.status == "ERROR" or time.monotonic() - started > 300:
+            sys.exit(f"{name} is {now.status} after {time.monotonic() - started:.0f} s: {now.fault}")
         time.sleep(pause)
 
 def delete(servers):
@@ -47,10 +47,10 @@ for number in range(10):
     seconds, server = create(f"one-{number}")
     one.append(round(seconds, 2))
     delete([server])
-begun = time.monotonic()
+started = time.monotonic()
 with ThreadPoolExecutor(10) as pool:
     made = list(pool.map(lambda number: create(f"ten-{number}", 2), range(10)))
-ten = time.monotonic() - begun
+ten = time.monotonic() - started
 delete([server for _, server in made])
 print(json.dumps({"one": one, "ten": round(ten, 2)}))
 """
@@ -82,9 +82,9 @@ def main() -> None:
     with Bare(FOLDER, checkout) as machine:
 
         def timed(command: str) -> float:
-            begun = time.monotonic()
+            started = time.monotonic()
             machine.run(f"cd /root/skerry && {command}")
-            return round(time.monotonic() - begun, 1)
+            return round(time.monotonic() - started, 1)
 
         how = "./skerry up on a minimal Debian, from the call to a shell command run on the server over SSH"
         bare = timed("./skerry up")

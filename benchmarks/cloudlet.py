@@ -86,9 +86,9 @@ class Link:
 
 
 def timed(work: Callable[[], object]) -> float:
-    begun = time.monotonic()
+    started = time.monotonic()
     work()
-    return time.monotonic() - begun
+    return time.monotonic() - started
 
 
 class Bench:
@@ -119,11 +119,11 @@ class Bench:
 
     def resumes(self) -> None:
         def once() -> float:
-            begun = time.monotonic()
+            started = time.monotonic()
             _, vm = sessions.run_base(self.store, self.base, "bench", GuestNetwork(), prepare=False)
             agent = vm.agent()
             agent.ask("hello")
-            seconds = time.monotonic() - begun
+            seconds = time.monotonic() - started
             agent.close()
             sessions.stop(self.store, "bench")
             return seconds
@@ -193,7 +193,7 @@ class Bench:
             check=True,
         )
         (self.served / f"{label}.state").write_bytes(taken.state.pack())
-        begun = time.monotonic()
+        started = time.monotonic()
         for part in ("memory", "disk"):
             source = self.base.path(part)
             packed = self.served / f"{label}.{part}.xz"
@@ -201,7 +201,7 @@ class Bench:
                 f"xdelta3 -e -9 -S none -B 1073741824 -c -s {source} {work / part} | xz -9 -T1 > {packed}"
             )
             subprocess.run(["sh", "-c", command], check=True)
-        self.delta_seconds = time.monotonic() - begun
+        self.delta_seconds = time.monotonic() - started
 
     def _full_image(self, label: str) -> None:
         target = self.served / f"{label}.qcow2"
@@ -269,12 +269,12 @@ class Bench:
     def _synthesis(
         self, link: Link, workload: Workload, early: bool, ask: Callable[[int], None] | None = None
     ) -> float:
-        begun = time.monotonic()
+        started = time.monotonic()
         source = source_of(f"{link.url}/{workload.name}.overlay", self.store)
         running = synthesize(self.store, source, "bench", GuestNetwork((workload.port,)), early=early)
         (port,) = running.session.ports
         workload.first_reply(port, ask=ask)
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started
         if early:
             assert running.lazy and running.transfer
             mb = running.transfer.received / 1e6
@@ -288,7 +288,7 @@ class Bench:
         label, work = workload.name, FOLDER / "apply"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
-        begun = time.monotonic()
+        started = time.monotonic()
         for part in ("memory.xz", "disk.xz", "state"):
             link.fetch(f"{label}.{part}", work / part)
         for part in ("memory", "disk"):
@@ -301,7 +301,7 @@ class Bench:
         session = sessions.Session("bench", self.base.id)
         sessions.connect(session, vm, GuestNetwork((workload.port,)))
         workload.first_reply(next(iter(session.ports)))
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started
         vm.quit()
         sessions.stop(self.store, "bench")
         return seconds
@@ -323,7 +323,7 @@ class Bench:
         return vm
 
     def _by_image(self, link: Link, workload: Workload) -> float:
-        begun = time.monotonic()
+        started = time.monotonic()
         folder = sessions.new_folder(self.store, "bench")
         link.fetch(f"{workload.name}.qcow2", folder / "disk.qcow2")
         disk = qcow2_on(folder / "disk.qcow2", None)
@@ -334,14 +334,14 @@ class Bench:
         agent.close()
         sessions.connect(session, vm, GuestNetwork((workload.port,)))
         workload.first_reply(next(iter(session.ports)))
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started
         vm.quit()
         sessions.stop(self.store, "bench")
         return seconds
 
     def _by_install(self, link: Link, workload: Workload) -> float:
         shutil.copyfile(FOLDER / f"{workload.name}.tar.xz", self.served / f"{workload.name}.tar.xz")
-        begun = time.monotonic()
+        started = time.monotonic()
         session, vm = sessions.run_base(self.store, self.base, "bench", GuestNetwork((workload.port,)))
         link.fetch(f"{workload.name}.tar.xz", FOLDER / "fetched")
         agent = vm.agent()
@@ -349,7 +349,7 @@ class Bench:
         agent.run(workload.install)
         agent.close()
         workload.first_reply(next(iter(session.ports)))
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started
         sessions.stop(self.store, "bench")
         return seconds
 

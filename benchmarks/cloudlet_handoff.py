@@ -40,17 +40,17 @@ RELAY = Path(__file__).with_name("support") / "relay.py"
 
 @contextlib.contextmanager
 def process(*words: str) -> Iterator[int]:
-    """A program of this benchmark that says its port in its first line, and ends with us."""
-    begun = subprocess.Popen(
+    """A program of this benchmark that prints its port in its first line, and ends with us."""
+    started = subprocess.Popen(
         [sys.executable, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert begun.stdout and begun.stdin
+    assert started.stdout and started.stdin
     try:
-        yield int(begun.stdout.readline().split("port")[-1].split(",")[0])
+        yield int(started.stdout.readline().split("port")[-1].split(",")[0])
     finally:
-        begun.stdin.close()
-        begun.terminate()
-        begun.wait()
+        started.stdin.close()
+        started.terminate()
+        started.wait()
 
 
 @contextlib.contextmanager
@@ -61,7 +61,7 @@ def link(port: int) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Migrated:
-    """By QEMU: seconds, those of the memory alone, of downtime as it says, and megabytes of memory."""
+    """By QEMU: seconds, those of the memory alone, of downtime as it reports it, and megabytes of memory."""
 
     seconds: float
     memory: float
@@ -192,7 +192,7 @@ class Handoffs:
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *lower, str(disk)], check=True)
         disk.chmod(0o666)
         got: list[socket.socket] = []
-        begun = time.monotonic()
+        started = time.monotonic()
         with (
             mirrored(vm, disk) as settle,
             socket.create_server(("127.0.0.1", 0)) as listener,
@@ -227,7 +227,7 @@ class Handoffs:
         sessions.stop(self.store, "bench")
         shutil.rmtree(folder)
         done = Migrated(
-            ended - begun, ended - after, told.get("downtime", 0) / 1e3, told["ram"]["transferred"] / 1e6
+            ended - started, ended - after, told.get("downtime", 0) / 1e3, told["ram"]["transferred"] / 1e6
         )
         say(f"  {done}")
         return done

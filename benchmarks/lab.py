@@ -27,11 +27,11 @@ import socket, time
 server = socket.create_server(("", 5001))
 print("ready", flush=True)
 link, _ = server.accept()
-count, begun = 0, None
+count, started = 0, None
 while data := link.recv(1 << 20):
-    begun = begun or time.monotonic()
+    started = started or time.monotonic()
     count += len(data)
-print(count * 8 / (time.monotonic() - begun) / 1e6)
+print(count * 8 / (time.monotonic() - started) / 1e6)
 """
 SOURCE = """
 import socket, sys, time
@@ -51,9 +51,9 @@ def lab_file(hosts: int, *, kind: str = "bridge") -> str:
 
 
 def timed(work: Callable[[], object]) -> float:
-    begun = time.monotonic()
+    started = time.monotonic()
     work()
-    return time.monotonic() - begun
+    return time.monotonic() - started
 
 
 def skerry(*words: str) -> None:

@@ -1,7 +1,7 @@
 """What a live migration costs on a cloud across three hosts of a lab: idle, busy, and thirty times under load.
 
 Prints a JSON list of figures, and keeps the evaluation (report, raw data, traces) in ROOT. It makes lab and cloud
-itself, and takes them away again. The peers' figures are those of a guest that was moved by libvirt alone between two
+itself, and removes them again. The peers' figures are those of a guest that was moved by libvirt alone between two
 namespaces of the same kind of machine (libvirt 9.0, QEMU 7.2 and 10.0, TCG), and those of the thesis whose experiment
 this is. Total time is the hypervisor's, as it is theirs; what nova adds is a figure of its own. Needs root.
 """
@@ -73,9 +73,9 @@ THESIS = "the thesis, Tiny: 5 of 50 probes lost, one a second"
 
 
 def within(deadline: float, what: str, probe: Callable[[], Any]) -> Any:
-    begun = time.monotonic()
+    started = time.monotonic()
     while not (found := probe()):
-        if time.monotonic() - begun > deadline:
+        if time.monotonic() - started > deadline:
             raise AssertionError(f"{what}: not within {deadline:.0f} s")
         time.sleep(0.2)
     return found

@@ -26,7 +26,9 @@ def plot(rows: Sequence[Row]) -> str:
             if str(row["name"]).startswith(f"{workload}: ")
             and ("first reply" in str(row["name"]) or "full synthesis" in str(row["name"]))
         ]
-        charts.append(chart(f"{workload}: seconds to the first reply (38 Mbit/s unless it says so)", replies))
+        charts.append(
+            chart(f"{workload}: seconds to the first reply (38 Mbit/s unless stated otherwise)", replies)
+        )
     return (
         "<!doctype html><meta charset=utf-8><title>Cloudlets</title>"
         "<style>body{font:14px sans-serif;max-width:60em;margin:2em auto}</style>" + "".join(charts)
