@@ -25,11 +25,11 @@ BUSY = 4.0  # processes per core up to which a program that works is not taken f
 
 def _work() -> float:
     """CPU seconds that a fixed piece of work takes."""
-    begun = time.thread_time()
+    started = time.thread_time()
     total = 0
     for number in range(200_000):
         total ^= number * number
-    return time.thread_time() - begun
+    return time.thread_time() - started
 
 
 @cache
@@ -54,12 +54,12 @@ def clock() -> Clock:
 
 def within(deadline: float, what: str, probe: Callable[[], T], every: float = 0.2) -> T:
     """The first true result of ``probe``; AssertionError when it comes later than ``deadline`` seconds of the clock."""
-    begun, wall = clock().now(), time.monotonic()
+    started, wall = clock().now(), time.monotonic()
     while True:
         found = probe()
         if found:
             return found
-        if clock().now() - begun > deadline:
+        if clock().now() - started > deadline:
             took = time.monotonic() - wall
             raise AssertionError(f"{what}: not within {deadline:g} s ({took:.0f} s on this machine's wall)")
         time.sleep(every)

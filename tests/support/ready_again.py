@@ -19,10 +19,10 @@ from tests.support.deadlines import clock
 def main(root: str, name: str, patience: float) -> None:
     ctx = Context.at(root)
     service = next(service for service in services(ctx) if service.name == name)
-    begun = clock().now()
+    started = clock().now()
     before: str | None = "it does not run"
     # It may still be on its way back to a service that was killed before it.
-    while before and clock().now() - begun < patience:
+    while before and clock().now() - started < patience:
         time.sleep(0.1)
         old = ctx.supervisor.process(name).pid
         before = service.ready.missing(old) if old else "it does not run"
@@ -30,9 +30,9 @@ def main(root: str, name: str, patience: float) -> None:
         print(json.dumps({"before": before}))
         return
     os.kill(old, signal.SIGKILL)
-    begun = clock().now()
+    started = clock().now()
     lack: str | None = "it has not started again"
-    while lack and (waited := clock().now() - begun) < patience:
+    while lack and (waited := clock().now() - started) < patience:
         pid = ctx.supervisor.process(name).pid
         lack = service.ready.missing(pid) if pid and pid != old else "it has not started again"
         time.sleep(0.1)

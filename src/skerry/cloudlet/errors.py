@@ -20,7 +20,7 @@ class UntrustedError(RefusedError):
 class BadBaseError(RefusedError):
     """The base '{}' is refused: {}."""
 
-    remedy = "Import or create it again: 'skerry cloudlet base verify' tells which bases are whole."
+    remedy = "Import or create it again: 'skerry cloudlet base verify' shows which bases are whole."
 
 
 class BadStreamError(RefusedError):
@@ -44,7 +44,7 @@ class GuestError(StepError):
 class QemuError(StepError):
     """QEMU: {}: {}"""
 
-    remedy = "Is it QEMU 7.2 or newer, for x86-64? 'qemu-system-x86_64 --version' tells."
+    remedy = "Is it QEMU 7.2 or newer, for x86-64? 'qemu-system-x86_64 --version' shows it."
 
 
 class LinkError(StepError):
@@ -56,19 +56,19 @@ class LinkError(StepError):
 class HandoffError(StepError):
     """The handoff to {} failed: {}"""
 
-    remedy = "The VM goes on here. Mend the cause and run 'skerry cloudlet handoff' again."
+    remedy = "The VM continues here. Fix the cause and run 'skerry cloudlet handoff' again."
 
 
 class PeerRefusedError(RefusedError):
     """The engine at {} refuses: {}"""
 
-    remedy = "The VM goes on here, untouched."
+    remedy = "The VM continues here, untouched."
 
 
 class UnsettledError(StepError):
     """The handoff to {} broke off at its last step, and the engine there cannot be asked: {}"""
 
-    remedy = "The VM goes on here. It may run there as well: when that engine is in reach again, stop the session there."
+    remedy = "The VM continues here. It may run there as well: when that engine is in reach again, stop the session there."
 
 
 class NeighbourError(StepError):

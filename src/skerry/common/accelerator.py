@@ -59,7 +59,7 @@ def boot(
         drive = ["-drive", f"file={disk},format=raw,if=floppy,readonly=on", "-serial", f"file:{serial}"]
         argv += [qemu, "-accel", accelerator, *MACHINE, *drive, *EXIT]
         with log.command(argv) as running:
-            begun = time.monotonic()
+            started = time.monotonic()
             try:
                 guest = subprocess.Popen(
                     argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -71,7 +71,7 @@ def boot(
             except subprocess.TimeoutExpired:
                 guest.kill()
                 _, said = guest.communicate()
-            took = time.monotonic() - begun
+            took = time.monotonic() - started
             running.ended(guest.returncode)
         wrote = serial.read_bytes() if serial.exists() else b""
     if b"SKERRY" in wrote:

@@ -18,7 +18,7 @@ LONGEST_LOOK = (
 
 
 def load() -> float:
-    """How many processes want each core at this moment, besides the caller; at least 1, and 1 where none can tell."""
+    """How many processes want each core at this moment, besides the caller; at least 1, and 1 where it is unknown."""
     try:
         lines = Path("/proc/stat").read_text().splitlines()
     except OSError:

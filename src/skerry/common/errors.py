@@ -1,7 +1,7 @@
 """Errors that explain themselves: what is wrong, what to do, and an exit code that scripts can rely on.
 
 An error class is a kind of trouble; its docstring is the sentence that a user reads, with ``{}`` fields
-filled from the arguments (the manner of borg). ``remedy`` says what to do next.
+filled from the arguments (the manner of borg). ``remedy`` is what to do next.
 
 The direct subclasses of SkerryError are the families of errors, all of them here: each has an exit code of its own, which
 never changes, and the classes that a system derives from it have the same.
@@ -67,7 +67,7 @@ class NotReadyError(SkerryError):
     """{} is not ready after {} s: {}"""
 
     exit_code = 8
-    remedy = "'skerry doctor' looks for the cause; 'skerry logs SERVICE' shows what the service says."
+    remedy = "'skerry doctor' looks for the cause; 'skerry logs SERVICE' shows the service's log."
 
 
 class FindingsError(SkerryError):

@@ -21,7 +21,7 @@ def held(
     shared: bool = False,
     make: Literal["file", "folder"] | None = None,
 ) -> Iterator[int]:
-    """Hold the lock on a file or a folder, which is made first when ``make`` says what; gives its descriptor.
+    """Hold the lock on a file or a folder, which is made first as ``make`` demands; gives its descriptor.
 
     Waits for as long as it takes, or at most ``seconds``. Several may hold a ``shared`` lock. A path that was removed
     while this one waited is another path: the lock is taken on what is there now.

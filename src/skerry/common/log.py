@@ -92,14 +92,14 @@ def command(argv: Sequence[str], where: str = "") -> Iterator[Running]:
 
     The caller sets ``result``; without one, an exception that leaves the block is it.
     """
-    running, begun = Running(), time.monotonic()
+    running, start = Running(), time.monotonic()
     try:
         yield running
     except BaseException as error:
         running.result = running.result or f"{type(error).__name__}: {error}".split("\n", 1)[0][:200]
         raise
     finally:
-        _write(argv, where, f"{time.monotonic() - begun:.3f} s, {running.result or 'done'}")
+        _write(argv, where, f"{time.monotonic() - start:.3f} s, {running.result or 'done'}")
 
 
 def started(argv: Sequence[str], pid: int, where: str = "") -> None:
@@ -116,9 +116,9 @@ def _write(argv: Sequence[str], where: str, what: str) -> None:
     if not logger.isEnabledFor(logging.INFO):
         return
     with _lock:
-        begun = _begins.pop() if _begins else None
-    if begun is not None:
-        logger.info("verb: %s", begun, extra={"verb": True})
+        verb = _begins.pop() if _begins else None
+    if verb is not None:
+        logger.info("verb: %s", verb, extra={"verb": True})
     logger.info("%s: %s%s", hidden(what), f"on {where}: " if where else "", shown(argv))
 
 

@@ -1,4 +1,4 @@
-"""Running programs, with errors that say what the program said."""
+"""Running programs, with errors that show what the program printed."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from skerry.common.errors import ConfigError
 
-NAMES = ("name", "ends")  # what tells one table of a list from the others, in the order of preference
+NAMES = ("name", "ends")  # what distinguishes the tables of a list, in the order of preference
 
 
 class Table(BaseModel):

@@ -1,4 +1,4 @@
-"""Waiting for facts, never for time: the answer, or what was missing when patience ended."""
+"""Waiting for facts, never for time: the answer, or what was missing at the timeout."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def wait_for(what: str, lack: Callable[[], str | None], seconds: float, every: f
 
     Raises NotReadyError with the last answer when ``seconds`` are over, counted as those of an idle machine.
     """
-    begun, clock = time.monotonic(), Clock()
+    started, clock = time.monotonic(), Clock()
     while True:
         missing = lack()
-        waited = time.monotonic() - begun
+        waited = time.monotonic() - started
         if missing is None:
             return waited
         if clock.now() > seconds:

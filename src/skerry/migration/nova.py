@@ -9,7 +9,7 @@ from typing import Any
 
 from skerry.common.errors import NotFoundError, PreflightError
 
-PATIENCE = 900.0  # seconds for one migration
+TIMEOUT = 900.0  # seconds for one migration
 POST_COPY = "running (post-copy)"
 ENDED = ("completed", "failed", "error", "cancelled")
 EVERY = 0.1  # seconds between two looks; each costs the API some tens of milliseconds of processor
@@ -23,7 +23,7 @@ class Outcome:
 
     source: str
     destination: str
-    begun: float
+    started: float
     ended: float
     failure: str | None = None
     post_copy: bool = (
@@ -33,7 +33,7 @@ class Outcome:
     @property
     def seconds(self) -> float:
         """From the request to the server being there and nothing left to do."""
-        return self.ended - self.begun
+        return self.ended - self.started
 
 
 def hosts_up(api: Any, wanted: Sequence[str] | None = None) -> list[str]:
@@ -51,7 +51,7 @@ def hosts_up(api: Any, wanted: Sequence[str] | None = None) -> list[str]:
         if state != "up" or status != "enabled":
             raise PreflightError(
                 f"Host {name} is {state if state != 'up' else status}: no server can move to it.",
-                remedy="'skerry doctor' says what is wrong there; 'skerry openstack compute service set --enable' takes"
+                remedy="'skerry doctor' shows what is wrong there; 'skerry openstack compute service set --enable' takes"
                 " a disabled host in again.",
             )
     up = wanted or [name for name, one in services.items() if (one.state, one.status) == ("up", "enabled")]
@@ -130,24 +130,24 @@ class Server:
         host: str | None = None,
         *,
         switch: Callable[[], bool] = lambda: False,
-        limit: float = PATIENCE,
+        limit: float = TIMEOUT,
     ) -> Outcome:
         """Live migration to ``host`` (None: nova's choice).
 
-        When ``switch`` says so, nova is asked to complete it by force, which is post-copy where that is permitted.
+        When ``switch`` is true, nova is asked to complete it by force, which is post-copy where that is permitted.
         After ``limit`` seconds it is given up, and the server stays where it was.
         """
         source = self.host
         before = {record.id for record in self._records()}
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             self.api.compute.live_migrate_server(self.id, host=host, block_migration="auto")
         except (
             Exception
         ) as refused:  # the library's own classes; asked for by name they would be imported for nothing
-            return Outcome(source, host or "", begun, time.monotonic(), _sentence(refused))
+            return Outcome(source, host or "", started, time.monotonic(), _sentence(refused))
         record, switched, aborted, post_copy = None, False, False, False
-        while (waited := time.monotonic() - begun) < limit + PATIENCE:
+        while (waited := time.monotonic() - started) < limit + TIMEOUT:
             record = next((one for one in self._records() if one.id not in before), None)
             if record is not None and record.status in ENDED and self.now().task_state is None:
                 break
@@ -164,13 +164,13 @@ class Server:
             time.sleep(EVERY)
         ended, place = time.monotonic(), self.host
         if place != source:
-            return Outcome(source, place, begun, ended, post_copy=post_copy)
+            return Outcome(source, place, started, ended, post_copy=post_copy)
         if aborted:
             self._set_right()
         why = f"given up after {limit:.0f} s: it did not converge" if aborted else self._reason()
         if not why:
-            why = f"nova says '{record.status}'" if record is not None else "nova chose no host"
-        return Outcome(source, host or str(getattr(record, "dest_compute", "") or ""), begun, ended, why)
+            why = f"nova reports '{record.status}'" if record is not None else "nova chose no host"
+        return Outcome(source, host or str(getattr(record, "dest_compute", "") or ""), started, ended, why)
 
     def _records(self) -> list[Any]:
         return list(self.api.compute.migrations(instance_uuid=self.id, migration_type="live-migration"))

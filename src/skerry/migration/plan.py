@@ -1,7 +1,7 @@
 """What an evaluation runs, as data: flavors, and every combination of load, link rate and mode.
 
-Hosts have to be told a mode and a rate (see ``MigrationSetting``), which takes far longer than a migration: the runs of one
-setting stay together, settings and the runs of each are in random order. That is a split-plot design.
+Hosts have to be configured for a mode and a rate (see ``MigrationSetting``), which takes far longer than a migration:
+the runs of one setting stay together, settings and the runs of each are in random order. That is a split-plot design.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class EvaluationPlan(Table):
 
 @dataclass(frozen=True)
 class MigrationSetting:
-    """What the hosts are told: how to migrate and with how much bandwidth (MiB/s, 0: no limit)."""
+    """What the hosts are configured for: how to migrate and with how much bandwidth (MiB/s, 0: no limit)."""
 
     mode: Mode
     rate: int
@@ -106,7 +106,7 @@ class PlannedRun:
 
     @property
     def key(self) -> str:
-        """What tells it from all others, in file names too."""
+        """What distinguishes it from all others, in file names too."""
         mode, rate = self.setting.mode, self.setting.rate
         return f"{self.flavor}-{self.dirty}-{mode}-{rate}-{self.number}"
 

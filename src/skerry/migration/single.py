@@ -56,7 +56,7 @@ def summary(made: list[Round]) -> str:
     """Medians over the migrations that count, and how many do not."""
     good = [one for one in made if one.figures and one.figures.trustworthy and not one.outcome.failure]
     if not good:
-        return "No migration to tell of."
+        return "No migration was made."
     figures = [one.figures for one in good if one.figures]
     lines = [
         f"{len(good)} migrations; {len(made) - len(good)} not counted (failed, or the prober was late).",

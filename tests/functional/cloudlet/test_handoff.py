@@ -341,11 +341,11 @@ def test_a_killed_handoff_is_put_right_by_the_next_verb(
     process = subprocess.Popen([*command, "handoff", "moving", engine.where], stderr=subprocess.DEVNULL)
     folder = sessions.folder_of(store, "moving")
 
-    def begun() -> bool:
+    def started() -> bool:
         assert process.poll() is None
         return sessions.folder_of(engine.store, "moving").exists()
 
-    within(20, "the handoff has begun", begun, 0.005)
+    within(20, "the handoff has begun", started, 0.005)
     assert (folder / recovery.NOTE).exists()
     process.send_signal(signal.SIGKILL)
     process.wait()

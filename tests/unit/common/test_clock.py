@@ -23,11 +23,11 @@ class Wall:
 
 
 def waited(clock: Clock, wall: Wall, seconds: int, load: float) -> float:
-    begun, wall.load = clock.now(), load
+    started, wall.load = clock.now(), load
     for _ in range(seconds):
         wall.wait(1)
         clock.now()
-    return clock.now() - begun
+    return clock.now() - started
 
 
 @pytest.mark.parametrize(

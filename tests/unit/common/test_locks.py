@@ -57,10 +57,10 @@ def test_a_lock_is_free_when_its_holder_was_killed(tmp_path: Path, seconds: floa
 
 def test_waiting_ends(tmp_path: Path) -> None:
     with other(tmp_path):
-        begun = time.monotonic()
+        started = time.monotonic()
         with pytest.raises(BlockingIOError), held(tmp_path, seconds=0.3):
             pass
-        assert time.monotonic() - begun >= 0.3
+        assert time.monotonic() - started >= 0.3
 
 
 def test_what_is_missing_is_made_when_asked_for(tmp_path: Path) -> None:

@@ -26,8 +26,7 @@ def prose_of_python(path: Path) -> Iterator[tuple[int, str]]:
     """Lines of docstrings, of other strings with more than two words, and of comments."""
     for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
         if token.type == tokenize.COMMENT or (token.type in LITERAL and len(token.string.split()) > 2):
-            for number, line in enumerate(token.string.splitlines(), token.start[0]):
-                yield number, line
+            yield from enumerate(token.string.splitlines(), token.start[0])
 
 
 def prose_of_markdown(path: Path) -> Iterator[tuple[int, str]]:

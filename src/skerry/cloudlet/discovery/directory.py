@@ -1,4 +1,4 @@
-"""A directory of cloudlets: engines say every few seconds that they are there; whoever asks gets those that are.
+"""A directory of cloudlets: engines report every few seconds that they are there; whoever asks gets those that are.
 
 HTTPS with the engines' own certificates on both sides: only paired ones may register, and ask.
 ``PUT /v1/cloudlets`` takes a cloudlet, ``GET /v1/cloudlets`` gives all. An entry belongs to the engine whose

@@ -1,4 +1,4 @@
-"""Finding a cloudlet: what each says of itself, how far it is, and which one a VM would run at soonest."""
+"""Finding a cloudlet: what each reports of itself, how far it is, and which one a VM would run at soonest."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Location(Message):
 
 
 class Cloudlet(Message):
-    """What an engine says of itself. ``memory_mib`` is what is free; ``load`` is how many processes want a processor."""
+    """What an engine reports of itself. ``memory_mib`` is what is free; ``load`` is how many processes want a processor."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
     engine: Id
@@ -76,7 +76,7 @@ def _free_mib() -> int:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to run: a base, overlays upon it, and the guest's memory in MiB. Empty: anything."""
+    """What is to run: a base, overlays on it, and the guest's memory in MiB. Empty: anything."""
 
     base: str = ""
     overlays: Sequence[str] = ()
@@ -139,10 +139,10 @@ def measure(where: str) -> float | None:
     host, _, port = where.rpartition(":")
     seen = []
     for _ in range(_PROBES):
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             socket.create_connection((host.strip("[]"), int(port)), _FAR).close()
         except (OSError, OverflowError):
             return None
-        seen.append(time.monotonic() - begun)
+        seen.append(time.monotonic() - started)
     return statistics.median(seen)

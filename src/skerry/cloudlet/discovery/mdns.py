@@ -1,6 +1,6 @@
 """Cloudlets in the LAN, by DNS-SD (RFC 6763) over multicast DNS (RFC 6762).
 
-What is heard is a hint and no more, since anybody in the LAN can say anything: an address counts only when it lies
+What is heard is a hint and no more, since anybody in the LAN can send anything: an address counts only when it lies
 in a network of this host's own, and who is there has to be proven over TLS.
 """
 
@@ -31,7 +31,7 @@ Interface = IPv4Interface | IPv6Interface
 
 @dataclass(frozen=True)
 class Heard:
-    """Somebody says to be the engine with this fingerprint, at these addresses (HOST:PORT)."""
+    """Somebody claims to be the engine with this fingerprint, at these addresses (HOST:PORT)."""
 
     engine: str
     addresses: tuple[str, ...]
@@ -62,7 +62,7 @@ class Announcement:
             raise MulticastError(error or type(error).__name__) from None
 
     def close(self) -> None:
-        """Says good-bye, too."""
+        """Announce the end, too."""
         self._multicast.close()
 
 
@@ -125,7 +125,7 @@ def named(name: str) -> AsyncServiceInfo | None:
 
 
 def read(info: ServiceInfo, own: Sequence[Interface]) -> Heard | None:
-    """What an announcement says; None when it is of another form, or of an address that is not in the LAN."""
+    """What an announcement holds; None when it is of another form, or of an address that is not in the LAN."""
     said = {key: (value or b"").decode("ascii", "replace") for key, value in info.properties.items()}
     engine, port = said.get(b"engine", ""), info.port or 0
     if said.get(b"format") != FORMAT or not _ENGINE.fullmatch(engine) or not 1 <= port <= 65535:

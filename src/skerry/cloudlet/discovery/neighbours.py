@@ -1,4 +1,4 @@
-"""The cloudlets of the LAN: those that were heard of, told apart by what they can prove."""
+"""The cloudlets of the LAN: those that were heard of, distinguished by what they can prove."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from skerry.cloudlet.peer import wire
 from skerry.cloudlet.peer.identity import Identity
 from skerry.cloudlet.peer.wire import BadFrameError, Kind
 
-_PATIENCE = 3.0  # seconds, for a connection and for each answer
+_TIMEOUT = 3.0  # seconds, for a connection and for each answer
 _AT_A_TIME = 32
 
 
 def ask(identity: Identity, where: str, engine: str) -> Cloudlet:
-    """What ``engine`` says of itself, once whoever is at ``where`` has proven to be it. Raises NeighbourError."""
+    """What ``engine`` reports of itself, once whoever is at ``where`` has proven to be it. Raises NeighbourError."""
     try:
-        link = wire.connect(identity, where, patience=_PATIENCE)
+        link = wire.connect(identity, where, timeout=_TIMEOUT)
     except HandoffError as error:
         raise NeighbourError(where, error.args[1]) from None
     try:
         if link.peer != engine:
-            raise NeighbourError(where, f"it says to be {engine[:16]}, and is {link.peer[:16]}")
+            raise NeighbourError(where, f"it claims to be {engine[:16]}, and is {link.peer[:16]}")
         link.send(Kind.ASK)
-        told = wire.read(Cloudlet, link.receive(Kind.CLOUDLET, timeout=_PATIENCE)[1])
+        told = wire.read(Cloudlet, link.receive(Kind.CLOUDLET, timeout=_TIMEOUT)[1])
     except PeerRefusedError as error:
         raise NeighbourError(where, error.args[1]) from None
     except ssl.SSLError:
@@ -44,9 +44,9 @@ def ask(identity: Identity, where: str, engine: str) -> Cloudlet:
 def tell_apart(
     identity: Identity, heard: Sequence[Heard], say: Callable[[str], None]
 ) -> tuple[list[Cloudlet], list[Heard]]:
-    """Paired engines with what they say of themselves, and the others, which are not asked.
+    """Paired engines with what they report of themselves, and the others, which are not asked.
 
-    Who says to be a paired engine and cannot prove it is one of the others; why, is said. This engine is left out.
+    Who claims to be a paired engine and cannot prove it is one of the others, with the reason. This engine is left out.
     """
     own, paired = identity.fingerprint, set(identity.peers())
     others = [each for each in heard if each.engine not in paired and each.engine != own]

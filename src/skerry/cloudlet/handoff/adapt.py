@@ -42,7 +42,7 @@ class Adapt:
     def packed(self, level: int, raw: int, size: int, seconds: float) -> None:
         """``raw`` bytes became ``size`` within ``seconds``, beside whatever else ran."""
         if raw < 1 << 18:
-            return  # too few to tell
+            return  # too few to measure
         self._faster += _NEW * (raw / max(seconds, 1e-6) / _SPEED[level] - self._faster)
         self._larger += _NEW * (size / raw / _RATIO[level] - self._larger)
 

@@ -50,7 +50,7 @@ def unpack(body: bytes, limits: Limits) -> Batch:
         raise ValueError("a batch is cut off")
     small, raw, size = _HEAD.unpack_from(body)
     if len(body) != _HEAD.size + small + size:
-        raise ValueError("a batch has another length than its head says")
+        raise ValueError("a batch has another length than its head states")
     if raw > min(MOST_INDEX, 12 + 40 + 9 * (limits.memory + limits.disk)):
         raise ValueError("a batch lists more pages than the VM has")
     rest = memoryview(body)[_HEAD.size :]

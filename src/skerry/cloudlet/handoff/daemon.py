@@ -25,7 +25,7 @@ class HandoffServer:
     """Listens on an address and a port (0: any free one). Raises PreflightError when it cannot.
 
     ``most`` VMs arrive at a time, of ``most_mib`` of memory; ``outbound`` lets in those that may reach other hosts.
-    The attribute ``about`` gives what paired engines are told that ask for it; None: nothing.
+    The attribute ``about`` gives the answer to paired engines that ask; None: nothing.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class HandoffServer:
             thread.join(30)
 
     def stop(self) -> None:
-        """Break off what arrives; VMs that run go on."""
+        """Break off what arrives; VMs that run continue."""
         self._stopping = True
         # Closing alone would not wake who waits in it.
         for sock in [self._listener, *self._open]:
@@ -124,13 +124,13 @@ class HandoffServer:
                     link.send(Kind.RUNNING)
                 elif kind is Kind.ASK:
                     if self.about is None:
-                        raise RefusedError("this engine does not say what it holds")
+                        raise RefusedError("this engine does not report what it holds")
                     link.send(Kind.CLOUDLET, self.about())
                 else:
                     self._handoff(link, peer, wire.read(Begin, body))
                     return
         except ConnectionError:
-            pass  # whoever has nothing more to say hangs up
+            pass  # whoever has nothing more to send hangs up
         except (SkerryError, ValueError) as reason:
             self._say(f"{link.name}, {peer[:16]}: {reason}")
             link.refuse(reason)

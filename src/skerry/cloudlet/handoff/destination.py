@@ -1,7 +1,7 @@
 """Handing a running VM over to another engine: the destination's side of one handoff.
 
 The VM is built while pages arrive: memory flows into a QEMU that waits, the disk into its file. It runs when the
-source says so, and not before. Nothing that comes is believed: all of it is bounded, checked, and refused with the
+source asks for it, and not before. Nothing that comes is trusted: all of it is bounded, checked, and refused with the
 reason, and what was built until then is removed.
 """
 
@@ -172,10 +172,10 @@ def sweep(store: Store) -> None:
     for path in (store.root / "sessions").glob("*/session.json"):
         try:
             session = Session.load(path.parent)
-            pid, begun = session.owner.split() if session.state == ARRIVING else ("", "")
+            pid, start_time = session.owner.split() if session.state == ARRIVING else ("", "")
         except (FileNotFoundError, ValueError):
             continue
-        if pid and started(int(pid)) != begun:
+        if pid and started(int(pid)) != start_time:
             vm = Vm.find(path.parent)
             if vm:
                 vm.kill()

@@ -1,4 +1,4 @@
-"""What both sides of a handoff hold: the base, perhaps overlays upon it, and the pages that a VM of these begins with."""
+"""What both sides of a handoff hold: the base, perhaps overlays on it, and the pages that a VM of these starts with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from skerry.common.errors import SkerryError
 
 
 class Held:
-    """A base and overlays, each upon the one before. Raises NotFoundError, BadOverlayError, UntrustedError."""
+    """A base and overlays, each on the one before. Raises NotFoundError, BadOverlayError, UntrustedError."""
 
     def __init__(self, store: Store, base: Base, overlays: Sequence[str]) -> None:
         self.base = base
@@ -55,7 +55,7 @@ class Held:
 
 
 def chain(store: Store, overlay: str) -> list[str]:
-    """The overlays that a session was made of, each upon the one before, as far as they are in the store."""
+    """The overlays that a session was made of, each on the one before, as far as they are in the store."""
     try:
         return usable(store, [*store.open_overlay(overlay).manifest.parents, overlay]) if overlay else []
     except SkerryError:

@@ -99,9 +99,9 @@ class Outbox:
 
 
 def _packed(batch: Batch, level: int) -> tuple[bytes, int, int, float]:
-    begun = time.monotonic()
+    started = time.monotonic()
     body = pack(batch, level)
-    return body, level, len(batch.literals), time.monotonic() - begun
+    return body, level, len(batch.literals), time.monotonic() - started
 
 
 def _parts(changes: Changes) -> Iterator[Changes]:
@@ -116,9 +116,9 @@ def _cut(
 
     Pages that need no literal go with the first one, which has ``size`` literals.
     """
-    first, begun = 0, False
-    while first < total or not begun:
-        end, begun = min(first + size, total), True
+    first, started = 0, False
+    while first < total or not started:
+        end, started = min(first + size, total), True
         yield (first, end), _of(memory, first, end), _of(disk, first, end)
         first, size = end, min(size * 2, _MOST)
 

@@ -1,4 +1,4 @@
-"""After a handoff that did not end well: the VM goes on at its source, unless it runs at the destination."""
+"""After a handoff that did not end well: the VM continues at its source, unless it runs at the destination."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from skerry.cloudlet.vm.process import Vm, started
 NOTE = "handoff.json"  # in the folder of a session that is being handed over
 
 
-def ask(store: Store, where: str, id: str, patience: float) -> bool | None:
+def ask(store: Store, where: str, id: str, timeout: float) -> bool | None:
     """Whether the VM of a handoff runs there; None when nobody can be asked. A no is for good."""
-    end = time.monotonic() + patience
+    end = time.monotonic() + timeout
     while True:
         try:
             link = wire.connect(Identity(store.root / "keys"), where)
@@ -59,13 +59,13 @@ def go_on(vm: Vm) -> None:
 
 
 def recover(store: Store, session: Session, vm: Vm) -> None:
-    """Let a VM run on whose handoff was killed. Raises UnsettledError when nobody can say whether it runs there."""
+    """Resume a VM whose handoff was killed. Raises UnsettledError when it is unknown whether it runs there."""
     try:
         left = json.loads((vm.folder / NOTE).read_text())
-        pid, begun = left["owner"].split()
+        pid, start_time = left["owner"].split()
     except (FileNotFoundError, ValueError, KeyError):
         return
-    if started(int(pid)) == begun and int(pid) != os.getpid():
+    if started(int(pid)) == start_time and int(pid) != os.getpid():
         return  # it is at work
     running = ask(store, left["where"], left["id"], 2.0) if left["committed"] else False
     if running:

@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 def description(
     store: Store, identity: Identity, name: str, where: str, location: str | None
 ) -> Callable[[], Cloudlet]:
-    """What this engine says of itself now, and whenever it is asked.
+    """What this engine reports of itself now, and whenever it is asked.
 
     ``location`` is latitude and longitude in degrees, as ``59.33,18.06``. Raises UsageError, PreflightError.
     """

@@ -1,9 +1,9 @@
 """Handing a running VM over to another engine: the source's side.
 
-QEMU's own live migration fills a spool here; from there what the other side lacks goes over the link while the
+QEMU's own live migration fills a spool here; from there what the other side does not have goes over the link while the
 guest runs. When all of memory has come once and much of it still waits, the migration is ended and, when the link
-has taken all, begun anew: the guest does not stand still for the link. In the last one it stops for what is left.
-The VM stays here, paused, until the other side says that its own runs. docs/cloudlet/handoff.md has the protocol.
+has taken all, started again: the guest is not paused for the link. In the last one it stops for what is left.
+The VM stays here, paused, until the other side confirms that its own runs. docs/cloudlet/handoff.md has the protocol.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class _Handoff:
         self.link.send(Kind.OFFER, offer)
         accept = wire.read(Accept, self.link.receive(Kind.ACCEPT)[1])
         if accept.held > len(self.chain):
-            raise BadFrameError("it says that it holds more overlays than there are")
+            raise BadFrameError("it claims to hold more overlays than there are")
         self.id, self.overlays = accept.id, accept.held
 
     def _begin(self, held: Held) -> Changes:
@@ -235,7 +235,7 @@ class _Handoff:
         write_atomically(self.vm.folder / recovery.NOTE, json.dumps(note), mode=0o600)
 
     def _go_on(self, trouble: BaseException) -> BaseException:
-        """The VM goes on here, unless it runs there; returns what is to be raised."""
+        """Resume the VM here, unless it runs there; returns what is to be raised."""
         where, reason = self.link.name, self._reason(trouble)
         self.link.close()
         running = recovery.ask(self.store, where, self.id, _ASK) if self.committed else False

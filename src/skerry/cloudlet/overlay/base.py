@@ -75,7 +75,7 @@ class Base:
     def state(self) -> bytes:
         blob = (self.folder / "state").read_bytes()
         if hashlib.sha256(blob).hexdigest() != self.manifest["parts"]["state"]:
-            raise BadBaseError(self.name, "its device state has another hash than its manifest says")
+            raise BadBaseError(self.name, "its device state has another hash than its manifest states")
         try:
             return decompress(blob, self.manifest["state_size"])
         except ValueError as reason:
@@ -103,14 +103,14 @@ class Base:
         """Read all of it and compare with the manifest. Raises BadBaseError with the first difference."""
         for part, digest in self.manifest["parts"].items():
             if _file_digest(self.folder / part) != digest:
-                raise BadBaseError(self.name, f"its file '{part}' has another hash than its manifest says")
+                raise BadBaseError(self.name, f"its file '{part}' has another hash than its manifest states")
         for image in IMAGES:
             path = self.folder / image
             if not path.is_file() or path.stat().st_size != self.manifest[f"{image}_pages"] * PAGE:
-                raise BadBaseError(self.name, f"its {image} has another length than its manifest says")
+                raise BadBaseError(self.name, f"its {image} has another length than its manifest states")
             kept = _file_digest(self.folder / f"{image}.pages")
             if kept != self.manifest[image] or hashlib.sha256(listing(path).tobytes()).hexdigest() != kept:
-                raise BadBaseError(self.name, f"its {image} has other pages than its manifest says")
+                raise BadBaseError(self.name, f"its {image} has other pages than its manifest states")
 
 
 def seal(folder: Path, name: str, machine: Machine, state: bytes, append: str = "") -> Base:

@@ -1,7 +1,7 @@
 """Reading base VMs of elijah-provisioning: a zip of disk, memory and the hashes of both.
 
 Their memory was written by a modified QEMU in a form that no other resumes. The disk is taken, checked, and
-booted anew: the base that comes out runs on a QEMU as it is.
+booted again: the base that comes out runs on a QEMU as it is.
 """
 
 from __future__ import annotations
@@ -48,4 +48,4 @@ def extract_disk(path: Path, target: Path) -> None:
         raise BadBaseError(path.name, reason) from None
     with target.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != image.get("hash_value", "").lower():
-            raise BadBaseError(path.name, "its disk has another hash than its manifest says")
+            raise BadBaseError(path.name, "its disk has another hash than its manifest states")

@@ -2,7 +2,7 @@
 
 A literal is a page whose content the overlay carries; each content is carried once. A page that has changed
 against the base names one source: zeros, a page of the base's disk or memory, or a literal of this overlay or
-of one it is built upon. That one list is deduplication against all of them, memory and disk alike.
+of one it is built on. That one list is deduplication against all of them, memory and disk alike.
 
 The bytes are columns, for compression: numbers as differences from the one before, with their first bytes
 together, then their second bytes, and so on. docs/cloudlet/format.md describes them.
@@ -51,7 +51,7 @@ class Segments:
     """Bytes of each segment as stored, pages in it, and its SHA-256 (shape (n, 32)).
 
     A segment's dictionary is ``lengths`` literals from the literal ``dictionary`` on, all of them before its own.
-    ``kinds`` says how each is packed. These three are zeros where they are not given.
+    ``kinds`` is how each is packed. These three are zeros where they are not given.
     """
 
     sizes: Numbers
@@ -119,7 +119,7 @@ def unpack(data: bytes, limits: Limits) -> Index:
         raise ValueError("the index lists more pages than the VM has")
     plain = _HEAD.size + segments * 40 + (memory + disk) * 9
     if len(data) not in (plain, plain + segments * 9):
-        raise ValueError("the index has another length than its head says")
+        raise ValueError("the index has another length than its head states")
     rest = memoryview(data)[_HEAD.size :]
     sizes, rest = _read_column(rest, segments)
     pages, rest = _read_column(rest, segments)

@@ -36,7 +36,7 @@ class Blob:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an overlay is, upon what, and what its parts must be. ``segments`` is the bytes of all segments.
+    """What an overlay is, on what, and what its parts must be. ``segments`` is the bytes of all segments.
 
     Since format 2 the state is compressed with the base's state as its dictionary, and segments may have dictionaries;
     since format 3 they may be packed by LZMA.

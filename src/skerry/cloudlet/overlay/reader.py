@@ -66,7 +66,7 @@ class Overlay:
     """
 
     def __init__(self, source: Source, keys: Keys | None) -> None:
-        """``keys`` says whose signatures are believed; None believes any that is valid (to look at it only)."""
+        """``keys`` are those whose signatures are trusted; None trusts any valid one (to look at it only)."""
         self.source = source
         start = source.read(0, HEAD.size + MOST_MANIFEST // 4)
         if len(start) < HEAD.size or not start.startswith(MAGIC):
@@ -96,7 +96,7 @@ class Overlay:
         self.data_offset = self.state_offset + self.manifest.state.size
         if source.size() != self.manifest.size:
             raise BadOverlayError(
-                source.name, f"it has {source.size()} bytes, its manifest says {self.manifest.size}"
+                source.name, f"it has {source.size()} bytes, its manifest states {self.manifest.size}"
             )
 
     def index(self, limits: Limits) -> Index:
@@ -105,7 +105,7 @@ class Overlay:
         try:
             index = indexes.unpack(raw, limits)
             if int(index.segments.sizes.sum(dtype=np.int64)) != self.manifest.segments:
-                raise ValueError("its segments have another length than its manifest says")
+                raise ValueError("its segments have another length than its manifest states")
             if index.segments.literals > len(index.memory) + len(index.disk):
                 raise ValueError("it carries more pages than it changes")
         except ValueError as reason:
@@ -142,7 +142,7 @@ class Overlay:
         if len(data) < blob.size:
             data += self.source.read(offset + len(data), blob.size - len(data))
         if hashlib.sha256(data).hexdigest() != blob.sha256:
-            raise BadOverlayError(self.source.name, f"its {what} has another hash than its manifest says")
+            raise BadOverlayError(self.source.name, f"its {what} has another hash than its manifest states")
         try:
             return decompress(data, blob.raw, dictionary)
         except ValueError as reason:

@@ -96,7 +96,7 @@ def parent_literals(store: Store, base: Base, id: str) -> Pages:
     parent = store.open_overlay(id)
     if parent.manifest.base != base.id:
         raise BadOverlayError(
-            parent.source.name, "it is of another base than the overlay that is built upon it"
+            parent.source.name, "it is of another base than the overlay that is built on it"
         )
     # A residue carries sources of its own, but others refer to nothing but its literals.
     counts = [literal_count(store, base, above) for above in parent.manifest.parents]

@@ -103,7 +103,7 @@ def compress(data: bytes | memoryview, level: int = LEVEL, dictionary: bytes | m
 
 
 def decompress(data: bytes | memoryview, size: int, dictionary: bytes | memoryview = b"") -> bytes:
-    """Decompress exactly ``size`` bytes. Raises ValueError: it never makes more, whatever the data says."""
+    """Decompress exactly ``size`` bytes. Raises ValueError: it never makes more, whatever the data claims."""
     try:
         head = zstandard.get_frame_parameters(data)
         if head.content_size != size:
@@ -184,10 +184,10 @@ def pack(literals: Pages, cuts: Sequence[Cut], level: int = LEVEL) -> tuple[list
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         # The largest first: nobody waits for the last one alone.
-        begun = {
+        started = {
             piece: pool.submit(one, piece) for piece in sorted(cuts, key=lambda each: each.first - each.end)
         }
-        packed = [begun[piece].result() for piece in cuts]
+        packed = [started[piece].result() for piece in cuts]
     hashes = b"".join(hashlib.sha256(blob).digest() for blob, _ in packed)
     table = Segments(
         np.array([len(blob) for blob, _ in packed], np.uint32),
@@ -205,7 +205,7 @@ def unpack(
 ) -> Pages:
     """The pages of one segment, checked; ``dictionary`` has the literals that it names. Raises ValueError."""
     if hashlib.sha256(blob).digest() != segments.hashes[number].tobytes():
-        raise ValueError(f"segment {number} has another hash than the signed index says")
+        raise ValueError(f"segment {number} has another hash than the signed index states")
     count = int(segments.pages[number])
     if segments.kinds[number] & LZMA:
         data = decompress_lzma(blob, count * PAGE)
@@ -261,7 +261,7 @@ class Unpacker:
         return len(self._kept)
 
     def unpack(self, number: int, blob: bytes | memoryview) -> Pages:
-        """Raises ValueError for a segment that is not what the index says."""
+        """Raises ValueError for a segment that does not match the index."""
         pages = unpack(blob, self._segments, number, self._dictionary(number))
         with self._lock:
             if self._users[number]:

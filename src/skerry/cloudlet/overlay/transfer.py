@@ -31,7 +31,7 @@ class Transfer:
         failed: Callable[[Exception], None],
         busy: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``busy`` says that the rest of the segments should wait, because someone needs the link and the processors."""
+        """``busy``: the rest of the segments should wait, because someone needs the link and the processors."""
         self._overlay, self._index = overlay, index
         self._deliver, self._failed, self._busy = deliver, failed, busy
         self._offsets = index.segments.offsets()

@@ -74,7 +74,7 @@ class Identity:
         return sorted(path.stem for path in self._peers().glob("*.pem"))
 
     def context(self, *, server: bool) -> ssl.SSLContext:
-        """TLS 1.3 with certificates on both sides, none believed but the paired ones'. Read anew at each call."""
+        """TLS 1.3 with certificates on both sides, none believed but the paired ones'. Read again at each call."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.check_hostname = False  # engines move between addresses; the certificate is the identity

@@ -19,7 +19,7 @@ _MOST_OFFERED, _MOST = 32, 1024
 
 @dataclass
 class Ticket:
-    """``state`` is offered, begun, running, or void: once and for all not to run."""
+    """``state`` is offered, started, running, or void: once and for all not to run."""
 
     id: str
     peer: str
@@ -31,10 +31,10 @@ class Ticket:
 
     @contextmanager
     def settled(self) -> Iterator[None]:
-        """The moment in which a VM begins to run. Raises RefusedError when its source was told that it does not."""
+        """The moment in which a VM begins to run. Raises RefusedError when its source has the answer that it does not."""
         with self.lock:
-            if self.state != "begun":
-                raise RefusedError("the source was told meanwhile that the VM does not run here")
+            if self.state != "started":
+                raise RefusedError("the source has been answered meanwhile that the VM does not run here")
             yield
             self.state = "running"
 
@@ -60,7 +60,7 @@ class Tickets:
                     del self._every[ticket.id]
             offered = [each for each in self._every.values() if each.state == "offered"]
             if len(offered) >= _MOST_OFFERED or len(self._every) >= _MOST:
-                raise RefusedError("too many handoffs were offered and not begun; try again in a minute")
+                raise RefusedError("too many handoffs were offered and not started; try again in a minute")
             ticket = Ticket(secrets.token_hex(32), peer, offer, overlays, now)
             self._every[ticket.id] = ticket
         return ticket
@@ -75,7 +75,7 @@ class Tickets:
                 raise RefusedError("this id was used already")
             if time.monotonic() - ticket.made > _OFFERED:
                 raise RefusedError(f"this id is older than {_OFFERED:.0f} s")
-            ticket.state = "begun"
+            ticket.state = "started"
         return ticket
 
     def runs(self, id: str, peer: str) -> bool:

@@ -1,4 +1,4 @@
-"""What two engines say to each other: frames over TLS, each of a known kind and of a bounded length.
+"""What two engines send to each other: frames over TLS, each of a known kind and of a bounded length.
 
 A frame is one byte of kind, four of length (little-endian), and a body. docs/cloudlet/handoff.md describes all.
 """
@@ -68,7 +68,7 @@ class Card(Message):
 
 
 class Offer(Message):
-    """What is to be handed over. ``overlays`` are those that the VM was made of, each upon the one before."""
+    """What is to be handed over. ``overlays`` are those that the VM was made of, each on the one before."""
 
     format: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
@@ -130,7 +130,7 @@ class PeerConnection:
         """``peer`` is the fingerprint of whom the other side has proven to be."""
         self._socket, self.name, self.peer = sock, name, peer
         self.sent = 0
-        self.took = 0.0  # seconds that the last frame was on its way, as far as this side can tell
+        self.took = 0.0  # seconds that the last frame was on its way, as far as this side can see
         self._last = time.monotonic()
 
     def send(self, kind: Kind, body: bytes | Message = b"") -> None:
@@ -141,11 +141,11 @@ class PeerConnection:
         self.sent += _HEAD.size + len(data)
 
     def receive(self, *kinds: Kind, timeout: float = TIMEOUT) -> tuple[Kind, bytes]:
-        """The next frame. Raises OSError, BadFrameError, and PeerRefusedError when the other side says no."""
+        """The next frame. Raises OSError, BadFrameError, and PeerRefusedError when the other side refuses."""
         self._socket.settimeout(timeout)
         asked = time.monotonic()
         number, length = _HEAD.unpack(self._take(_HEAD.size))
-        begun = time.monotonic()
+        started = time.monotonic()
         if number not in (*kinds, Kind.REFUSE):
             raise BadFrameError(f"a frame of kind {number} came out of turn")
         kind = Kind(number)
@@ -154,7 +154,7 @@ class PeerConnection:
         body = self._take(length)
         # What came before it was waited for has lain in buffers: then all since the last frame counts.
         now = time.monotonic()
-        self.took = now - (begun if begun - asked > _WAITED else self._last)
+        self.took = now - (started if started - asked > _WAITED else self._last)
         self._last = now
         if kind is Kind.REFUSE:
             raise PeerRefusedError(self.name, read(Refusal, body).reason)
@@ -165,7 +165,7 @@ class PeerConnection:
         self._last = time.monotonic()
 
     def refuse(self, reason: object) -> None:
-        """Say why not, and let the other side read it before the connection goes."""
+        """Send the reason of a refusal, and let the other side read it before the connection goes."""
         try:
             self.send(Kind.REFUSE, Refusal(reason=str(reason)[:1000]))
             self._socket.settimeout(1)
@@ -198,11 +198,11 @@ def read(message: type[Some], body: bytes) -> Some:
         raise BadFrameError(f"{message.__name__.lower()}: {where}: {first['msg']}") from None
 
 
-def connect(identity: Identity, where: str, *, patience: float = 10.0) -> PeerConnection:
-    """A connection to the engine at ``HOST`` or ``HOST:PORT``; ``patience`` is in seconds. Raises HandoffError."""
+def connect(identity: Identity, where: str, *, timeout: float = 10.0) -> PeerConnection:
+    """A connection to the engine at ``HOST`` or ``HOST:PORT``; ``timeout`` is in seconds. Raises HandoffError."""
     host, _, port = where.rpartition(":") if ":" in where else (where, "", "")
     try:
-        plain = socket.create_connection((host.strip("[]"), int(port) if port.isdigit() else PORT), patience)
+        plain = socket.create_connection((host.strip("[]"), int(port) if port.isdigit() else PORT), timeout)
     except OSError as error:
         raise HandoffError(
             where, f"it does not answer ({error}); does 'skerry cloudlet serve' run there?"

@@ -1,4 +1,4 @@
-"""A process of its own for a VM whose pages come from it: the command that began it ends, the VM goes on."""
+"""A process of its own for a VM whose pages come from it: the command that started it ends, the VM continues."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def offer(vm: Vm, agent: Agent, files: Path) -> None:
 
 
 def _begin(store: Store, word: str, name: str) -> tuple[Session, Vm]:
-    """A session to change: of a base, or of an overlay upon one."""
+    """A session to change: of a base, or of an overlay on one."""
     try:
         base = store.base(word)
     except NotFoundError:
@@ -133,10 +133,10 @@ def keep(
 ) -> Created:
     """Take an overlay of a session, which runs on meanwhile and afterwards. It must have no network card."""
     if session.mode == "early":
-        raise UsageError(f"The session '{session.name}' began early: its disk is not upon the base's own.")
+        raise UsageError(f"The session '{session.name}' began early: its disk is not on the base's own.")
     base = store.base(session.base)
     say("taking its memory and disk")
-    begun = time.monotonic()
+    started = time.monotonic()
     taken = snapshot.take(vm, base.machine.memory_pages, go_on=True)
     memory = snapshot.memory_changes(base, taken.memory, taken.held)
     disk = snapshot.disk_changes(base, taken.disk)
@@ -148,7 +148,7 @@ def keep(
             say("recording what it touches first")
             recording = time.monotonic()
             touched = _record(store, base, folder, memory, disk, state, warm)
-            begun += time.monotonic() - recording
+            started += time.monotonic() - recording
         else:
             touched = np.empty(0, np.uint32), np.empty(0, np.uint32)
         say("finding what is new in it, and compressing that")
@@ -163,7 +163,7 @@ def keep(
             level=level,
         )
         path = store.keep_overlay(made.parts, made.manifest.id, folder)
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started
     pages = {
         "memory": len(memory.numbers),
         "disk": len(disk.numbers),

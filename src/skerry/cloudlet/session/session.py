@@ -109,12 +109,12 @@ def stop(store: Store, name: str) -> None:
 
 def _end_owner(folder: Path) -> None:
     try:
-        pid, begun = Session.load(folder).owner.split()
+        pid, start_time = Session.load(folder).owner.split()
     except (FileNotFoundError, ValueError):
         return
     # It ends by itself when its VM does; what waits here is that its mount goes.
     end = time.monotonic() + 10
-    while started(int(pid)) == begun and int(pid) != os.getpid() and time.monotonic() < end:
+    while started(int(pid)) == start_time and int(pid) != os.getpid() and time.monotonic() < end:
         time.sleep(0.02)
 
 
@@ -173,7 +173,7 @@ def resume(
     tail: Callable[[], bytes] | None = None,
     devices: Sequence[str] = (),
 ) -> Vm:
-    """A VM in ``folder`` that goes on from ``state``: memory and disk are the base's, but for ``pieces``.
+    """A VM in ``folder`` that continues from ``state``: memory and disk are the base's, but for ``pieces``.
 
     Unchanged memory is mapped from the base's file: VMs of one base share it. ``tail`` is as for feed, ``devices``
     are QEMU's arguments for what was plugged in when the state was taken. Raises PreflightError,

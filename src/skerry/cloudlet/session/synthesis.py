@@ -40,7 +40,7 @@ from skerry.common.proc import run
 
 @dataclass
 class SynthesisedVm:
-    """A synthesised VM. ``times`` says how many seconds after the begin each stage was over."""
+    """A synthesised VM. ``times`` is how many seconds after the start each stage was over."""
 
     session: Session
     vm: Vm
@@ -101,7 +101,7 @@ def synthesize(
     ends the VM and leaves nothing behind. Raises BadOverlayError, UntrustedError, PreflightError, LinkError,
     NotRestoredError, GuestError.
     """
-    begun = time.monotonic()
+    started_at = time.monotonic()
     overlay = Overlay(source, store.keys)
     manifest = overlay.manifest
     if manifest.size > most:
@@ -116,10 +116,10 @@ def synthesize(
         say(f"base '{rebuild.base.name}' is here; {manifest.segments / 1e6:.1f} MB to fetch")
         start = _early if early else _full
         running = start(store, rebuild, state, folder, session, paused)
-        running.times["resumed"] = time.monotonic() - begun
+        running.times["resumed"] = time.monotonic() - started_at
         if prepare and not paused:
             sessions.connect(session, running.vm, network)
-        running.times["connected"] = time.monotonic() - begun
+        running.times["connected"] = time.monotonic() - started_at
         session.state = "running"
         session.owner = f"{os.getpid()} {started(os.getpid())}" if early else ""
         session.save(folder)
@@ -191,7 +191,7 @@ def _early(
                 paused=paused,
                 lazy=True,
             )
-        # Where QEMU has ended already, waiting for it says why.
+        # Where QEMU has ended already, waiting for it gives the reason.
         with ours, contextlib.suppress(BrokenPipeError, ConnectionResetError):
             ours.sendall(state.head + state.tail)
         running = SynthesisedVm(session, vm, transfer=transfer, lazy=lazy, mount=mount, trouble=trouble)

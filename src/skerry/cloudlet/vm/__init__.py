@@ -1,1 +1,1 @@
-"""One VM on a stock QEMU: started, spoken to, snapshotted, its disk layers, its memory stream; the guest's recipe."""
+"""One VM on a stock QEMU: started, controlled, snapshotted, its disk layers, its memory stream; the guest's recipe."""

@@ -66,7 +66,7 @@ def from_image(
     info = image_info(image)
     if info["format"] not in ("raw", "qcow2") or info.get("backing-filename") or info.get("data-file"):
         raise UsageError(
-            f"{image} is not a raw or qcow2 image that stands on its own: it is {info['format']}."
+            f"{image} is not a raw or qcow2 image without a backing file: it is {info['format']}."
         )
     with store.work() as folder:
         (folder / "base").mkdir()

@@ -20,7 +20,7 @@ DOWNTIME_MS = 40
 
 
 class Intake:
-    """One migration, begun on entry. Whoever leaves its context before ``finish`` lets the guest go on running.
+    """One migration, started on entry. Whoever leaves its context before ``finish`` lets the guest continue.
 
     ``enough`` is asked once, in whatever thread, when all of memory has come: true ends the migration there.
     Raises BadStreamError, QemuError.
@@ -101,7 +101,7 @@ class Intake:
         return seconds(self._vm.qmp.wait("STOP", 5)) if self.ran else 0.0
 
     def finish(self) -> StreamState:
-        """Take the rest. The guest stands still afterwards, until it is told to go on."""
+        """Take the rest. The guest is paused afterwards, until it is resumed."""
         self._vm.qmp("migrate-continue", state="pre-switchover")
         self._until("completed")
         self._done = True
@@ -138,7 +138,7 @@ class Intake:
             self._result.append(None if self._ends else trouble)
 
     def _decide(self) -> bool:
-        """Ask once, whichever thread comes first: QEMU may hold the last pages back until it is told to go on."""
+        """Ask once, whichever thread comes first: QEMU may hold the last pages back until it is asked to continue."""
         with self._lock:
             if self._ends is None:
                 self._ends = bool(self._enough and self._enough())
@@ -168,7 +168,7 @@ class Intake:
 
 def go_on(vm: Vm) -> float:
     """Let a guest run on that a migration has left behind; returns QEMU's clock at that moment."""
-    # A migration that is completed is not yet over: QEMU lets the guest go on only in its next state.
+    # A migration that is completed is not yet over: QEMU lets the guest continue only in its next state.
     end = time.monotonic() + 10
     while (status := vm.qmp("query-status")["status"]) != "postmigrate":
         if status == "running":

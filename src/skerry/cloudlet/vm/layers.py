@@ -1,4 +1,4 @@
-"""Disk files upon the one that a guest writes to: what lies below stands still and can be read while it runs on."""
+"""Disk files on the one that a guest writes to: what is below does not change and can be read while the guest runs."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def changes(files: list[Path], lowest: Path) -> Changes:
 
 
 def described(files: list[Path], lowest: Path) -> dict[str, Any]:
-    """QEMU's description of qcow2 files, the top first, upon a raw file."""
+    """QEMU's description of qcow2 files, the top first, on a raw file."""
     disk: dict[str, Any] = {
         "driver": "raw",
         "read-only": True,

@@ -1,4 +1,4 @@
-"""One QEMU process: started, given its memory and devices, spoken to, and ended."""
+"""One QEMU process: started, given its memory and devices, controlled, and ended."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class KernelBoot:
 
 
 def qcow2_on(path: Path, base: Path | None, base_format: str = "raw") -> dict[str, Any]:
-    """QEMU's description of a disk in a qcow2 file, upon a file that is never written to."""
+    """QEMU's description of a disk in a qcow2 file, on a file that is never written to."""
     disk: dict[str, Any] = {
         "driver": "qcow2",
         "node-name": DISK_NODE,
@@ -79,8 +79,8 @@ class Vm:
     ) -> Vm:
         """Start QEMU. ``memory`` is a file whose pages are the guest's until it writes to them; None is empty memory.
 
-        With ``incoming`` the devices (and perhaps pages) come from that socket, and the guest goes on running
-        when they are there. ``lazy`` says that the file's pages are dear. ``devices`` are more
+        With ``incoming`` the devices (and perhaps pages) come from that socket, and the guest continues
+        when they are there. ``lazy``: the file's pages are expensive to read. ``devices`` are more
         arguments. As root, QEMU runs as a user of its own.
         """
         words: list[str] = []
@@ -132,10 +132,10 @@ class Vm:
     def find(cls, folder: Path) -> Vm | None:
         """The VM that runs in this folder, if one does."""
         try:
-            pid, begun = (folder / "pid").read_text().split()
+            pid, start_time = (folder / "pid").read_text().split()
         except (FileNotFoundError, ValueError):
             return None
-        return cls(folder, int(pid)) if started(int(pid)) == begun else None
+        return cls(folder, int(pid)) if started(int(pid)) == start_time else None
 
     @property
     def qmp(self) -> Qmp:

@@ -68,7 +68,7 @@ def _probe() -> str:
 
 
 def preflight(machine: Machine, notes: Path) -> None:
-    """Raise PreflightError when this host's QEMU lacks the machine type, or the host a feature of the CPU model.
+    """Raise PreflightError when this host's QEMU does not have the machine type, or the host a feature of the CPU model.
 
     What was found right is noted in the file ``notes``, so that it is asked once for each QEMU.
     """
@@ -104,16 +104,16 @@ def preflight(machine: Machine, notes: Path) -> None:
             f"The QEMU of this host does not know the machine type {machine.type}.",
             remedy="Take a newer QEMU.",
         )
-    lacks = models.get(machine.cpu, {}).get("unavailable-features", ["the model itself"])
-    if lacks:
+    missing = models.get(machine.cpu, {}).get("unavailable-features", ["the model itself"])
+    if missing:
         raise PreflightError(
-            f"This host cannot be a {machine.cpu}: it lacks {', '.join(lacks)}.",
+            f"This host cannot be a {machine.cpu}: it does not have {', '.join(missing)}.",
             remedy="Use a host that has it, or a base with an older CPU model.",
         )
     notes.write_text((notes.read_text() if notes.exists() else "") + note + "\n")
 
 
 def image_info(path: Path) -> dict[str, object]:
-    """What qemu-img says of an image: format, virtual-size and more."""
+    """What qemu-img reports of an image: format, virtual-size and more."""
     read: dict[str, object] = json.loads(run(["qemu-img", "info", "--output=json", str(path)]).stdout)
     return read

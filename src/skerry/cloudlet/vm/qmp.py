@@ -30,7 +30,7 @@ def connect_unix(path: Path) -> socket.socket:
 
 
 class Qmp:
-    """One connection. Raises QemuError when QEMU says no, hangs up, or does not answer in time."""
+    """One connection. Raises QemuError when QEMU refuses, hangs up, or does not answer in time."""
 
     def __init__(self, path: Path, deadline: float = 20.0) -> None:
         end = time.monotonic() + deadline
@@ -99,5 +99,5 @@ class Qmp:
 
 
 def seconds(event: dict[str, Any]) -> float:
-    """When QEMU says that an event happened."""
+    """When QEMU reports that an event happened."""
     return float(event["timestamp"]["seconds"] + event["timestamp"]["microseconds"] / 1e6)

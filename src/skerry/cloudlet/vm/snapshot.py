@@ -32,8 +32,8 @@ class Lower:
 class Snapshot:
     """Memory and devices of one instant, and the qcow2 file that holds the disk of that instant.
 
-    ``held`` says which pages of memory may be anything but zero; ``pause`` is how long the guest stood still, in
-    seconds; 0 when it was not let go on.
+    ``held`` marks the pages of memory that may be anything but zero; ``pause`` is how long the guest was paused, in
+    seconds; 0 when it was not resumed.
     """
 
     memory: Pages
@@ -44,7 +44,7 @@ class Snapshot:
 
 
 def take(vm: Vm, memory_pages: int, *, go_on: bool, disk: str = "disk.qcow2") -> Snapshot:
-    """Take a snapshot. With ``go_on`` the guest runs on, with a new disk file upon the old one, else it ends.
+    """Take a snapshot. With ``go_on`` the guest runs on, with a new disk file on the old one, else it ends.
 
     Raises BadStreamError, QemuError.
     """
@@ -79,12 +79,12 @@ def memory_changes(base: Base, memory: Pages, held: NDArray[np.bool_]) -> Change
 
 
 def image_name(disk: Path, base: Base) -> str:
-    """How programs of QEMU are told of a qcow2 file upon a base: the file itself does not say so."""
+    """How programs of QEMU are given a qcow2 file on a base: the file itself does not name it."""
     return "json:" + json.dumps(layers.described([disk], base.path("disk")))
 
 
 def disk_changes(base: Base, disk: Path, lower: Lower | None = None) -> Changes:
-    """The pages of a disk that differ from the base's; ``disk`` is a qcow2 file upon it, or upon ``lower``."""
+    """The pages of a disk that differ from the base's; ``disk`` is a qcow2 file on it, or on ``lower``."""
     held = disk.read_bytes() if disk.stat().st_size else b""
     known = np.asarray(base.listed("disk")["page"], np.uint32)
     if lower:

@@ -49,7 +49,7 @@ class StreamState:
             raise BadStreamError("the device state is cut off")
         section, head, tail = _PACKED.unpack_from(data)
         if len(data) != _PACKED.size + head + tail:
-            raise BadStreamError("the device state has another length than its head says")
+            raise BadStreamError("the device state has another length than its head states")
         body = data[_PACKED.size :]
         if not body.startswith(MAGIC):
             raise BadStreamError("the device state is not QEMU's")

@@ -56,7 +56,7 @@ class Fit:
     count: int
 
     def seconds(self, bandwidth: float, dirty: float) -> float:
-        """What it says for a bandwidth and a dirty rate in MiB/s; infinite where memory is written faster than sent."""
+        """What it predicts for a bandwidth and a dirty rate in MiB/s; infinite where memory is written faster than sent."""
         return self.fixed + self.volume / (bandwidth - dirty) if bandwidth > dirty else float("inf")
 
 

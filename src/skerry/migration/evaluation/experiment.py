@@ -109,9 +109,9 @@ class Experiment:
             self._look = replace(self._look, namespace=namespace)
             for number, run in enumerate(left):
                 tell(run.setting)
-                begun = time.monotonic()
+                started = time.monotonic()
                 row = self._row(fleet, run)
-                self._took.append(time.monotonic() - begun)
+                self._took.append(time.monotonic() - started)
                 told = row.pop("told")
                 self._book.add(row)
                 rest = self._time_left(left[number + 1 :])
@@ -128,7 +128,7 @@ class Experiment:
 
     @contextmanager
     def _settings(self) -> Iterator[Callable[[MigrationSetting], None]]:
-        """Tells the hosts a setting when it is another than before, and in the end that of before."""
+        """Configures the hosts when the setting is another than before, and in the end as they were."""
         now: MigrationSetting | None = None
 
         def tell(setting: MigrationSetting) -> None:
@@ -188,7 +188,7 @@ class Experiment:
 def refused(api: Any, server: Server, memory: int, hosts: Sequence[str]) -> Row:
     """Ask nova to move ``server`` while no other host has ``memory`` MiB, past our own look at the room there.
 
-    The row says with which reason it failed, whether the server stayed, and whether it had been touched at all.
+    The row has the reason with which it failed, whether the server stayed, and whether it had been touched at all.
     """
     source = server.host
     with crowded(api, [host for host in hosts if host != source], memory // 2):

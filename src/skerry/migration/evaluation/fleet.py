@@ -1,4 +1,4 @@
-"""Servers of the plan's flavors: made when a run first needs them, and taken away in the end with all that is theirs."""
+"""Servers of the plan's flavors: made when a run first needs them, and removed in the end with all that is theirs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BOOTS, ANSWERS, GONE = 300.0, 180.0, 120.0  # seconds
 
 
 class Fleet:
-    """The servers of an evaluation, as a context manager. What a killed run left of its own is taken away first."""
+    """The servers of an evaluation, as a context manager. What a killed run left of its own is removed first."""
 
     def __init__(self, api: Any, site: Site, flavors: dict[str, Flavor], say: Callable[[str], None]) -> None:
         self._api, self._site, self._flavors, self._say = api, site, flavors, say

@@ -32,7 +32,7 @@ COLORS = (
     "#a33b6b",
     "#6b5ca5",
     "#777777",
-)  # told apart by the colour-blind, too
+)  # the colour-blind can distinguish them, too
 MARKS = "osD^vP"
 
 

@@ -64,7 +64,7 @@ def write(book: Book) -> Path:
     runs = [row for row in rows if row["key"] != "crowded"]
     if not runs:
         raise NotFoundError(
-            f"No run of {book.folder} is over.", remedy="'skerry migration run --out' goes on with it."
+            f"No run of {book.folder} is over.", remedy="'skerry migration run --out' continues it."
         )
     book.tables()
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -146,7 +146,7 @@ def drawings(book: Book, about: Row, runs: Sequence[Row]) -> list[dict[str, Any]
             "Downtime by flavor",
             plots.downtime_by_flavor(usable, flavors),
             "Pre-copy without a limit. Filled: the longest time without a reply, at the floating address and (paler) at"
-            " the private one; hollow: what QEMU says of itself."
+            " the private one; hollow: what QEMU reports of itself."
             " Bars are 95 % intervals of the median (bootstrap).",
         )
     traces = switches(book, runs)

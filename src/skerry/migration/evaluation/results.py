@@ -26,7 +26,7 @@ class Book:
         return self.folder / TRACES
 
     def begin(self, about: Row) -> Row:
-        """Start it, or go on with one of the same plan: returns what it was begun with.
+        """Start it, or continue one of the same plan: returns what it was started with.
 
         Raises PreflightError for a folder of another plan, or one that cannot be written.
         """

@@ -45,13 +45,13 @@ class ByHypervisor:
 
 TABLE_4 = (ByHypervisor("KVM", "Ubuntu", 10.0, 1.077), ByHypervisor("XenServer", "CentOS", 89.73, 7.69))
 WHY_3 = (
-    "A lost probe tells that nothing answered for up to the second until the next one, not for one round trip: the loss"
+    "A lost probe shows that nothing answered for up to the second until the next one, not for one round trip: the loss"
     " must be multiplied by the interval of the probes, which makes about 400 times as much. And one probe a second cannot"
     " see a downtime that is shorter; here the longest time without a reply is taken, of 100 probes a second."
 )
 WHY_4 = (
     "The 1.077 ms are the time between two captured frames of one connection, which is no downtime; the 10 ms are read off"
-    " an axis in seconds. So both columns are wrong by their unit or their meaning, and their ratio says nothing. Right are"
+    " an axis in seconds. So both columns are wrong by their unit or their meaning, and so is their ratio. Right are"
     " the time from the request until nova has nothing left to do, and the longest time without a reply within it."
 )
 

@@ -1,4 +1,4 @@
-"""What a trace of probes says about a migration.
+"""What a trace of probes shows about a migration.
 
 The figure that counts for a user is the network downtime: the longest time in which no reply came back. Packets that are
 held and delivered late are not lost, so that loss alone would not show it.
@@ -60,8 +60,8 @@ class Figures:
         return {**asdict(self), "trustworthy": self.trustworthy}
 
 
-def figures(trace: Trace, begun: float, ended: float) -> Figures:
-    """The figures of a migration that lasted from ``begun`` to ``ended`` (seconds of the trace's clock).
+def figures(trace: Trace, started: float, ended: float) -> Figures:
+    """The figures of a migration that lasted from ``started`` to ``ended`` (seconds of the trace's clock).
 
     Raises ValueError for a trace without a single reply.
     """
@@ -71,7 +71,7 @@ def figures(trace: Trace, begun: float, ended: float) -> Figures:
     # What was silent before the migration was asked for is not its doing. If nobody answers in the end, the silence was
     # at least as long as it was probed.
     edges = [*replies, max(replies[-1], trace.sent[-1])]
-    silences = [later - earlier for earlier, later in itertools.pairwise(edges) if later > begun]
+    silences = [later - earlier for earlier, later in itertools.pairwise(edges) if later > started]
     longest = max(silences, default=0.0)
     rtts = [
         (sent, (back - sent) * 1000)
@@ -87,13 +87,13 @@ def figures(trace: Trace, begun: float, ended: float) -> Figures:
         sent=len(trace.sent),
         lost=sum(back is None for back in trace.received),
         jitter=jitter([rtt for _, rtt in rtts]),
-        before=_delay([rtt for sent, rtt in rtts if sent < begun]),
-        during=_delay([rtt for sent, rtt in rtts if begun <= sent <= ended]),
+        before=_delay([rtt for sent, rtt in rtts if sent < started]),
+        during=_delay([rtt for sent, rtt in rtts if started <= sent <= ended]),
         after=_delay([rtt for sent, rtt in rtts if sent > ended]),
         lateness=lateness * 1000,
         by_loss=by_loss_and_delay(trace),
         spacing=_median_ms(
-            [later - earlier for earlier, later in itertools.pairwise(replies) if begun <= earlier <= ended]
+            [later - earlier for earlier, later in itertools.pairwise(replies) if started <= earlier <= ended]
         ),
     )
 
@@ -101,7 +101,7 @@ def figures(trace: Trace, begun: float, ended: float) -> Figures:
 def by_loss_and_delay(trace: Trace, every: float = 1.0) -> ByLoss:
     """The thesis' downtime: probes lost (of one a second) times the average round trip.
 
-    A lost probe says that nothing answered for up to its interval, not for a round trip; kept to show what it gives on
+    A lost probe shows that nothing answered for up to its interval, not for a round trip; kept to show what it gives on
     the same data.
     """
     chosen: list[float | None] = []

@@ -12,7 +12,7 @@ from skerry.common.errors import StepError
 Shell = Callable[[str], str]  # runs a script on the guest as root, and returns what it prints
 PLACE = "/run/migration-load.sh"
 SHARE = 4  # the writer's area is this part of the memory
-CHECKED = 8  # MiB that the checker writes anew and reads back
+CHECKED = 8  # MiB that the checker writes again and reads back
 DISK = 64  # MiB on the disk, for the mode 'block'
 SETTLE = 2.0  # seconds over which the writer's rate is taken
 SHORT = 0.5  # of the rate that was asked for is too little; what it was is in each row
@@ -20,7 +20,7 @@ SHORT = 0.5  # of the rate that was asked for is too little; what it was is in e
 
 @dataclass(frozen=True)
 class Reading:
-    """What a guest told."""
+    """What a guest reported."""
 
     written: int  # MiB since the load began
     rounds: int  # patterns that were checked
@@ -33,7 +33,7 @@ class Reading:
         try:
             written, rounds, bad, longest = (int(word) for word in told.split())
         except ValueError:
-            raise StepError("guest", f"it told '{told.strip()[:80]}' of its load") from None
+            raise StepError("guest", f"it reported '{told.strip()[:80]}' as its load") from None
         return cls(written, rounds, bad, longest / 100)
 
 
@@ -78,7 +78,7 @@ class Load:
             pass  # a guest that does not answer has no load to stop
 
     def read(self) -> tuple[Reading, float]:
-        """What the guest tells, and when (seconds of this machine's monotonic clock, half-way of the question)."""
+        """What the guest reports, and when (seconds of this machine's monotonic clock, half-way of the question)."""
         asked = time.monotonic()
         reading = Reading.parse(self._shell(f"{PLACE} read"))
         return reading, (asked + time.monotonic()) / 2

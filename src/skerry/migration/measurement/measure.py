@@ -155,7 +155,7 @@ def counters(site: Site, server: Server, samples: list[dict[str, float]]) -> dic
 
 def _figures(trace: Trace, outcome: Outcome) -> Figures | None:
     try:
-        return figures(trace, outcome.begun, outcome.ended)
+        return figures(trace, outcome.started, outcome.ended)
     except ValueError:
         return None
 
@@ -167,11 +167,11 @@ def _keep(
 
     def relative(trace: Trace) -> list[tuple[float, float | None]]:
         return [
-            (round(sent - outcome.begun, 5), None if back is None else round(back - outcome.begun, 5))
+            (round(sent - outcome.started, 5), None if back is None else round(back - outcome.started, 5))
             for sent, back in zip(trace.sent, trace.received, strict=True)
         ]
 
-    moved = [{**one, "at": round(one["at"] - outcome.begun, 3)} for one in samples]
+    moved = [{**one, "at": round(one["at"] - outcome.started, 3)} for one in samples]
     kept = {
         "seconds": outcome.seconds,
         "icmp": relative(probe.trace),

@@ -1,7 +1,7 @@
 """A probe that asks a server for answers at a fixed beat, and writes down when, how late, and what came back.
 
 Sending never waits for anything: a probe that stalls (on ARP, on a full socket) would see no downtime. How late each
-request left is part of the result, so that runs in which the prober itself was held up can be told and thrown away.
+request left is part of the result, so that runs in which the prober itself was held up can be recognised and thrown away.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ UDP_PORT = 33434  # the first of traceroute's: nothing listens there
 IP_RECVERR = 11  # ip(7)
 PORT_UNREACHABLE = bytes((2, 3, 3))  # of a sock_extended_err: its origin ICMP, ICMP's type and code
 FATAL = {errno.EBADF, errno.EFAULT, errno.EINVAL, errno.EPERM, errno.EACCES, errno.EMSGSIZE}
-PATIENCE = 20.0  # seconds for which a reply may be on its way and still be noticed by 'answers'
+TIMEOUT = 20.0  # seconds for which a reply may be on its way and still be noticed by 'answers'
 LINGER = 1.0  # seconds in which late replies are still taken
 PRIORITY = 10  # of the real-time class SCHED_RR: the prober wakes for less than 1 % of the time
 
@@ -46,7 +46,7 @@ class Trace:
     def answers(self, within: float) -> bool:
         """Whether a reply came within the last ``within`` seconds."""
         since = time.monotonic() - within
-        recent = self.received[-int(PATIENCE / self.interval) :]
+        recent = self.received[-int(TIMEOUT / self.interval) :]
         return any(back is not None and back > since for back in recent)
 
     def answer(self, number: int, now: float) -> None:
@@ -96,11 +96,11 @@ class EchoProbe:
             one.close()
 
     def _run(self) -> None:
-        with suppress(OSError):  # without the right to it the probe is late more often, and says so
+        with suppress(OSError):  # without the right to it the probe is late more often, and its report has it
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(PRIORITY))
-        begun = time.monotonic()
+        started = time.monotonic()
         while not self._over.is_set():
-            planned = begun + len(self.trace.planned) * self.trace.interval
+            planned = started + len(self.trace.planned) * self.trace.interval
             self._take_until(planned)
             self._send(planned)
         self._take_until(time.monotonic() + LINGER)
@@ -167,7 +167,7 @@ class EchoProbe:
 
 
 def is_answer(about: list[tuple[int, int, bytes]]) -> bool:
-    """Whether the ancillary data of an error say that the guest itself has answered.
+    """Whether by the ancillary data of an error the guest itself has answered.
 
     'Host unreachable' comes from a gateway, or from this machine's own kernel when nobody answers its ARP.
     """

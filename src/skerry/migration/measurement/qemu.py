@@ -1,4 +1,4 @@
-"""What QEMU says of a migration, by way of libvirt: in the end, and ten times a second on the way."""
+"""What QEMU reports of a migration, by way of libvirt: in the end, and ten times a second on the way."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from skerry.migration.site import Site
 NAME = f"{PREFIX}vantage"
 INTERFACE = "vantage"
 NAMESPACE = Path("/run/netns") / NAME
-BOUND = 60.0  # seconds for neutron to say that the port is there
+BOUND = 60.0  # seconds for neutron to report that the port is there
 
 
 class Vantage:
@@ -74,7 +74,7 @@ class Vantage:
 
     def _missing(self, port: str) -> str | None:
         status = self._network.get_port(port).status
-        return None if status == "ACTIVE" else f"neutron says that it is {status}"
+        return None if status == "ACTIVE" else f"neutron reports that it is {status}"
 
     def take_away(self) -> None:
         """Remove port, interface and namespace, whichever run made them."""

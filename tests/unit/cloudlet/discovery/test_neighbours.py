@@ -91,7 +91,7 @@ def test_who_claims_to_be_paired_has_to_prove_it(engines: tuple[Engine, Engine],
     assert len(said) == 1 and "not counted as paired" in said[0]
     # One paired engine is not another one either, nor speaks for it.
     stranger.pair(own)
-    with pytest.raises(NeighbourError, match="says to be"):
+    with pytest.raises(NeighbourError, match="claims to be"):
         neighbours.ask(own, stranger.where, paired.identity.fingerprint)
     stranger.speaks_for = paired.identity.fingerprint
     with pytest.raises(NeighbourError, match="speaks for another"):
@@ -116,7 +116,7 @@ def test_a_question_has_no_body_and_an_engine_may_be_silent(
         link.receive(Kind.CLOUDLET)
     link.close()
     paired.server.about = None
-    with pytest.raises(NeighbourError, match="does not say"):
+    with pytest.raises(NeighbourError, match="does not report"):
         neighbours.ask(own, paired.where, paired.identity.fingerprint)
 
 

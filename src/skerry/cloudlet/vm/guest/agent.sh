@@ -15,7 +15,7 @@ run() { # ID BASE64: run a shell script, answer with its status and the end of w
 renew() { # ID SECONDS SEED NAME MACHINE: clock, randomness, name and machine id of this copy; SEED is hexadecimal
   # One process for two things, because starting one is what takes time: clock_settime, and a seed for /dev/urandom.
   # A seed alone counts from the next reseeding on, minutes later: until then copies would draw the same numbers.
-  # So the kernel is told to reseed (RNDRESEEDCRNG). Where it knows vmgenid it has done so by itself.
+  # So the kernel is made to reseed (RNDRESEEDCRNG). Where it knows vmgenid it has done so by itself.
   perl -e 'my ($time, $seed) = @ARGV; my $whole = int $time;
     syscall(227, 0, pack("qq", $whole, int(($time - $whole) * 1e9)));
     open(R, ">", "/dev/urandom"); syswrite(R, pack("H*", $seed)); ioctl(R, 0x5207, 0)' "$2" "$3"
@@ -36,7 +36,7 @@ network() { # ID MAC ADDRESS/PREFIX GATEWAY: give the card with this MAC its add
       read -r mac <"$card/address" || continue
       [ "$mac" = "$2" ] || continue
       card=${card##*/}
-      # With an address when it comes up, it tells the network by ARP: who asks first for it would wait long, while
+      # With an address when it comes up, it announces it to the network by ARP: who asks first for it would wait long, while
       # the guest waits for its pages.
       echo 1 >"/proc/sys/net/ipv4/conf/$card/arp_notify"
       printf '%s\n' "address add $3 dev $card" "link set $card up" "route replace default via $4 dev $card" | ip -batch -
