@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def test_destroy_wants_the_word(cloud: Cloud) -> None:
     refused = cloud.run("destroy", check=False)
     assert refused.returncode == 11
-    assert "Nothing was taken away" in refused.stderr
+    assert "Nothing was removed" in refused.stderr
     assert cloud.server("first").status == "ACTIVE"
 
 

@@ -303,7 +303,7 @@ def test_an_interrupted_run_goes_on(host: Host, step: str, how: signal.Signals) 
     code = run.process.wait(at_most(60))
     if how == signal.SIGINT:
         assert code == 130, rest
-        assert "goes on from here" in rest
+        assert "continues from here" in rest
     cloud.up()
     assert cloud.lacks() == {}
     assert cloud.run("plan").stdout.strip() == "Nothing would change."

@@ -17,15 +17,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    print("This takes away for good:", file=sys.stderr)
+    print("This removes for good:", file=sys.stderr)
     for line in what_goes(args.root, packages=not args.keep_packages):
         print(f"  {line}", file=sys.stderr)
     if not args.yes:
         try:
-            typed = input(f"Type '{WORD}' to go on: ")
+            typed = input(f"Type '{WORD}' to continue: ")
         except EOFError:
             typed = ""
         if typed.strip() != WORD:
-            raise RefusedError("Nothing was taken away: the word was not typed.")
+            raise RefusedError("Nothing was removed: the word was not typed.")
     destroy(args.root, lambda text: print(f"  {text}", file=sys.stderr), packages=not args.keep_packages)
     return 0
