@@ -121,11 +121,11 @@ def test_input_and_environment_are_not_logged(tmp_path: Path) -> None:
 def test_secrets_of_a_cloud_are_hidden(tmp_path: Path) -> None:
     from skerry.cloud.model.secrets import Secrets
 
-    made = Secrets(tmp_path / "secrets.json")
+    made = Secrets(tmp_path / "secrets.json", ["admin", "rabbitmq"])
     made.save()
     made.rotate(["admin"])
     log._hidden.clear()
-    read = Secrets(tmp_path / "secrets.json")
+    read = Secrets(tmp_path / "secrets.json", ["admin", "rabbitmq"])
     path = opened(tmp_path)
     log.started(["x", read["admin"], f"a{read['rabbitmq']}b", made.previous["admin"]], 1)
     assert path.read_text().endswith("x *** 'a***b' ***\n")

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from skerry.cloud.context import Context
+from skerry.common.log import LOG
 
 TAIL = 8 * 2**20  # bytes of each log that are read, from its end
 
 
 def read_logs(ctx: Context) -> dict[str, list[str]]:
     """The lines of every service's log, of the last 8 MiB."""
-    return {path.stem: tail(path) for path in sorted(ctx.layout.log.glob("*.log"))}
+    logs = sorted(ctx.layout.log.glob("*.log"))
+    return {path.stem: tail(path) for path in logs if path.name != LOG.name}
 
 
 def tail(path: Path, size: int = TAIL) -> list[str]:

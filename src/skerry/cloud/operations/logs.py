@@ -1,4 +1,4 @@
-"""The logs of services."""
+"""The logs of services, and of Skerry itself (``skerry``)."""
 
 from __future__ import annotations
 
