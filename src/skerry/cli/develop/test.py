@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
+
 from skerry.cloud.components import registry
 from skerry.cloud.components.nova.novnc import NoVNC
 from skerry.cloud.context import Context
@@ -34,7 +36,8 @@ PACKAGES = (
 )  # that only tests need
 KEEPS = Path("/var/cache/skerry-test")  # guest images, downloads and caches of tools, from run to run
 NO_TESTS = 5  # pytest's exit code for it
-LANES = 4  # processes that run tests: two that compute, and others that wait meanwhile
+LANES = 4  # processes that run tests, where there are no more cores: some compute while others wait
+LANE_GIB = 2.5  # memory for each: the largest has a cloud across hosts
 ALONE = ("--pdb", "--trace", "-s", "--capture=no", "--collect-only", "--co")  # options for one process
 
 
@@ -100,7 +103,9 @@ def lanes(paths: Sequence[str], options: Sequence[str]) -> list[str]:
         return []
     several = any(Path(path.split("::")[0]).is_dir() for path in paths) or len(paths) > 1
     again = ["--reruns=1", "--rerun-show-tracebacks"]
-    return [*again, f"--numprocesses={LANES}"] if several else again
+    room = int(psutil.virtual_memory().available / 2**30 / LANE_GIB)
+    count = min(max(LANES, os.cpu_count() or 1), max(1, room))
+    return [*again, f"--numprocesses={count}"] if several else again
 
 
 def is_path(word: str) -> bool:

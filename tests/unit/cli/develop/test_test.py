@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,9 +30,24 @@ def test_the_commit_after_changed_is_its_own(
     assert verb.with_base(words) == expected
 
 
-def test_folders_run_in_lanes_and_one_module_does_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("cores", "gib", "count"), [(2, 24, 4), (6, 24, 6), (16, 24, 9), (2, 6, 2), (2, 1, 1)]
+)
+def test_there_are_as_many_lanes_as_the_machine_has_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, gib: int, count: int
+) -> None:
+    monkeypatch.setattr(verb.os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(verb.psutil, "virtual_memory", lambda: SimpleNamespace(available=gib << 30))
+    assert f"--numprocesses={count}" in verb.lanes([str(tmp_path)], [])
+
+
+def test_folders_run_in_lanes_and_one_module_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verb.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(verb.psutil, "virtual_memory", lambda: SimpleNamespace(available=24 << 30))
     (tmp_path / "test_it.py").touch()
-    side_by_side = f"--numprocesses={verb.LANES}"
+    side_by_side = "--numprocesses=4"
     assert side_by_side in verb.lanes([str(tmp_path)], ["-k", "steps"])
     assert side_by_side not in verb.lanes([f"{tmp_path}/test_it.py::test_it"], [])
     assert "--reruns=1" in verb.lanes([f"{tmp_path}/test_it.py"], [])
