@@ -11,6 +11,8 @@ import pytest
 from tests.support import CHECKOUT
 from tests.support.browser import Browser, logged_in
 
+from skerry.cloud.components import registry
+
 if TYPE_CHECKING:
     from tests.support.cloud import Cloud, Servers, Within
 
@@ -40,6 +42,18 @@ def test_server_is_listed(cloud: Cloud, browser: Browser) -> None:
         browser.driver.save_screenshot(str(PICTURE))
     browser.click("#instances tbody tr a", "first")
     browser.find("dd", cloud.server("first").id)
+
+
+def test_each_component_has_its_page(browser: Browser) -> None:
+    """The page that a component declares opens for who is logged in, and is not the way to the login."""
+    pages = [part.panel for part in registry.components() if part.panel and not part.feature]
+    script = """
+        return Promise.all(arguments[0].map(page =>
+            fetch(page).then(answer => [page, answer.status, new URL(answer.url).pathname])));
+    """
+    answers = browser.driver.execute_script(script, pages)
+    assert len(answers) >= 5
+    assert [answer for answer in answers if answer[1] != 200 or answer[2].startswith("/auth/")] == []
 
 
 def test_styles_and_scripts_are_served(cloud: Cloud, browser: Browser) -> None:
