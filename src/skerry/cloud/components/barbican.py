@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 
 from skerry.cloud.components.base.openstack import OpenStackComponent, Sections
+from skerry.cloud.config.option_source import COMMON, OptionSource
 from skerry.cloud.engine.step import Step
 from skerry.cloud.model.catalogue import Endpoint
 from skerry.cloud.model.ports import Port
@@ -18,6 +19,7 @@ from skerry.cloud.supervise.service import Service
 class Barbican(OpenStackComponent):
     name = "barbican"
     title = "keys (barbican)"
+    options = OptionSource(("barbican.*", *COMMON), ("barbican",))
     feature = "barbican"
     databases = {"barbican": ("barbican",)}
     apis = (Port("barbican", 9311),)

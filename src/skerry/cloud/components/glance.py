@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from skerry.cloud.components.base.openstack import OpenStackComponent, Sections
+from skerry.cloud.config.option_source import COMMON, VOLUMES, OptionSource
 from skerry.cloud.engine.step import Step
 from skerry.cloud.model.catalogue import Endpoint
 from skerry.cloud.model.ports import Port
@@ -15,6 +16,13 @@ from skerry.cloud.supervise.service import SERVICE_USER, Service
 class Glance(OpenStackComponent):
     name = "glance"
     title = "images (glance)"
+    options = OptionSource(
+        (
+            *("glance", "glance.api", "glance.cache", "glance.manage", "glance.scrubber", "glance.store"),
+            *("oslo.reports", *VOLUMES, *COMMON),
+        ),
+        ("glance", "glance_store"),
+    )
     databases = {"glance": ("glance",)}
     apis = (Port("glance-api", 9292, shared=True),)
     endpoints = (Endpoint("glance", "image", "glance-api"),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from skerry.cloud.components.base.openstack import OpenStackComponent, Sections
+from skerry.cloud.config.option_source import COMMON, DAEMONS, OptionSource
 from skerry.cloud.engine.step import Step
 from skerry.cloud.model.catalogue import Endpoint
 from skerry.cloud.model.ports import Port
@@ -18,6 +19,7 @@ DOMAIN, DOMAIN_ADMIN = "heat", "heat_domain_admin"
 class Heat(OpenStackComponent):
     name = "heat"
     title = "stacks (heat)"
+    options = OptionSource(("heat.*", *DAEMONS, *COMMON), ("heat",), distribution="openstack-heat")
     databases = {"heat": ("heat",)}
     feature = "heat"
     apis = (Port("heat-api", 8004), Port("heat-api-cfn", 8000))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from skerry.cloud.components.base.openstack import OpenStackComponent, Sections
+from skerry.cloud.config.option_source import COMMON, OptionSource
 from skerry.cloud.engine.step import Step
 from skerry.cloud.model.ports import Port
 from skerry.cloud.model.secrets import Secret
@@ -15,6 +16,7 @@ from skerry.cloud.supervise.service import SERVICE_USER, Service
 class Keystone(OpenStackComponent):
     name = "keystone"
     title = "identity (keystone)"
+    options = OptionSource(("keystone", *COMMON), ("keystone",))
     databases = {"keystone": ("keystone",)}
     apis = (Port("keystone", 5000, shared=True),)
     secrets = (Secret("admin"),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from skerry.cloud.components.base.openstack import ELEVATION, OpenStackComponent, Sections
+from skerry.cloud.config.option_source import COMMON, DAEMONS, OptionSource
 from skerry.cloud.engine.step import Step
 from skerry.cloud.model.catalogue import Endpoint
 from skerry.cloud.model.ports import Port
@@ -26,6 +27,13 @@ CONTEXTS = (
 class Neutron(OpenStackComponent):
     name = "neutron"
     title = "networks (neutron)"
+    options = OptionSource(
+        (
+            *("neutron", "neutron.*", "nova.auth", "ironic.auth", "placement.auth", "designate.auth"),
+            *(*DAEMONS, *COMMON),
+        ),
+        ("neutron", "neutron_lib", "cotyledon"),
+    )
     databases = {"neutron": ("neutron",)}
     roles = ("control", "compute")
     apis = (Port("neutron-api", 9696, shared=True),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from skerry.cloud.components.base.openstack import OpenStackComponent, Sections
+from skerry.cloud.config.option_source import COMMON, OptionSource
 from skerry.cloud.engine.step import Step
 from skerry.cloud.model.catalogue import Endpoint
 from skerry.cloud.model.ports import Port
@@ -15,6 +16,7 @@ from skerry.cloud.supervise.service import Service
 class Placement(OpenStackComponent):
     name = "placement"
     title = "resources (placement)"
+    options = OptionSource(("placement.conf", *COMMON), ("placement",), distribution="openstack-placement")
     databases = {"placement": ("placement",)}
     apis = (Port("placement", 8778, shared=True),)
     endpoints = (Endpoint("placement", "placement", "placement"),)

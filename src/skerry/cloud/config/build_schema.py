@@ -3,6 +3,12 @@
 An option counts when its service lists it (``oslo.config.opts`` entry points) or registers it while its
 modules are imported: per-context privsep groups and the sections of os-vif plug-ins are listed nowhere. Each
 service is read in a process of its own, because they share one global registry and change each other's
+def sources() -> dict[str, OptionSource]:
+    """Where the options of each service are listed."""
+    declared = {part.name: part.options for part in registry.components() if part.options}
+    return {**NOT_COMPONENTS, **declared}
+
+
 defaults.
 """
 
@@ -31,73 +37,18 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
+from skerry.cloud.components import registry
+from skerry.cloud.config.option_source import COMMON, DAEMONS, VOLUMES, OptionSource
+
 RELEASE = "2026.2"
 TARGET = Path(__file__).parent / "schema" / f"{RELEASE}.json.gz"
 
-# What every service uses. The rest is listed per service, so that an option in a file whose service never
-# reads it is found; what a service registers by importing is noticed anyway.
-COMMON = (
-    "keystonemiddleware.audit",
-    "keystonemiddleware.auth_token",
-    "oslo.cache",
-    "oslo.concurrency",
-    "oslo.db",
-    "oslo.log",
-    "oslo.messaging",
-    "oslo.middleware",
-    "oslo.policy",
-    "osprofiler",
-)
-DAEMONS = (
-    "oslo.reports",
-    "oslo.service.periodic_task",
-    "oslo.service.service",
-    "oslo.service.sslutils",
-    "oslo.service.wsgi",
-    "oslo.versionedobjects",
-)
-VOLUMES = ("castellan.config", "os_brick", "os_brick.lightos", "oslo.limit")
-# Per service: the entry points it lists its options under ("x.*" takes all that begin so), and the packages
-# to import.
-SERVICES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "barbican": (("barbican.*", *COMMON), ("barbican",)),
-    "cinder": (("cinder", *VOLUMES, *DAEMONS, *COMMON), ("cinder", "os_brick", "cotyledon")),
-    "glance": (
-        (
-            "glance",
-            "glance.api",
-            "glance.cache",
-            "glance.manage",
-            "glance.scrubber",
-            "glance.store",
-            "oslo.reports",
-            *VOLUMES,
-            *COMMON,
-        ),
-        ("glance", "glance_store"),
-    ),
-    "heat": (("heat.*", *DAEMONS, *COMMON), ("heat",)),
-    "keystone": (("keystone", *COMMON), ("keystone",)),
-    "neutron": (
-        (
-            "neutron",
-            "neutron.*",
-            "nova.auth",
-            "ironic.auth",
-            "placement.auth",
-            "designate.auth",
-            *DAEMONS,
-            *COMMON,
-        ),
-        ("neutron", "neutron_lib", "cotyledon"),
-    ),
-    "nova": (
-        ("nova.conf", *VOLUMES, *DAEMONS, *COMMON),
-        ("nova", "os_vif", "vif_plug_ovs", "vif_plug_noop", "os_brick", "cotyledon"),
-    ),
-    "placement": (("placement.conf", *COMMON), ("placement",)),
+# cinder is in the lock, and not yet a component.
+NOT_COMPONENTS = {
+    "cinder": OptionSource(("cinder", *VOLUMES, *DAEMONS, *COMMON), ("cinder", "os_brick", "cotyledon"))
 }
-DISTRIBUTIONS = {"heat": "openstack-heat", "placement": "openstack-placement"}
+
+
 LIBRARIES = ("keystoneauth1", "neutron-lib", "os-vif", "oslo.config", "glance-store")
 
 # Libraries of optional drivers which the lock leaves out, but whose absence would hide options of the
@@ -177,7 +128,8 @@ def collect(service: str) -> dict[str, Any]:
         return register(self, opt, group, *args, **kwargs)
 
     cfg.ConfigOpts.register_opt = note  # type: ignore[method-assign]
-    entry_points, packages = SERVICES[service]
+    source = sources()[service]
+    entry_points, packages = source.namespaces, source.packages
     groups: Groups = defaultdict(dict)
     for _namespace, listing in generator._list_opts(_expand(entry_points)):
         for group, opts in listing:
@@ -417,8 +369,8 @@ def compact(services: Mapping[str, Any], versions: Mapping[str, str]) -> bytes:
 
 def versions() -> dict[str, str]:
     """The versions of every distribution that the schema is read from."""
-    wanted = set(_expand(point for points, _packages in SERVICES.values() for point in points))
-    names = {DISTRIBUTIONS.get(service, service) for service in SERVICES} | set(LIBRARIES)
+    wanted = set(_expand(point for source in sources().values() for point in source.namespaces))
+    names = {source.distribution or service for service, source in sources().items()} | set(LIBRARIES)
     for point in metadata.entry_points(group="oslo.config.opts"):
         if point.name in wanted and point.dist is not None:
             names.add(point.dist.name)
@@ -430,7 +382,7 @@ def versions() -> dict[str, str]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Build the option schema of the locked release.")
     parser.add_argument(
-        "--service", choices=sorted(SERVICES), help="print the options of one service as JSON"
+        "--service", choices=sorted(sources()), help="print the options of one service as JSON"
     )
     parser.add_argument("--output", type=Path, default=TARGET)
     arguments = parser.parse_args(argv)
@@ -439,7 +391,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(collect(arguments.service)))
         return 0
     found = {}
-    for service in sorted(SERVICES):
+    for service in sorted(sources()):
         command = [
             sys.executable,
             "-W",

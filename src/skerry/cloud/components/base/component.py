@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from skerry.cloud.config import ini
+from skerry.cloud.config.option_source import OptionSource
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Step
 from skerry.cloud.model.catalogue import Endpoint
@@ -39,6 +40,9 @@ class Component(ABC):
     shares_account: bool = False  # hosts without the control plane log in with it too
     secrets: tuple[Secret, ...] = ()  # besides those of its databases and its account
     tests: str = ""  # its name among tempest's available services; empty: tempest has no tests of it
+    options: OptionSource | None = (
+        None  # where its options are listed, for those that read oslo.config's files
+    )
     panel: str = ""  # the page of the dashboard that shows it, below the dashboard's address
 
     def __init__(self, ctx: Context) -> None:

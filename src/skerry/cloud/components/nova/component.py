@@ -8,6 +8,7 @@ from skerry.cloud.components.base.openstack import ELEVATION, OpenStackComponent
 from skerry.cloud.components.libvirt.component import Libvirt
 from skerry.cloud.components.libvirt.hypervisor import Hypervisor
 from skerry.cloud.components.nova.novnc import NoVNC
+from skerry.cloud.config.option_source import COMMON, DAEMONS, VOLUMES, OptionSource
 from skerry.cloud.engine.step import Step
 from skerry.cloud.model.catalogue import Endpoint
 from skerry.cloud.model.ports import Port
@@ -20,6 +21,10 @@ from skerry.cloud.supervise.service import SERVICE_USER, File, Service
 class Nova(OpenStackComponent):
     name = "nova"
     title = "servers (nova)"
+    options = OptionSource(
+        ("nova.conf", *VOLUMES, *DAEMONS, *COMMON),
+        ("nova", "os_vif", "vif_plug_ovs", "vif_plug_noop", "os_brick", "cotyledon"),
+    )
     databases = {"nova": ("nova_api", "nova", "nova_cell0")}
     configure_needs = ("machine", "hypervisor")
     roles = ("control", "compute")
