@@ -3,12 +3,6 @@
 An option counts when its service lists it (``oslo.config.opts`` entry points) or registers it while its
 modules are imported: per-context privsep groups and the sections of os-vif plug-ins are listed nowhere. Each
 service is read in a process of its own, because they share one global registry and change each other's
-def sources() -> dict[str, OptionSource]:
-    """Where the options of each service are listed."""
-    declared = {part.name: part.options for part in registry.components() if part.options}
-    return {**NOT_COMPONENTS, **declared}
-
-
 defaults.
 """
 
@@ -86,6 +80,12 @@ IDLE: dict[str, list[dict[str, Any]]] = {
 HOST, PROCESSORS = "host-of-the-builder", 7919
 
 Groups = dict[str, dict[str, Any]]
+
+
+def sources() -> dict[str, OptionSource]:
+    """Where the options of each service are listed."""
+    declared = {part.name: part.options for part in registry.components() if part.options}
+    return {**NOT_COMPONENTS, **declared}
 
 
 class _Optional(importlib.abc.MetaPathFinder, importlib.abc.Loader):
