@@ -125,6 +125,34 @@ def test_all_are_ready_and_nothing_is_left_to_do(cloud: Cloud) -> None:
     assert cloud.up() == []
 
 
+def test_every_command_is_logged_and_no_secret_is(cloud: Cloud) -> None:
+    path = cloud.root / "var/log/skerry/skerry.log"
+    text = path.read_text()
+    assert re.search(r"verb: skerry --root \S+ up --json$", text, re.M)
+    assert re.search(r"\] \d+\.\d{3} s, exit status 0: .*mariadb-install-db", text)
+    assert re.search(r"started as process \d+: \S*supervisord ", text)
+    assert re.search(r"\] \d+\.\d{3} s, exit code 0: the verb$", text, re.M)
+    assert path.stat().st_mode & 0o777 == 0o640
+    secrets = json.loads((cloud.root / "etc/skerry/secrets.json").read_text())
+    assert [name for name, value in secrets.items() if value in text] == []
+    before = len(text)
+    shown = cloud.run("status", "-v")
+    assert re.search(r"^\+ \d+\.\d{3} s, exit status 0: ovs-appctl ", shown.stderr, re.M)
+    assert "ovs-appctl" not in shown.stdout
+    assert re.search(r"verb: skerry --root \S+ status -v$", path.read_text()[before:], re.M)
+
+
+def test_an_error_is_json_for_programs(cloud: Cloud) -> None:
+    for words, name, code in (
+        (["plan", "--json", "--nosuch"], "UsageError", 2),
+        (["config", "explain", "nosuch/option", "--json"], "NotFoundError", 12),
+    ):
+        done = cloud.run(*words, check=False)
+        error = json.loads(done.stderr.splitlines()[-1])["error"]
+        assert (done.returncode, error["exit_code"], error["class"]) == (code, code, name)
+        assert done.stdout == "" and error["message"] and error["remedy"]
+
+
 def test_services_do_not_run_as_root(cloud: Cloud) -> None:
     for name, service in cloud.status().items():
         user = cloud.host.run(["stat", "-c", "%U", f"/proc/{service['pid']}"]).stdout.strip()
