@@ -1,0 +1,107 @@
+"""The bootstrap: it runs the environment that its lock names, and no other."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.support import CHECKOUT
+
+STUB = """#!/bin/sh
+echo "$SKERRY_ENV"; echo "$SKERRY_CHECKOUT"; echo "$PYTHONPATH"; for word; do echo "$word"; done
+"""
+PYTHON = Path("/usr/bin/python3")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The script and its locks, for the Python that it would choose."""
+    if not PYTHON.exists():
+        pytest.skip("the machine has no Python of its own")
+    folder = tmp_path / "a checkout"
+    (folder / "locks").mkdir(parents=True)
+    shutil.copy(CHECKOUT / "skerry", folder / "skerry")
+    for minor in range(11, 20):
+        (folder / f"locks/2026.2-py3.{minor}.txt").write_text(f"one==1.{minor}\n")
+    (folder / "locks/uv.txt").write_text("uv==1\n")
+    return folder
+
+
+def environment(checkout: Path, home: Path) -> Path:
+    """An environment that is complete, named by the digest of the locks."""
+    asked = subprocess.run(
+        [PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True
+    )
+    lock = checkout / f"locks/2026.2-py{asked.stdout.strip()}.txt"
+    text = lock.read_bytes() + (checkout / "locks/uv.txt").read_bytes()
+    made = home / "env" / hashlib.sha256(text).hexdigest()[:12]
+    (made / "bin").mkdir(parents=True)
+    (made / "bin/python").write_text(STUB)
+    (made / "bin/python").chmod(0o755)
+    (made / ".complete").touch()
+    return made
+
+
+def run(script: Path, home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    (home / "uv").touch()  # where a file is, nothing can be installed: a wrong environment fails at once
+    settings = {"SKERRY_HOME": str(home), "PATH": os.defpath}
+    return subprocess.run(
+        ["sh", str(script), *words], env=settings, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_it_runs_the_environment_of_its_lock(checkout: Path, tmp_path: Path) -> None:
+    made = environment(checkout, tmp_path / "home")
+    words = ["up", "--with", "two words", ""]
+    done = run(checkout / "skerry", tmp_path / "home", *words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n") == [
+        str(made),
+        str(checkout),
+        f"{checkout}/src",
+        "-m",
+        "skerry.cli.main",
+        *words,
+        "",
+    ]
+
+
+def test_it_is_found_through_a_link(checkout: Path, tmp_path: Path) -> None:
+    made = environment(checkout, tmp_path / "home")
+    link = tmp_path / "skerry"
+    link.symlink_to(checkout / "skerry")
+    assert run(link, tmp_path / "home").stdout.split("\n")[:2] == [str(made), str(checkout)]
+
+
+@pytest.mark.parametrize("changed", ["lock", "uv"])
+def test_another_lock_never_runs_the_old_environment(checkout: Path, tmp_path: Path, changed: str) -> None:
+    environment(checkout, tmp_path / "home")
+    for lock in (checkout / "locks").glob("uv.txt" if changed == "uv" else "2026*"):
+        lock.write_text(lock.read_text() + "two==2\n")
+    done = run(checkout / "skerry", tmp_path / "home")
+    assert done.returncode == 6 and done.stdout == ""
+    assert "could not be installed" in done.stderr
+
+
+def test_an_environment_that_is_half_made_is_not_used(checkout: Path, tmp_path: Path) -> None:
+    (environment(checkout, tmp_path / "home") / ".complete").unlink()
+    assert run(checkout / "skerry", tmp_path / "home").returncode == 6
+
+
+def test_no_lock_for_this_python(checkout: Path, tmp_path: Path) -> None:
+    environment(checkout, tmp_path / "home")
+    for lock in (checkout / "locks").glob("2026*"):
+        lock.unlink()
+    done = run(checkout / "skerry", tmp_path / "home")
+    assert done.returncode == 4 and "no lock for Python" in done.stderr
+
+
+def test_the_script_is_posix() -> None:
+    shell = shutil.which("dash")
+    if shell is None:
+        pytest.skip("dash is not installed")
+    assert subprocess.run([shell, "-n", str(CHECKOUT / "skerry")]).returncode == 0
