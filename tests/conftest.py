@@ -19,10 +19,10 @@ from skerry.lab.host import ForeignFolderError, Host
 from tests.support import CHECKOUT, deadlines
 
 pytest_plugins = [
-    "tests.support.changed",
-    "tests.support.flaky",
-    "tests.support.lanes",
-    "tests.support.timeouts",
+    "tests.support.plugins.changed",
+    "tests.support.plugins.flaky",
+    "tests.support.plugins.lanes",
+    "tests.support.plugins.timeouts",
 ]
 TOOLS = ("unshare", "nsenter", "ip")
 

@@ -24,7 +24,7 @@ LANES = {
     "debian": r"tests/functional/cloud/images/test_debian\b",
     "tiny": r"tests/functional/cloud/images/test_tiny\b",
     "labs": r"tests/functional/(lab/|cloudlet/)",  # they look for what is left on this machine
-    "house": r"tests/unit/test_house\b",
+    "style": r"tests/unit/house/test_style\b",
 }
 
 

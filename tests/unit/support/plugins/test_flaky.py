@@ -24,7 +24,9 @@ def test_flaky(tmp_path_factory):
     assert seen, "the first time"
 """
 BROKEN = "\ndef test_broken():\n    assert False\n"
-PLUGINS = [word for name in ("flaky", "lanes", "timeouts") for word in ("-p", f"tests.support.{name}")]
+PLUGINS = [
+    word for name in ("flaky", "lanes", "timeouts") for word in ("-p", f"tests.support.plugins.{name}")
+]
 
 
 def run(folder: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:

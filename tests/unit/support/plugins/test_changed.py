@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support import CHECKOUT, changed
+from tests.support import CHECKOUT
+from tests.support.plugins import changed
 
 FILES = {
     "pyproject.toml": "[tool.pytest.ini_options]\n",
@@ -29,7 +30,7 @@ FILES = {
     "tests/conftest.py": "from skerry.lab.links import y\nimport pytest\n@pytest.fixture\ndef lab(): pass\n",
     "tests/support/__init__.py": "",
     "tests/support/cloud.py": "import skerry.cloud.up\nz = 1\n",
-    "tests/unit/test_house.py": "def test_it(): pass\n",
+    "tests/unit/house/test_style.py": "def test_it(): pass\n",
     "tests/unit/lab/test_links.py": "from skerry.lab import links\ndef test_it(): pass\n",
     "tests/unit/lab/test_fixture.py": "def test_it(lab): pass\n",
     "tests/unit/cloud/test_up.py": "from tests.support.cloud import z\ndef test_it(): pass\n",
@@ -38,7 +39,7 @@ FILES = {
     "tests/cloud/test_up.py": "def test_it(): pass\n",
 }
 TESTS = {path.removeprefix("tests/").removesuffix(".py") for path in FILES if "/test_" in path}
-HOUSE = "unit/test_house"
+HOUSE = "unit/house/test_style"
 LAB = {"unit/lab/test_links", "unit/lab/test_fixture", "functional/lab/test_life", "cloud/test_up"}
 CLOUD = {"unit/cloud/test_up", "cloud/test_up"}
 
@@ -152,6 +153,8 @@ def test_every_folder_of_tests_that_run_programs_says_what_they_use() -> None:
     for kind in ("functional", "cloud"):
         for path in (CHECKOUT / "tests" / kind).rglob("test_*.py"):
             assert list(changed.uses(path.relative_to(CHECKOUT))), path
+    for place in changed.USES:
+        assert (CHECKOUT / place).exists(), place
     for used in (used for several in changed.USES.values() for used in several):
         place = f"src/{used.replace('.', '/')}" if used.startswith("skerry.") else used
         assert (CHECKOUT / place).exists(), used

@@ -19,7 +19,7 @@ import pytest
 PACKAGE = "skerry"
 # What tests run as programs, or read as data: packages, and paths from the root of the checkout ("" is all of it).
 USES: dict[str, tuple[str, ...]] = {
-    "tests/unit/test_house.py": ("",),
+    "tests/unit/house": ("",),
     "tests/unit/cli": ("skerry.cli", "docs/", "README.md"),
     "tests/functional/cloud": ("skerry.cloud", "skerry.cli", "skerry.lab"),
     "tests/functional/cloudlet": ("skerry.cloudlet", "skerry.cli", "skerry.lab"),

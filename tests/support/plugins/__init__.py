@@ -1,0 +1,1 @@
+"""pytest plugins: ``lanes``, ``timeouts`` by the clock of deadlines, ``flaky`` tests reported, ``changed`` alone."""
