@@ -18,6 +18,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.support.plots import plot
 from benchmarks.support.workloads import WORKLOADS, Workload, payload
@@ -216,7 +217,7 @@ class Bench:
         delta = sum((self.served / f"{label}.{part}.xz").stat().st_size for part in ("memory", "disk"))
         image = (self.served / f"{label}.qcow2").stat().st_size
         smaller, smallest = round(delta * 0.55 / 1e6, 1), round(delta * 0.4 / 1e6, 1)
-        peer: Row = {"peer": "xdelta3 + LZMA", "peer_value": round(delta / 1e6, 2)}
+        peer: dict[str, Any] = {"peer": "xdelta3 + LZMA", "peer_value": round(delta / 1e6, 2)}
         self.rows.append(
             figure(f"{label}: overlay size", [size / 1e6], "MB", smaller, smallest, "the whole file", **peer)
         )

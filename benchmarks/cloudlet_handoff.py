@@ -24,6 +24,7 @@ from pathlib import Path
 from benchmarks.cloudlet import FOLDER, PEER_ROUNDS, ROUNDS, Bench, Row, figure, say
 from benchmarks.support.workloads import WORKLOADS, payload
 from skerry.cloudlet.handoff.source import Done, handoff
+from skerry.cloudlet.overlay.machine import DISK_NODE
 from skerry.cloudlet.overlay.reader import FileSource
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.peer.identity import Identity
@@ -31,7 +32,7 @@ from skerry.cloudlet.session import overlay_maker
 from skerry.cloudlet.session import session as sessions
 from skerry.cloudlet.session.session import GuestNetwork, Session
 from skerry.cloudlet.session.synthesis import synthesize
-from skerry.cloudlet.vm.process import DISK_NODE, Vm, nic, qcow2_on
+from skerry.cloudlet.vm.process import Vm, nic, qcow2_on
 
 RATE = 25.0  # Mbit/s
 OVERLAY = "handoff-numpy"

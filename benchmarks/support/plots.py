@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 Row = dict[str, object]
 WIDTH, HEIGHT, LABEL = 460, 22, 360
@@ -13,7 +14,7 @@ def plot(rows: Sequence[Row]) -> str:
     """The page. ``rows`` are the benchmark's figures."""
     charts = []
     for workload in ("numpy", "mariadb"):
-        sizes = []
+        sizes: list[tuple[str, Any]] = []
         for row in rows:
             if row["name"] in (f"{workload}: overlay size", f"{workload}: overlay size against the image"):
                 if not sizes:

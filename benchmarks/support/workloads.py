@@ -125,7 +125,8 @@ def _rows(port: int, query: str) -> Sequence[object]:
     )
     with link, link.cursor() as cursor:
         cursor.execute(query)
-        return cursor.fetchall()
+        rows: Sequence[object] = cursor.fetchall()
+        return rows
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,11 @@ def test_security_group_blocks_and_opens(cloud: Cloud, servers: Servers, within:
     group = network.create_security_group(name="closed")
     servers.undo.append(lambda: network.delete_security_group(group))
     server = servers("guarded", security_groups=[{"name": "closed"}])
-    address = str(servers.float(server).floating_ip_address)
-    console = lambda: cloud.api.compute.get_server_console_output(server)["output"]  # noqa: E731
+    address = str(servers.floating_ip(server).floating_ip_address)
+
+    def console() -> str:
+        return str(cloud.api.compute.get_server_console_output(server)["output"])
+
     within(120, "the guest's SSH server runs", lambda: "skerry-tiny: ready" in console())
     assert not cloud.accepts(address, 22), "nothing gets in before there is a rule"
     rule = network.create_security_group_rule(
@@ -60,7 +63,7 @@ def test_security_group_blocks_and_opens(cloud: Cloud, servers: Servers, within:
 def test_floating_address_moves(cloud: Cloud, servers: Servers) -> None:
     one, two = servers.begin("one"), servers.begin("two")
     one, two = cloud.wait_status(one, "ACTIVE"), cloud.wait_status(two, "ACTIVE")
-    floating = servers.float(one)
+    floating = servers.floating_ip(one)
     address = str(floating.floating_ip_address)
     cloud.named(address, "one")
     network = cloud.api.network
@@ -84,7 +87,7 @@ def test_an_interface_is_plugged_into_a_running_server(
     cloud: Cloud, servers: Servers, within: Within
 ) -> None:
     server = servers("wider")
-    address = str(servers.float(server).floating_ip_address)
+    address = str(servers.floating_ip(server).floating_ip_address)
     cloud.named(address, "wider")
     network = cloud.api.network.find_network("private", ignore_missing=False)
     plugged = cloud.api.compute.create_server_interface(server, net_id=network.id)
@@ -95,7 +98,7 @@ def test_an_interface_is_plugged_into_a_running_server(
 
 def test_config_drive(cloud: Cloud, servers: Servers) -> None:
     server = servers("driven", config_drive=True, metadata={"colour": "grey"})
-    address = str(servers.float(server).floating_ip_address)
+    address = str(servers.floating_ip(server).floating_ip_address)
     cloud.named(address, "driven")
     command = "sudo mkdir -p /mnt/c && sudo mount -o ro -t iso9660 /dev/sr0 /mnt/c"
     cloud.ssh(address, f"mountpoint -q /mnt/c || {{ {command}; }}")
@@ -150,7 +153,7 @@ def _websocket(parts: urllib.parse.SplitResult, path: str) -> Any:
 
 def test_resize(cloud: Cloud, servers: Servers) -> None:
     server = servers("grown")
-    address = str(servers.float(server).floating_ip_address)
+    address = str(servers.floating_ip(server).floating_ip_address)
     small = int(cloud.ssh(address, "awk '/MemTotal/ {print $2}' /proc/meminfo"))
     cloud.ssh(address, "echo kept | sudo tee /var/kept && sync")
     compute = cloud.api.compute
@@ -165,13 +168,13 @@ def test_resize(cloud: Cloud, servers: Servers) -> None:
 
 def test_snapshot_boots_as_another_server(cloud: Cloud, servers: Servers) -> None:
     original = servers("original")
-    address = str(servers.float(original).floating_ip_address)
+    address = str(servers.floating_ip(original).floating_ip_address)
     cloud.ssh(address, "echo from the original | sudo tee /var/kept && sync")
     api = cloud.api
     image = api.compute.create_server_image(original, name="snapshot", wait=True, timeout=at_most(180))
     servers.undo.append(lambda: cloud.api.image.delete_image(image.id, ignore_missing=True))
     assert api.image.get_image(image.id).status == "active"
     copy = servers("copy", image_id=image.id)
-    place = str(servers.float(copy).floating_ip_address)
+    place = str(servers.floating_ip(copy).floating_ip_address)
     cloud.named(place, "copy")
     assert cloud.ssh(place, "cat /var/kept") == "from the original"

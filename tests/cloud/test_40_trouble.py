@@ -63,7 +63,7 @@ def test_a_killed_service_is_ready_again(cloud: Cloud, name: str) -> None:
 def test_the_cloud_works_after_all_those_kills(cloud: Cloud, servers: Servers) -> None:
     cloud.named(cloud.first, "first", 20)  # guests live on
     server = servers("afterwards")
-    address = str(servers.float(server).floating_ip_address)
+    address = str(servers.floating_ip(server).floating_ip_address)
     cloud.named(address, "afterwards")
     assert json.loads(cloud.run("up", "--json", timeout=300).stdout)["changed"] == []
 
@@ -102,7 +102,7 @@ def test_the_pulled_plug(cloud: Cloud, servers: Servers) -> None:
     with cloud.host.network():  # a machine that boots has a network that is new
         cloud.up()
         all_is_back(cloud, "before the plug")
-        address = str(servers.float(server := servers("fresh")).floating_ip_address)
+        address = str(servers.floating_ip(server := servers("fresh")).floating_ip_address)
         cloud.named(address, server.name)
         for undo in reversed(servers.undo):
             undo()

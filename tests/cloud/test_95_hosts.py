@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 import openstack
 import pytest
@@ -70,7 +71,7 @@ def test_nobody_gets_to_the_control_plane_without_a_certificate(cloud: Spread) -
 
 def test_servers_on_different_hosts_reach_each_other(cloud: Spread, servers: Servers) -> None:
     two, three = servers("on-two", **on("two")), servers("on-three", **on("three"))
-    address = str(servers.float(two).floating_ip_address)
+    address = str(servers.floating_ip(two).floating_ip_address)
     cloud.named(address, "on-two")
     cloud.within(
         60,
@@ -81,12 +82,12 @@ def test_servers_on_different_hosts_reach_each_other(cloud: Spread, servers: Ser
 
 def test_a_running_server_moves_and_comes_back(cloud: Spread, servers: Servers) -> None:
     server = servers("walker", **on("two"))
-    address = str(servers.float(server).floating_ip_address)
+    address = str(servers.floating_ip(server).floating_ip_address)
     cloud.named(address, "walker")
     before = boot_id(cloud, address)
     for goal in ("three", "two"):
         cloud.api.compute.live_migrate_server(server, host=goal, block_migration="auto")
-        cloud.within(120, f"it runs on {goal}", lambda goal=goal: cloud.place(server) == goal)
+        cloud.within(120, f"it runs on {goal}", partial(cloud.is_on, server, goal))
         cloud.wait_status(server, "ACTIVE")
         assert boot_id(cloud, address) == before, "it was not booted again"
 
@@ -106,7 +107,7 @@ def test_the_dashboard_moves_a_server(cloud: Spread, servers: Servers, within: W
 
 def test_a_server_is_resized_onto_another_host(cloud: Spread, servers: Servers) -> None:
     server = servers("grows", **on("three"))
-    address = str(servers.float(server).floating_ip_address)
+    address = str(servers.floating_ip(server).floating_ip_address)
     cloud.ssh(address, "echo kept | sudo tee /var/mark && sync")
     compute = cloud.api.compute
     compute.migrate_server(server)
@@ -131,7 +132,7 @@ def test_what_cannot_move_stays(cloud: Spread, servers: Servers) -> None:
 
 def test_a_dead_host_is_told_evacuated_and_comes_back(cloud: Spread, servers: Servers) -> None:
     server = servers("survivor", **on("three"))
-    address = str(servers.float(server).floating_ip_address)
+    address = str(servers.floating_ip(server).floating_ip_address)
     cloud.named(address, "survivor")
     cloud.lab.hosts["three"].power_off()
     told = cloud.run("doctor", check=False, timeout=180)
@@ -160,7 +161,7 @@ def test_a_dead_host_is_told_evacuated_and_comes_back(cloud: Spread, servers: Se
 @pytest.mark.last
 def test_a_host_that_is_named_no_more_is_drained(cloud: Spread, servers: Servers) -> None:
     server = servers("evicted", **on("three"))
-    address = str(servers.float(server).floating_ip_address)
+    address = str(servers.floating_ip(server).floating_ip_address)
     cloud.named(address, "evicted")
     before = boot_id(cloud, address)
     off = servers("asleep", **on("three"))

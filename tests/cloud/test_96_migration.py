@@ -148,7 +148,7 @@ def test_a_server_for_which_there_is_no_room_stays(cloud: Spread, servers: Serve
     from skerry.migration.capacity import crowded
 
     server = servers("stout", availability_zone="nova:two")
-    servers.float(server)
+    servers.floating_ip(server)
     with crowded(cloud.api, ["three"], 64):
         done = cloud.run("migration", "run", "stout", "--times", "1", check=False)
     assert done.returncode == 4

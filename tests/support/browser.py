@@ -39,7 +39,8 @@ class Browser:
         ignored = [WebDriverException]  # a page that is being drawn again
         wait = WebDriverWait(self.driver, at_most(PATIENCE), ignored_exceptions=ignored)
         try:
-            return wait.until(lambda _: look() or False)
+            found: T = wait.until(lambda _: look() or False)
+            return found
         except TimeoutException:
             text = self.driver.find_element(By.TAG_NAME, "body").text
             raise AssertionError(f"{wrong} on {self.driver.current_url}, which says:\n{text}") from None
@@ -48,7 +49,8 @@ class Browser:
         """The first visible element that has the text, waited for."""
 
         def look() -> WebElement | None:
-            for element in self.driver.find_elements(By.CSS_SELECTOR, css):
+            elements: list[WebElement] = self.driver.find_elements(By.CSS_SELECTOR, css)
+            for element in elements:
                 if element.is_displayed() and text in element.text:
                     return element
             return None
@@ -57,7 +59,8 @@ class Browser:
 
     def click(self, css: str, text: str = "") -> None:
         def press() -> bool:
-            for element in self.driver.find_elements(By.CSS_SELECTOR, css):
+            elements: list[WebElement] = self.driver.find_elements(By.CSS_SELECTOR, css)
+            for element in elements:
                 if element.is_displayed() and element.is_enabled() and text in element.text:
                     element.click()
                     return True

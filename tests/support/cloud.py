@@ -30,7 +30,7 @@ class Cloud:
 
     host: Any  # a machine of the lab
     within: Within
-    VERSIONS: ClassVar[dict[str, str]] = {}  # of the APIs, where not what the client takes
+    VERSIONS: ClassVar[dict[str, Any]] = {}  # of the APIs, where not what the client takes
     _connected: tuple[int, str] | None = field(default=None, init=False)
     _api: Any = field(default=None, init=False)
     killed: dict[str, int] = field(
@@ -39,7 +39,7 @@ class Cloud:
 
     @property
     def root(self) -> Path:
-        return self.host.folder / "r"
+        return Path(self.host.folder) / "r"
 
     @property
     def argv(self) -> list[str]:
@@ -47,7 +47,10 @@ class Cloud:
 
     def run(self, *words: str, check: bool = True, timeout: float = 120) -> CompletedProcess[str]:
         """Run the command on the machine."""
-        return self.host.run([*self.argv, *words], check=check, timeout=at_most(timeout))
+        done: CompletedProcess[str] = self.host.run(
+            [*self.argv, *words], check=check, timeout=at_most(timeout)
+        )
+        return done
 
     def up(self) -> str:
         return self.run("up", timeout=UP).stdout
@@ -65,7 +68,7 @@ class Cloud:
         else:
             raise AssertionError(f"'up' ended before '{step}': {''.join(seen)[-3000:]}")
         run.process.stdout.close()
-        return run.process.wait(at_most(30))
+        return int(run.process.wait(at_most(30)))
 
     def status(self) -> dict[str, dict[str, Any]]:
         shown = json.loads(self.run("status", "--json", check=False).stdout)
@@ -128,7 +131,7 @@ class Cloud:
 
         return self.within(deadline, f"server {server.name} is {status}", reached)
 
-    def float(self, server: Any) -> Any:
+    def floating_ip(self, server: Any) -> Any:
         """A floating address for a server that has none."""
         network = self.api.network
         port = next(iter(network.ports(device_id=server.id)))
@@ -212,7 +215,7 @@ class Cloud:
     def virsh(self, *words: str) -> str:
         socket = f"{self.root}/run/skerry/libvirt/libvirt-sock"
         uri = f"qemu+unix:///system?socket={socket}"
-        return self.host.run(["virsh", "--connect", uri, "-q", *words]).stdout
+        return str(self.host.run(["virsh", "--connect", uri, "-q", *words]).stdout)
 
     def switch_ports(self) -> set[str]:
         database = f"--db=unix:{self.root}/run/skerry/ovs/db.sock"
@@ -249,7 +252,7 @@ class Servers:
         compute.delete_server(server, ignore_missing=True)
         compute.wait_for_delete(server, wait=at_most(GONE))
 
-    def float(self, server: Any) -> Any:
-        floating = self.cloud.float(server)
+    def floating_ip(self, server: Any) -> Any:
+        floating = self.cloud.floating_ip(server)
         self.undo.append(lambda: self.cloud.api.network.delete_ip(floating, ignore_missing=True))
         return floating

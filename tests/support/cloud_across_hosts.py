@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.support import CHECKOUT
 from tests.support.cloud import Cloud, Within
@@ -50,7 +50,7 @@ def cloud_toml(*hosts: str) -> str:
 class Spread(Cloud):
     """The cloud, as seen from its control host."""
 
-    VERSIONS = {"compute_api_version": "2.90"}
+    VERSIONS: ClassVar[dict[str, Any]] = {"compute_api_version": "2.90"}
     lab: Any
     keys: Path  # where this machine's own tools find what lies in the control host's /etc
 
@@ -79,6 +79,9 @@ class Spread(Cloud):
             path.touch(0o600)
             path.write_text(self.host.run(["cat", "/etc/skerry/id_ed25519"]).stdout)
         return path
+
+    def is_on(self, server: Any, host: str) -> bool:
+        return self.place(server) == host
 
     def place(self, server: Any) -> str:
         return str(self.api.compute.get_server(server.id).compute_host)

@@ -29,9 +29,11 @@ def page(random: np.random.Generator) -> Pages:
     """A page of noise, of numbers that are like each other, or of something like a program."""
     kind = random.integers(0, 3)
     if kind == 0:
-        return random.integers(0, 256, PAGE, np.uint8)
+        noise: Pages = random.integers(0, 256, PAGE, np.uint8)
+        return noise
     if kind == 1:
-        return np.sin(np.arange(PAGE // 4) * random.random()).astype(np.float32).view(np.uint8)
+        numbers: Pages = np.sin(np.arange(PAGE // 4) * random.random()).astype(np.float32).view(np.uint8)
+        return numbers
     code = random.integers(0, 20, PAGE, np.uint8)
     code[::9], code[4::9] = 0xE8, 0  # calls: what the filter for machine code changes
     return code

@@ -41,5 +41,6 @@ def graph(ctx: Context) -> Graph:
 
 if __name__ == "__main__":
     registry.present = present
-    graphs.graph = up.graph = plan.graph = graph
+    for module in (graphs, up, plan):
+        vars(module)["graph"] = graph
     main()

@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from skerry.cloudlet.session import session as sessions
 from skerry.cloudlet.session.session import GuestNetwork
 from skerry.cloudlet.session.synthesis import synthesize
 from skerry.cloudlet.vm import snapshot
+from skerry.cloudlet.vm.process import Vm
 from skerry.cloudlet.vm.stream import StreamState
 from skerry.common.errors import SkerryError
 from skerry.common.proc import run
@@ -144,7 +146,7 @@ def test_memory_that_is_not_restored_is_an_error_and_not_a_boot(store: Store, ba
     folder = sessions.new_folder(store, "broken")
     with pytest.raises(NotRestoredError):
         sessions.resume(store, base, folder, broken, ())
-    assert sessions.Vm.find(folder) is None
+    assert Vm.find(folder) is None
     store.remove(folder)
 
 
@@ -297,7 +299,7 @@ def skerry(store: Store, *words: str) -> list[str]:
     return [sys.executable, "-m", "skerry.cli.main", "cloudlet", "--store", str(store.root), *words]
 
 
-def said(store: Store, *words: str) -> object:
+def said(store: Store, *words: str) -> Any:
     done = subprocess.run(skerry(store, *words), capture_output=True, text=True, timeout=at_most(120))
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout) if done.stdout else None
@@ -328,7 +330,7 @@ def test_the_command_from_overlay_to_stop(store: Store, app: overlay_maker.Creat
     assert isinstance(session, dict) and session["state"] == "running"
     (port,) = session["ports"]
     assert "cli" in ask(int(port))
-    (listed,) = said(store, "sessions", "--json")  # type: ignore[misc]
+    (listed,) = said(store, "sessions", "--json")
     assert (listed["name"], listed["state"], listed["mode"]) == ("cli", "running", "early")
     refused = subprocess.run(skerry(store, "base", "remove", "deb"), capture_output=True, text=True)
     assert refused.returncode == 11 and "app" in refused.stderr

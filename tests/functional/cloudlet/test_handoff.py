@@ -20,7 +20,7 @@ import pytest
 from tests.support.deadlines import at_most, within
 
 from skerry.cloudlet.errors import HandoffError, PeerRefusedError
-from skerry.cloudlet.handoff import destination, recovery
+from skerry.cloudlet.handoff import recovery
 from skerry.cloudlet.handoff import source as handoffs
 from skerry.cloudlet.handoff.daemon import HandoffServer
 from skerry.cloudlet.handoff.source import handoff
@@ -36,6 +36,7 @@ from skerry.cloudlet.session.session import GuestNetwork, Session
 from skerry.cloudlet.session.synthesis import synthesize
 from skerry.cloudlet.vm import layers
 from skerry.cloudlet.vm.process import Vm
+from skerry.cloudlet.vm.stream import StreamState
 from skerry.common.proc import run
 
 # Something on the disk, something in memory, and a program that counts.
@@ -179,7 +180,7 @@ def test_a_handoff_keeps_memory_and_disk_bit_by_bit(
             run(["qemu-img", "compare", "-q", "-U", *disks])
 
     monkeypatch.setattr(handoffs._Handoff, "_note", look)
-    monkeypatch.setattr(destination.sessions, "resume", resumed)
+    monkeypatch.setattr(sessions, "resume", resumed)
     handoff(store, "moving", engine.where)
     ((here, there),) = compared
     assert here == there
@@ -364,7 +365,7 @@ def offer_of(of: Base, **fields: object) -> Offer:
 
 def test_an_id_is_good_for_one_handoff(store: Store, base: Base, engine: Engine) -> None:
     identity = Identity(store.root / "keys")
-    state = sessions.State.unpack(base.state)
+    state = StreamState.unpack(base.state)
     link, second = wire.connect(identity, engine.where), wire.connect(identity, engine.where)
     link.send(Kind.OFFER, offer_of(base))
     accept = wire.read(Accept, link.receive(Kind.ACCEPT)[1])

@@ -34,7 +34,7 @@ def lane(nodeid: str) -> str:
     return next((name for name, pattern in LANES.items() if re.match(pattern, module)), module)
 
 
-class Lanes(LoadScopeScheduling):
+class Lanes(LoadScopeScheduling):  # type: ignore[misc]
     """Hands out lanes to workers, in their order."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -32,7 +32,7 @@ def test_style(argv: tuple[str, ...]) -> None:
 
 @pytest.mark.timeout(180)
 def test_types() -> None:
-    check("mypy", "-p", "skerry")
+    check("mypy")
 
 
 def test_spelling() -> None:

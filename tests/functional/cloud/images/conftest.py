@@ -51,7 +51,7 @@ class Guest:
     def wait_console(self, deadline: float, text: str) -> str:
         try:
             return within(
-                deadline, f"'{text}' on the console", lambda: text in self.console() and self.console()
+                deadline, f"'{text}' on the console", lambda: self.console() if text in self.console() else ""
             )
         except AssertionError as late:
             raise AssertionError(f"{late}; the console says: {self.console()[-2000:]}") from None

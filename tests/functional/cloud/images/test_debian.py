@@ -12,7 +12,7 @@ import pytest
 from skerry.cloud.images import debian
 
 if TYPE_CHECKING:
-    from conftest import Yard
+    from tests.functional.cloud.images.conftest import Yard
 
 SERVER = "0a6f5f1e-31c5-4a0c-9d43-6f5a1c1b0001"
 

@@ -10,7 +10,7 @@ import pytest
 from skerry.cloud.images import tiny
 
 if TYPE_CHECKING:
-    from conftest import Guest, Yard
+    from tests.functional.cloud.images.conftest import Guest, Yard
 
 FIRST = "0a6f5f1e-31c5-4a0c-9d43-6f5a1c1b0001"
 SECOND = "0a6f5f1e-31c5-4a0c-9d43-6f5a1c1b0002"

@@ -9,6 +9,7 @@ import pytest
 from tests.support import CHECKOUT
 
 from skerry.cli.develop import reference
+from skerry.cli.verbs import VERBS
 
 PAGES = reference.pages()
 
@@ -28,7 +29,7 @@ def test_pages_do_not_depend_on_the_machine(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_every_verb_and_every_section_has_its_place() -> None:
-    for verb in reference.VERBS:
+    for verb in VERBS:
         assert f"## skerry {verb.name}\n" in PAGES["commands.md"]
     for heading in ("[external]", "[private]", "[sizes]", "[[host]]"):
         assert f"## {heading}\n" in PAGES["cloud-toml.md"]

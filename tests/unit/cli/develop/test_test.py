@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from skerry.cli.develop import test as verb
@@ -36,16 +38,16 @@ def test_the_commit_after_changed_is_its_own(
 def test_there_are_as_many_lanes_as_the_machine_has_room_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, gib: int, count: int
 ) -> None:
-    monkeypatch.setattr(verb.os, "cpu_count", lambda: cores)
-    monkeypatch.setattr(verb.psutil, "virtual_memory", lambda: SimpleNamespace(available=gib << 30))
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=gib << 30))
     assert f"--numprocesses={count}" in verb.lanes([str(tmp_path)], [])
 
 
 def test_folders_run_in_lanes_and_one_module_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verb.os, "cpu_count", lambda: 4)
-    monkeypatch.setattr(verb.psutil, "virtual_memory", lambda: SimpleNamespace(available=24 << 30))
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=24 << 30))
     (tmp_path / "test_it.py").touch()
     side_by_side = "--numprocesses=4"
     assert side_by_side in verb.lanes([str(tmp_path)], ["-k", "steps"])

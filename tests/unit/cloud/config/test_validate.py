@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from skerry.cloud.config.ini import Multi, SecretValue, Sections, parse, render
@@ -210,8 +212,13 @@ def test_a_wrong_secret_is_not_shown() -> None:
     assert "hunter" not in str(problem) and "write $$" in problem.message
 
 
-RABBIT = {"rabbit_quorum_queue": True, "use_queue_manager": True, "hostname": "h", "processname": "p"}
-AUTH = {
+RABBIT: dict[str, Any] = {
+    "rabbit_quorum_queue": True,
+    "use_queue_manager": True,
+    "hostname": "h",
+    "processname": "p",
+}
+AUTH: dict[str, Any] = {
     "auth_type": "password",
     "auth_url": "http://h/v3",
     "username": "u",

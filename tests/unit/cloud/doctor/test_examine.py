@@ -33,12 +33,17 @@ def broken() -> Any:
     raise KeyError("x")
 
 
+def slow() -> Any:
+    time.sleep(0.5)
+    return []
+
+
 @pytest.mark.parametrize(
     ("check", "told"),
     [
         (Given(unable), "no tool"),
         (Given(broken), "KeyError: 'x'"),
-        (Given(lambda: time.sleep(0.5) or []), "no answer within 0 s"),
+        (Given(slow), "no answer within 0 s"),
         (Given(list, needs=("mariadb",)), "mariadb does not run"),
         (Given(list), None),
     ],

@@ -78,7 +78,7 @@ def test_paired_engines_register_themselves_and_ask(tmp_path: Path, served: tupl
 def test_a_heartbeat_goes_on_when_the_directory_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(directory, "HEARTBEAT", 0.001)
     beats: list[int] = []
-    enough, said = threading.Event(), []
+    enough, said = threading.Event(), list[str]()
 
     def beat() -> None:
         beats.append(1)

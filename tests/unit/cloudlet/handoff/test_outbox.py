@@ -19,7 +19,7 @@ def test_a_round_is_cut_into_batches_without_loss(seed: int) -> None:
     kinds = random.choice([ZERO, LITERAL] if total else [ZERO], count).astype(np.uint8)
     refs = np.where(kinds == LITERAL, random.integers(0, max(total, 1), count), 0).astype(np.uint32)
     whole = PageMap(np.arange(count, dtype=np.uint32), kinds, refs)
-    nothing = PageMap(*(np.empty(0, kind) for kind in (np.uint32, np.uint8, np.uint32)))
+    nothing = PageMap(np.empty(0, np.uint32), np.empty(0, np.uint8), np.empty(0, np.uint32))
     found: dict[int, tuple[int, int]] = {}
     at = 0
     for (first, end), memory, disk in _cut(whole, nothing, total, int(random.integers(1, 600))):

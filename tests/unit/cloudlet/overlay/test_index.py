@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from skerry.cloudlet.overlay import index as indexes
 from skerry.cloudlet.overlay.index import Index, Limits, PageMap, Segments
+from skerry.cloudlet.overlay.pages import Numbers
 
 NUMBERS = st.lists(st.integers(0, 2**32 - 1), max_size=40, unique=True).map(sorted)
 
@@ -64,13 +65,17 @@ def test_random_bytes_are_no_index(data: bytes) -> None:
 def test_dictionaries_are_checked(change: dict[str, list[int]], why: str) -> None:
     count = max(map(len, change.values()))
     columns = {"sizes": [10] * count, "pages": [2] * count, "kinds": [1] * count, **change}
+
+    def column(name: str) -> Numbers:
+        return np.array(columns.get(name, [0] * count), np.uint32)
+
     table = Segments(
-        *(
-            np.array(columns.get(name, [0] * count), np.uint8 if name == "kinds" else np.uint32)
-            if name != "hashes"
-            else np.zeros((count, 32), np.uint8)
-            for name in Segments.__dataclass_fields__
-        )
+        column("sizes"),
+        column("pages"),
+        np.zeros((count, 32), np.uint8),
+        column("dictionary"),
+        column("lengths"),
+        column("kinds").astype(np.uint8),
     )
     nothing = PageMap(np.empty(0, np.uint32), np.empty(0, np.uint8), np.empty(0, np.uint32))
     with pytest.raises(ValueError, match=why):

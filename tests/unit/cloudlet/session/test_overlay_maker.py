@@ -17,6 +17,7 @@ from skerry.cloudlet.errors import BadOverlayError, BadStreamError, UntrustedErr
 from skerry.cloudlet.overlay import manifest as manifests
 from skerry.cloudlet.overlay.encode import Made
 from skerry.cloudlet.overlay.pages import Pages
+from skerry.cloudlet.overlay.reader import FileSource
 from skerry.cloudlet.overlay.segments import compress
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.session import overlay_maker
@@ -94,16 +95,16 @@ def test_a_length_other_than_the_manifests_is_refused(two: Two, share: float) ->
 def test_a_file_that_changes_while_it_is_read_is_refused(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was checked before the copy is checked again in it."""
     good = two.file.read_bytes()
-    reads = overlay_maker.FileSource.read
+    reads = FileSource.read
 
-    def read(self: overlay_maker.FileSource, offset: int, size: int) -> bytes:
+    def read(self: FileSource, offset: int, size: int) -> bytes:
         data = reads(self, offset, size)
         if offset == 0 and size >= len(good):  # the copy, in one piece
             two.file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
             return reads(self, offset, size)
         return data
 
-    monkeypatch.setattr(overlay_maker.FileSource, "read", read)
+    monkeypatch.setattr(FileSource, "read", read)
     monkeypatch.setattr(overlay_maker, "_PIECE", 1 << 30)
     with pytest.raises(BadOverlayError, match="segment"):
         overlay_maker.import_(two.user, two.file)

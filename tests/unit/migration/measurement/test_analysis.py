@@ -29,7 +29,7 @@ def test_a_silence_is_the_downtime_and_not_the_loss() -> None:
 
 def test_packets_that_are_held_are_no_loss_but_a_downtime() -> None:
     # All that was sent from 0.50 to 0.69 is delivered at 0.70.
-    held = [0.70 - number * 0.01 for number in range(50, 70)]
+    held: list[float | None] = [0.70 - number * 0.01 for number in range(50, 70)]
     found = figures(trace([0.001] * 50 + held + [0.001] * 50), 0.4, 0.8)
     assert found.lost == 0
     assert found.network_downtime == pytest.approx(209)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from importlib import resources
 
 import pytest
 
 from skerry.common.errors import StepError
 from skerry.migration.evaluation.experiment import seen_inside
-from skerry.migration.measurement import guest
 from skerry.migration.measurement.guest import Load, Reading, rate_between
 
 
@@ -26,9 +26,9 @@ class Guest:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guest.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     clock = iter(range(1000))
-    monkeypatch.setattr(guest.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
 
 
 def test_a_writer_gets_a_quarter_of_the_memory_and_its_rate_is_taken() -> None:
