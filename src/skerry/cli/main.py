@@ -36,7 +36,7 @@ def execute(words: Sequence[str]) -> int:
 
 
 def guarded(words: Sequence[str]) -> int:
-    """The same, with errors shown: as sentences, or as JSON where the command line says ``--json``."""
+    """The same, with errors shown: as sentences, or as JSON where the command line has ``--json``."""
     try:
         return execute(words)
     except BrokenPipeError:

@@ -21,7 +21,7 @@ class Verb(NamedTuple):
 
 
 LAB = (
-    Verb("up", "make a lab, or bring it to what its file says now", "lab.up"),
+    Verb("up", "make a lab, or make it match its file again", "lab.up"),
     Verb("status", "show the labs, or one: hosts, switches, cables, faults", "lab.status"),
     Verb("exec", "run a command on a host; ends with its exit status", "lab.exec"),
     Verb("shell", "open a shell on a host", "lab.shell"),
@@ -51,7 +51,7 @@ MIGRATION = (
 )
 
 VERBS = (
-    Verb("up", "bring the cloud up, or bring it to what cloud.toml says", "cloud.up"),
+    Verb("up", "bring the cloud up, or make it match cloud.toml again", "cloud.up"),
     Verb("plan", "show exactly what 'up' would change; nothing is done", "cloud.plan"),
     Verb("status", "show services, readiness, memory and endpoints", "cloud.status"),
     Verb("down", "stop the cloud; everything comes back with its data at the next 'up'", "cloud.down"),

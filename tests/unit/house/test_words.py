@@ -16,7 +16,7 @@ WORDS = tomllib.loads((Path(__file__).parent / "words.toml").read_text())["words
 # Others' words, or words that are about words; records of decisions stay as they were written.
 LEFT_OUT = ("docs/contributing/writing.md", "docs/decisions/", "docs/reference/", "CHANGES.md")
 OK = "words: ok"
-CODE = re.compile(r"``[^`]*``|`[^`]*`")
+CODE = re.compile(r"``[^`]*``|`[^`]*`|\{[^{}]*\}")  # and the expressions in an f-string
 LITERAL = (
     (tokenize.STRING, tokenize.FSTRING_MIDDLE) if hasattr(tokenize, "FSTRING_MIDDLE") else (tokenize.STRING,)
 )

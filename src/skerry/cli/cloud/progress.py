@@ -43,7 +43,7 @@ class Progress:
             self._live.stop()
 
     def begin(self, graph: Graph) -> None:
-        """Tell what the run consists of."""
+        """Take note of what the run consists of."""
         self._graph, self._begun = graph, time.monotonic()
 
     def watch(self, event: Event) -> None:
@@ -80,9 +80,9 @@ class Progress:
             done = sum(graph.steps[name].cost for name in self._ended)
             table = Table.grid(padding=(0, 1))
             now = time.monotonic()
-            for name, (begun, said) in sorted(self._running.items(), key=lambda item: item[1][0]):
+            for name, (start, said) in sorted(self._running.items(), key=lambda item: item[1][0]):
                 title = graph.steps[name].title + (f": {said}" if said else "")
-                table.add_row(Text("▸", "cyan"), Text(title), Text(f"{now - begun:.0f} s", "dim"))
+                table.add_row(Text("▸", "cyan"), Text(title), Text(f"{now - start:.0f} s", "dim"))
             waiting = [s for s in graph.order if s.name not in self._ended and s.name not in self._running]
             coming = ", ".join(step.title for step in waiting[:3])
             share = done / total

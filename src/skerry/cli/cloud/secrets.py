@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     listed = parts.add_parser("list", help="the names, never the values")
     new = parts.add_parser("rotate", help="draw new values and bring them to everything that uses them")
     new.add_argument(
-        "names", metavar="NAME", nargs="*", help="what to rotate; without any: go on with what broke"
+        "names", metavar="NAME", nargs="*", help="what to rotate; without any: continue what broke"
     )
     new.add_argument("--all", action="store_true", help="rotate everything")
     for part in (show, listed, new):

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             return show(base.about(), args)
         case "verify":
             base.verify()
-            say("all of it is as its manifest says")
+            say("all of it matches its manifest")
         case "export":
             portable.export(base, args.file)
         case "remove":

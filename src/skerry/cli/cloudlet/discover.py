@@ -64,7 +64,7 @@ def _row(one: Found, paired: bool, as_json: bool) -> dict[str, Any]:
 
 
 def _strangers_row(heard: Heard, rtt: float | None, as_json: bool) -> dict[str, Any]:
-    """Of one that has proven nothing: where it says to be, as whom, and no more."""
+    """Of one that has proven nothing: where it claims to be, as whom, and no more."""
     if as_json:
         told = {"engine": heard.engine, "where": heard.addresses[0]}
         return {"cloudlet": told, "rtt": rtt, "held": "", "seconds": None, "paired": False}

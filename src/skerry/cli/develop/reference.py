@@ -162,7 +162,7 @@ def cloud_toml() -> str:
     blocks = [
         "`/etc/skerry/cloud.toml` describes the cloud. `skerry up` writes it with every option as a comment;"
         " an option that is not set has its default. An unknown option or a wrong value is refused"
-        " before anything is touched. `skerry config explain cloud.SECTION.NAME` says the same of one option.",
+        " before anything is touched. `skerry config explain cloud.SECTION.NAME` shows the same of one option.",
         "## At the top of the file",
         _options(Cloud, ()),
     ]
@@ -218,7 +218,7 @@ def exit_codes() -> str:
         for number, meaning in EXIT_CODES.items()
     ]
     intro = (
-        "With any code but 0, what was printed last says what is wrong and what to do next. "
+        "With any code but 0, what was printed last is what is wrong and what to do next. "
         "`skerry status` ends with 8 when a service is not ready, `skerry config validate` with 3 when it finds "
         "errors. `skerry openstack`, `skerry ssh`, `skerry lab exec` and `skerry test` end with the code of the program "
         "that they run. Classes of errors that share a code are of one family, the first; a code never changes its meaning."
@@ -317,7 +317,7 @@ def every_service() -> str:
             _components(),
         ),
         "## Ports",
-        "All TCP. They are on loopback, at the address that `listen` in cloud.toml says; those *between hosts* are, in a "
+        "All TCP. They are on loopback, at the address that `listen` in cloud.toml gives; those *between hosts* are, in a "
         "cloud of several hosts, at the host's address, with TLS or SSH. *Shared* ones are reached from other hosts "
         "through `gateway`, by TLS with a certificate of the cloud's own authority. Between hosts there are also Geneve "
         "(UDP 6081), QEMU's migrations (TCP 49152 to 49215, TLS) and guests' screens for "
@@ -387,8 +387,8 @@ def _ready(probe: Probe) -> str:
             names = " and ".join(f"port {number} ({_port_name(number)})" for number in probe.ports)
             return f"it is connected to {names}"
         case CommandProbe():
-            says = f" and says '{probe.expect}'" if probe.expect else ""
-            return f"{code(' '.join(probe.argv))} succeeds{says}"
+            prints = f" and prints '{probe.expect}'" if probe.expect else ""
+            return f"{code(' '.join(probe.argv))} succeeds{prints}"
         case WorkersProbe():
             return f"it has forked its {probe.workers} worker{'s' if probe.workers > 1 else ''}"
         case AllOf():

@@ -122,7 +122,7 @@ def say(text: str) -> None:
 
 
 def prepare() -> None:
-    """Install and download what the tests need; where that fails, tests that miss it skip or say so."""
+    """Install and download what the tests need; where that fails, tests without it skip or fail."""
     # Not a cloud: packages are the machine's, and its cache is what the tests' clouds are given.
     ctx = Context.at(KEEPS)
     parts = registry.present(ctx)
