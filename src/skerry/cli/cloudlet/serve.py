@@ -19,9 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     allow = "take VMs, too, that may reach other hosts and this one's loopback"
     parser.add_argument("--outbound", action="store_true", help=allow)
-    parser.add_argument(
-        "--directory", metavar="HOST[:PORT]", help="register there, again and again"
-    )
+    parser.add_argument("--directory", metavar="HOST[:PORT]", help="register there, again and again")
     parser.add_argument(
         "--no-mdns", action="store_true", help="be silent in the LAN (on loopback it always is)"
     )
