@@ -89,9 +89,14 @@ class Cloud:
             raise AssertionError(f"{late}: {lacks}") from None
 
     @property
+    def etc(self) -> Path:
+        """The folder of its configuration, on its machine."""
+        return self.root / "etc/skerry"
+
+    @property
     def clouds_yaml(self) -> Path:
         """What 'up' wrote for the client."""
-        return self.root / "etc/skerry/clouds.yaml"
+        return self.etc / "clouds.yaml"
 
     @property
     def api(self) -> Any:
