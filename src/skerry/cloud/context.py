@@ -54,7 +54,8 @@ class Context:
         found = next((host for host in self.cloud.host if host.name == named.strip()), None)
         if found is None:
             raise ConfigError(
-                self.layout.cloud_toml, f"there is no host '{named.strip()}', as {self.layout.joined} says"
+                self.layout.cloud_toml,
+                f"there is no host '{named.strip()}', the name in {self.layout.joined}",
             )
         return found
 
@@ -90,7 +91,7 @@ class Context:
         return f"http://{self.listen}:{self.port(port)}{path}"
 
     def forget_api(self) -> None:
-        """The next use of ``api`` logs in anew: the catalogue has changed, or the password."""
+        """The next use of ``api`` logs in again: the catalogue has changed, or the password."""
         self.__dict__.pop("api", None)
 
     @cached_property

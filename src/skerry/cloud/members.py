@@ -9,7 +9,7 @@ from skerry.cloud.model.cloud_toml import Host
 
 
 class Members:
-    """The hosts that have joined, on file: cloud.toml does not tell any more how to reach one that it has lost."""
+    """The hosts that have joined, on file: cloud.toml no longer has how to reach one that was removed from it."""
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx

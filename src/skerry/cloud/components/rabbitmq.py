@@ -45,7 +45,7 @@ log.console.level = warning
 log.file = false
 """
         definitions = {
-            # Told to every client that connects. Without one the broker asks the resolver for the host's full name
+            # Sent to every client that connects. Without one the broker asks the resolver for the host's full name
             # each time, and a client waits for as long as a name server that is out of reach takes.
             "global_parameters": [{"name": "cluster_name", "value": self.ctx.cloud.name}],
             "vhosts": [{"name": "/"}],

@@ -17,7 +17,7 @@ from skerry.cloud.supervise.service import SERVICE_USER, File, Service
 
 Settings = Mapping[str, Mapping[str, object]]
 SERVERS = ("account", "container", "object")  # each has a port swift-NAME
-# What brings a container's and an account's listing up to date when its server was away for a moment, and takes away
+# What brings a container's and an account's listing up to date when its server was away for a moment, and removes
 # what has expired.
 BACKGROUND = {"container": ("container-updater",), "object": ("object-updater", "object-expirer")}
 DEVICE, PART_POWER = "d1", 8  # 256 partitions: plenty for one device

@@ -180,5 +180,5 @@ class _Parser(iniparser.BaseParser):
         self._options = self.file.sections.setdefault(section, {})
 
     def assignment(self, key: str, value: list[str]) -> None:
-        assert self._options is not None  # _split_key_value saw to it
+        assert self._options is not None  # _split_key_value ensures it
         self._options.setdefault(key, []).append(Entry("\n".join(value), self._began))

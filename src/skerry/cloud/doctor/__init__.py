@@ -1,4 +1,4 @@
-"""Finds what is wrong with a cloud, across its services, and says what to do: one class for each check."""
+"""Finds what is wrong with a cloud, across its services, and what to do about it: one class for each check."""
 
 from skerry.cloud.doctor.base import Check, Finding, Patient
 from skerry.cloud.doctor.examine import CHECKS, DoctorReport, examine

@@ -19,7 +19,7 @@ ORDER: Mapping[str, int] = {"error": 0, "warning": 1, "note": 2}
 class Finding:
     """Something that is not as it should be (``note``: something to know, the cloud is healthy with it).
 
-    ``fix`` mends it without a risk to data or running servers, and returns what it did, in words.
+    ``fix`` repairs it without a risk to data or running servers, and returns what it did, in words.
     """
 
     severity: Severity
@@ -44,7 +44,7 @@ class Finding:
 
 
 class CannotLook(Exception):
-    """Raised by a check that has no way to look; says why."""
+    """Raised by a check that has no way to look; its text is the reason."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class QueuesRead(Check):
 
 
 def unread(queues: Sequence[Mapping[str, Any]]) -> Iterable[Finding]:
-    """Findings for queues that pile up or do not run. Streams keep what was read: length says nothing."""
+    """Findings for queues that pile up or do not run. Streams keep what was read: their length means nothing."""
     for queue in queues:
         name = queue["name"]
         if queue.get("state") not in ("running", "idle", "flow", None, ""):

@@ -10,7 +10,7 @@ from skerry.cloud.components import registry
 from skerry.cloud.doctor.base import Check, Finding, Patient
 from skerry.cloud.steps.database import connect
 
-BUSY = 0.85  # share of the connections from which on it is told
+BUSY = 0.85  # share of the connections from which on it is reported
 
 
 class DatabaseConnections(Check):

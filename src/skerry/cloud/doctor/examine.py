@@ -64,7 +64,7 @@ CHECKS: tuple[Check, ...] = (
 
 @dataclass(frozen=True)
 class CheckRun:
-    """How one check went; ``unable`` says why it could not look."""
+    """How one check went; ``unable`` is why it could not look."""
 
     check: str
     seconds: float
@@ -104,8 +104,8 @@ class DoctorReport:
             if finding.means and finding.severity != "note":
                 lines.append(f"    means: {finding.means}")
             if finding.remedy:
-                mend = "  ('skerry doctor --fix' does it)" if finding.fix else ""
-                lines.append(f"    to do: {finding.remedy}{mend}")
+                by_fix = "  ('skerry doctor --fix' does it)" if finding.fix else ""
+                lines.append(f"    to do: {finding.remedy}{by_fix}")
             lines.append("")
         lines += [f"not looked at: {look.check} ({look.unable})" for look in self.looks if look.unable]
         looked = sum(not look.unable for look in self.looks)
@@ -133,7 +133,7 @@ def examine(root: Path | str, *, fix: bool = False, checks: Sequence[Check] = CH
     """Look at the cloud under ``root``; with ``fix`` do what is safe, and look again.
 
     Raises ConfigError for a wrong cloud.toml, NotFoundError when there is no cloud, BusyError when there is
-    something to mend while another run works on the cloud.
+    something to fix while another run works on the cloud.
     """
     begun = time.monotonic()
     ctx = Context.at(root)
@@ -146,7 +146,7 @@ def examine(root: Path | str, *, fix: bool = False, checks: Sequence[Check] = CH
     done: list[str] = []
     if fix and any(finding.fix for finding in findings):
         with exclusive(ctx.layout, "doctor --fix"):
-            done = [_mend(finding) for finding in _apart(findings)]
+            done = [_repair(finding) for finding in _apart(findings)]
             _settle(ctx)
         findings, looks = _look(ctx, checks)
     elif busy is not None:
@@ -176,7 +176,7 @@ def _elsewhere(ctx: Context, host: Host, fix: bool) -> list[Finding]:
 
 
 def _apart(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings with a fix, one for each fix: two may be mended by the same restart."""
+    """The findings with a fix, one for each fix: the same restart may fix two."""
     found: list[tuple[object, Finding]] = []
     for finding in findings:
         fix = finding.fix
@@ -186,12 +186,12 @@ def _apart(findings: Sequence[Finding]) -> list[Finding]:
     return [finding for _, finding in found]
 
 
-def _mend(finding: Finding) -> str:
+def _repair(finding: Finding) -> str:
     assert finding.fix is not None
     try:
         return finding.fix()
     except Exception as error:  # one fix that fails must not keep the others from being tried
-        return f"could not mend '{finding.what}': {error}"
+        return f"could not fix '{finding.what}': {error}"
 
 
 def _settle(ctx: Context, seconds: float = 60.0) -> None:

@@ -47,13 +47,13 @@ class ValidOptions(Check):
 
     name = "valid-options"
     message = "A service fails at an option, or never reads it."
-    remedy = "Mend the line; 'skerry config explain OPTION' says what is allowed. Then 'skerry up'."
+    remedy = "Fix the line; 'skerry config explain OPTION' shows what is allowed. Then 'skerry up'."
     when_down = True
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
         for problem in every_problem(patient.ctx):
             if problem.level == "warning" and problem.path.endswith(OURS):
-                continue  # nothing that an operator could mend
+                continue  # nothing that an operator could fix
             hint = f"; did you mean {problem.nearest}?" if problem.nearest else ""
             place = f"[{problem.group}] {problem.option or ''}".strip()
             allowed = (f"allowed: {', '.join(problem.allowed)}",) if problem.allowed else ()

@@ -33,7 +33,7 @@ class HypervisorAnswers(Check):
 
     name = "hypervisor-answers"
     of = ("libvirtd",)
-    message = "Without libvirt nova can neither start nor stop a server; those that run go on."
+    message = "Without libvirt nova can neither start nor stop a server; those that run continue."
     remedy = "Restart libvirtd; running guests are not touched."
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
@@ -92,7 +92,7 @@ def strangers(domains: Mapping[str, str], servers: Mapping[str, tuple[str, str]]
                 "error",
                 f"server {name} is {status} for nova, but libvirt has no such guest",
                 (f"server {uuid}",),
-                f"A hard reboot makes it anew from its disk: skerry openstack server reboot --hard {uuid}",
+                f"A hard reboot starts it again from its disk: skerry openstack server reboot --hard {uuid}",
             )
 
 
@@ -113,7 +113,7 @@ class HypervisorFit(Check):
 
 
 def fitness(told: str, virt_type: str, reason: str) -> Iterable[Finding]:
-    """Findings from what ``virsh version`` told and the verdict on KVM."""
+    """Findings from the output of ``virsh version`` and the verdict on KVM."""
     version = damaging(told, virt_type)
     if version:
         yield Finding(

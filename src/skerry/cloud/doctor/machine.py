@@ -129,7 +129,7 @@ class ClockJumps(Check):
                 cursor.execute("select unix_timestamp(now(6))")
                 difference = float(cursor.fetchone()[0]) - time.time()
         except pymysql.err.MySQLError:
-            return  # other checks say what is wrong with the database
+            return  # other checks report what is wrong with the database
         if abs(difference) > 2:
             yield Finding("error", f"the database's clock differs from this machine's by {difference:+.0f} s")
         if last is not None and (last - now).total_seconds() > 30:

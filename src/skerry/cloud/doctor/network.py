@@ -15,7 +15,7 @@ class HostNetwork(Check):
 
     name = "host-network"
     message = "Floating addresses do not answer, or guests do not get out."
-    remedy = "'skerry up' makes it anew."
+    remedy = "'skerry up' makes it again."
     needs = ("ovs-vswitchd",)
     seconds = 40.0
 
@@ -28,13 +28,13 @@ class HostNetwork(Check):
         except Unknown as reason:
             raise CannotLook(str(reason)) from None
 
-        def mend() -> str:
+        def repair() -> str:
             side.apply(lambda text: None)
-            return f"made the host's way to {patient.ctx.cloud.external.cidr} anew"
+            return f"made the host's way to {patient.ctx.cloud.external.cidr} again"
 
         if changes:
             said = tuple(f"missing: {change}" for change in changes)
-            yield Finding("error", "the host's way to the external network is broken", said, fix=mend)
+            yield Finding("error", "the host's way to the external network is broken", said, fix=repair)
 
 
 class ForwardingAllowed(Check):

@@ -47,7 +47,7 @@ def explain(
         return Finding(
             "error", f"{what}: {cause.sentence}", (request, *trail, *said), f"{cause.remedy} {retry}"
         )
-    lost = "the logs say nothing of its requests; they may be older than the logs that are kept"
+    lost = "the logs have nothing of its requests; they may be older than the logs that are kept"
     return Finding(
         "error", what, (*said, lost), f"Look at 'skerry openstack server event list {uuid}'. {retry}"
     )

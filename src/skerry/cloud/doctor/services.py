@@ -28,7 +28,7 @@ class ServicesUp(Check):
     """Every service runs and its probe is content."""
 
     name = "services-up"
-    message = "A service that others stand on does not answer."
+    message = "A service that others depend on does not answer."
     remedy = "Look at its last words with 'skerry logs SERVICE'; 'skerry up' starts what is missing."
     when_down = True
 
@@ -48,7 +48,7 @@ class ServicesUp(Check):
 
 
 def words(ctx: Context, name: str) -> tuple[str, ...]:
-    """The last error in a service's log that says something, as evidence; empty without any."""
+    """The last error in a service's log that is of use, as evidence; empty without any."""
     lines = tail(ctx.supervisor.log_path(name), 2**18)
     for number in range(len(lines), 0, -1):
         line = parse_line(name, number, lines[number - 1])
@@ -63,18 +63,18 @@ def words(ctx: Context, name: str) -> tuple[str, ...]:
 
 
 def diagnose(ctx: Context, vital: Vital, causes: list[str]) -> Finding:
-    """What is wrong with one service that is not ready; ``causes`` are broken services that it stands on."""
+    """What is wrong with one service that is not ready; ``causes`` are broken services that it depends on."""
     service, process = vital.service, vital.process
     evidence = list(words(ctx, service.name))
     if causes:
-        evidence.append(f"it stands on what is broken too: first mend {', '.join(causes)}")
+        evidence.append(f"it depends on what is broken too: first fix {', '.join(causes)}")
     logs = f"Look at 'skerry logs {service.name}'"
     if vital.stopped:
         return Finding(
             "error",
             f"{service.name} was stopped by a signal: it exists, but does not run",
             (f"process {process.pid} is in state T", *evidence),
-            f"Let it go on: kill -CONT {process.pid}.",
+            f"Let it continue: kill -CONT {process.pid}.",
             partial(_go_on, service.name, process.pid),
         )
     if not process.pid:
@@ -106,7 +106,7 @@ def _start(ctx: Context, vital: Vital) -> str:
 
 def _go_on(name: str, pid: int) -> str:
     os.kill(pid, signal.SIGCONT)
-    return f"let {name} (process {pid}) go on"
+    return f"let {name} (process {pid}) continue"
 
 
 class ServicesSteady(Check):
@@ -114,7 +114,7 @@ class ServicesSteady(Check):
 
     name = "services-steady"
     message = "The supervisor had to start a service again."
-    remedy = "The lines before its end say why: 'skerry logs SERVICE'."
+    remedy = "The lines before its end show why: 'skerry logs SERVICE'."
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
         path = patient.ctx.layout.log / "supervisord.log"
@@ -130,7 +130,7 @@ class ServicesSteady(Check):
                 "warning" if flaps else "note",
                 f"{name} {often} within the last {RECENT / 60:.0f} minutes, and was started again",
                 tuple(own[-3:]),
-                f"The lines before its end say why: 'skerry logs {name}'.",
+                f"The lines before its end show why: 'skerry logs {name}'.",
             )
 
 

@@ -61,7 +61,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Cause:
-    """The first cause of a failure in one sentence, with the line that says it and what came of it."""
+    """The first cause of a failure in one sentence, with the line that shows it and what came of it."""
 
     line: Line
     sentence: str
@@ -69,7 +69,7 @@ class Cause:
     trail: tuple[Line, ...]
 
 
-# The first line that fits says it, even when it is no error for the service that wrote it.
+# The first line that fits counts, even when it is no error for the service that wrote it.
 TELLING = (
     r"Got no allocation candidates",
     r"Filter \S+ returned 0 hosts",
@@ -134,13 +134,13 @@ KNOWN = (
     Known(
         r"unsupported configuration|internal error: (?:process exited|qemu)",
         "libvirt or QEMU refused the guest",
-        "The line says which part of it; compare the image's properties and the flavor's extra specs.",
+        "The line names the part of it; compare the image's properties and the flavor's extra specs.",
     ),
 )
 
 
 def parse(service: str, lines: Iterable[str], first: int = 1) -> list[Line]:
-    """The header lines of one log; what belongs to a traceback is told by ``exception``."""
+    """The header lines of one log; what belongs to a traceback is recognised by ``exception``."""
     found = []
     for number, text in enumerate(lines, first):
         line = parse_line(service, number, text)
@@ -169,7 +169,7 @@ def follow(request: str, logs: Mapping[str, Sequence[str]], instance: str = "") 
     """All header lines of one request in time order, whichever services they are from.
 
     ``instance`` adds warnings and errors about this server that carry no request of their own, once the
-    request has begun.
+    request has started.
     """
     every = [line for service, lines in logs.items() for line in parse(service, lines)]
     wanted = {request}

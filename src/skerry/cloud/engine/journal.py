@@ -1,4 +1,4 @@
-"""What was done, for work whose result is too dear to look at each time, and how long each step took."""
+"""What was done, for work whose result is too expensive to look at each time, and how long each step took."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Journal:
         self._set("done", step, fingerprint)
 
     def begun(self, step: str) -> bool:
-        """Whether ``step`` was ever begun (by ``begin``)."""
+        """Whether ``step`` was ever started (by ``begin``)."""
         return bool(self._data.get("begun", {}).get(step))
 
     def begin(self, step: str) -> None:

@@ -32,7 +32,7 @@ class Change:
 
 
 class Unknown(Exception):
-    """Raised by a check that cannot look because something it needs is not there yet; says what."""
+    """Raised by a check that cannot look because something it needs is not there yet; its text is what."""
 
 
 class Step(ABC):
@@ -51,7 +51,7 @@ class Step(ABC):
 
     @abstractmethod
     def apply(self, say: Callable[[str], None]) -> None:
-        """Make it so. ``say`` tells the user what is going on within a long step."""
+        """Make it so. ``say`` shows the user the progress of a long step."""
 
     def verify(self) -> None:
         """Raise StepError when applying has not brought what it should."""
@@ -62,7 +62,7 @@ class Step(ABC):
 
 @dataclass(frozen=True)
 class Event:
-    """Something that a run tells its watcher."""
+    """Something that a run reports to its watcher."""
 
     kind: Literal["waiting", "running", "say", "done", "unchanged", "failed"]
     step: Step

@@ -1,4 +1,4 @@
-"""A further host of the cloud: Skerry runs there itself, and this end sees to it that it may and does."""
+"""A further host of the cloud: Skerry runs there itself, and this end ensures that it may and does."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ class Joined(Step):
 
     @property
     def keep_packages(self) -> list[str]:
-        """What 'destroy' is told there: hosts of a lab share the packages and the environment with this one."""
+        """Options for 'destroy' there: hosts of a lab share the packages and the environment with this one."""
         home = self.ctx.layout.env.parent.parent
         same = platform_of(self.there).identity(home) == self.ctx.platform.identity(home)
         return ["--keep-packages"] if same else []
@@ -193,7 +193,7 @@ class Joined(Step):
     # -- the other verbs ---------------------------------------------------------------------------------
 
     def status(self) -> list[dict[str, Any]]:
-        """The services of the host as its own ``status`` tells them. Raises SkerryError."""
+        """The services of the host as its own ``status`` shows them. Raises SkerryError."""
         return list(self._told(["status", "--json"])["services"])
 
     def doctor(self, fix: bool) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from skerry.common.errors import CommandError, PreflightError
 from skerry.common.namespaces import entering
 from skerry.common.proc import last_lines
 
-LABS = Path("/run/skerry-lab")  # LABS/NAME/HOST.json tells the process id of the host's first process
+LABS = Path("/run/skerry-lab")  # LABS/NAME/HOST.json has the process id of the host's first process
 KNOWN_HOSTS = (Path("~/.ssh/known_hosts").expanduser(), Path("/etc/ssh/ssh_known_hosts"))
 Result = TypeVar("Result")
 

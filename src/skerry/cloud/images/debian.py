@@ -87,7 +87,7 @@ class DebianImage:
 
 
 def build(out: Path, work: Path, progress: Callable[[str], None]) -> DebianImage:
-    """Build ``skerry-debian-RELEASE.qcow2`` anew in ``out``, which takes minutes and 3 GB in ``work``.
+    """Build ``skerry-debian-RELEASE.qcow2`` in ``out``, which takes minutes and 3 GB in ``work``.
 
     Raises PreflightError (not root, no mmdebstrap), PackageError (no package sources), CommandError.
     """
@@ -120,7 +120,7 @@ def build(out: Path, work: Path, progress: Callable[[str], None]) -> DebianImage
 def boot_area(boot: bytes, core: bytes, disk_mib: int) -> bytes:
     """What precedes the one partition: GRUB's boot sector, the partition table, GRUB's core in the gap.
 
-    boot.img loads sector 1, and core.img as grub-mkimage makes it goes on at sector 2: in this place both
+    boot.img loads sector 1, and core.img as grub-mkimage makes it continues at sector 2: in this place both
     need none of the patches that grub-bios-setup makes for others.
 
     Raises PackageError when the core is too large for the gap.
@@ -134,7 +134,7 @@ def boot_area(boot: bytes, core: bytes, disk_mib: int) -> bytes:
 
 
 def _bootstrap(root: Path) -> None:
-    # The boot loader's package would ask for a disk to install itself on. debconf must be there first to be told.
+    # The boot loader's package would ask for a disk to install itself on. debconf must be there first.
     preseed = "grub-pc grub-pc/install_devices_empty boolean true"
     debian.bootstrap(root, PACKAGES, hooks=[f"echo '{preseed}' | chroot \"$1\" debconf-set-selections"])
 

@@ -1,4 +1,4 @@
-"""What kernel modules and programs say about themselves: the sections of a 64-bit little-endian ELF file."""
+"""What kernel modules and programs state about themselves: the sections of a 64-bit little-endian ELF file."""
 
 from __future__ import annotations
 

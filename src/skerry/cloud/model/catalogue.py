@@ -1,4 +1,4 @@
-"""What keystone's catalogue says of a component."""
+"""What keystone's catalogue has of a component."""
 
 from __future__ import annotations
 

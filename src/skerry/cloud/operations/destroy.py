@@ -1,4 +1,4 @@
-"""Taking a cloud away: its services, its data, its traces on the machine, and the packages that came for it."""
+"""Removing a cloud: its services, its data, its traces on the machine, and the packages that came for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from skerry.common.wait import wait_for
 
 
 def what_goes(root: Path | str, packages: bool) -> list[str]:
-    """What ``destroy`` would take away, in words."""
+    """What ``destroy`` would remove, in words."""
     ctx = Context.at(root)
     lines = [f"{folder}" for folder in ctx.layout.folders() if folder.exists()]
     names = Packages(ctx, ()).added() if packages else []
@@ -35,7 +35,7 @@ def what_goes(root: Path | str, packages: bool) -> list[str]:
 
 
 def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> None:
-    """Stop everything and remove it. What cannot be removed is said, and the rest goes on; run it again."""
+    """Stop everything and remove it. What cannot be removed is reported, and the rest is removed; run it again."""
     ctx = Context.at(root)
     preflight_root(ctx)
     with exclusive(ctx.layout, "destroy"):
@@ -63,7 +63,7 @@ def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> 
         left = "nothing is left"
         if made_user and (why := _remove_user(ctx)):
             remedy = ctx.platform.users.remove_command(SERVICE_USER)
-            left = f"all is gone but the user {SERVICE_USER} ({why}): '{remedy}' takes it away"
+            left = f"all is gone but the user {SERVICE_USER} ({why}): '{remedy}' removes it"
         for folder in (*ctx.layout.folders(), *Path("/dev/shm").glob(f"{ctx.host.name}_*_qmanager")):
             ctx.platform.remove(folder)
         if _is_machines_own(ctx) and packages:

@@ -45,7 +45,7 @@ def on_others(ctx: Context, words: Callable[[Joined], list[str]], say: Callable[
 
 
 def stop_services(ctx: Context, stop: Callable[[str], None]) -> None:
-    """Stop OpenStack's services all at once, then what they stand on in the reverse of its order."""
+    """Stop OpenStack's services all at once, then what they depend on in the reverse of its order."""
     parts = [part for part in registry.present(ctx) if isinstance(part, OpenStackComponent)]
     above = [service.name for part in parts for service in part.services()]
     with ThreadPoolExecutor(max_workers=8) as pool:

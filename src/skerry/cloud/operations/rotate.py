@@ -2,7 +2,7 @@
 
 A new value is saved, with the old one beside it, before anything gets it; converging brings it to the
 database, the broker, keystone and the services' files; then each new value is tried, and each old one must be
-refused. Only after that the old ones are forgotten. A run that breaks goes on when it is started again.
+refused. Only after that the old ones are forgotten. A run that breaks continues when it is started again.
 """
 
 from __future__ import annotations
@@ -80,13 +80,15 @@ def rotate(
     with exclusive(ctx.layout, "secrets rotate"):
         ctx = Context.at(root)
         if not names and not ctx.secrets.previous:
-            raise NotFoundError("Which secret?", remedy=f"Name some, or say --all: {', '.join(rotatable())}.")
+            raise NotFoundError("Which secret?", remedy=f"Name some, or use --all: {', '.join(rotatable())}.")
         if not ctx.supervisor.running():
             raise PreflightError(
                 "The cloud is down: its passwords cannot be changed now.", remedy="Run 'skerry up'."
             )
         if ctx.secrets.previous:
-            say(f"going on with {', '.join(sorted(ctx.secrets.previous))}, which a rotation before began")
+            say(
+                f"continuing with {', '.join(sorted(ctx.secrets.previous))}, which an earlier rotation started"
+            )
         ctx.secrets.rotate(name for name in names if name != FERNET)
         rotated = sorted(ctx.secrets.previous)
         if rotated:
@@ -153,11 +155,11 @@ def prove(ctx: Context) -> list[str]:
     return proven
 
 
-_AGAIN = "Run 'skerry secrets rotate' again: it goes on from here. 'skerry doctor' may know more."
+_AGAIN = "Run 'skerry secrets rotate' again: it continues from here. 'skerry doctor' may know more."
 
 
 def _attempts(ctx: Context) -> dict[str, Callable[[str], str | None]]:
-    """For each secret that opens something in this cloud: a function that says why a value does not."""
+    """For each secret that opens something in this cloud: a function that returns why a value does not."""
 
     def database(user: str) -> Callable[[str], str | None]:
         def attempt(password: str) -> str | None:

@@ -118,7 +118,7 @@ def _elsewhere(ctx: Context, host: Host) -> list[ServiceStatus]:
     """The services of another host; a host that does not answer is one that is not ready."""
     try:
         if host.name not in Members(ctx).all():
-            raise NotFoundError("it has not joined yet: 'skerry up' sees to it")
+            raise NotFoundError("it has not joined yet: 'skerry up' brings it in")
         return [ServiceStatus(**row) for row in Joined(ctx, host).status()]
     except SkerryError as error:
         return [ServiceStatus("host", host.name, "the host itself", "away", False, str(error), 0, 0.0, 0)]

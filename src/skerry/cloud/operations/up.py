@@ -1,4 +1,4 @@
-"""Bringing a cloud up, or to what cloud.toml says."""
+"""Bringing a cloud up, or to what cloud.toml describes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VIRTUAL = {"qemu": "QEMU's own translation (TCG)", "kvm": "KVM"}
 
 @dataclass
 class Summary:
-    """What 'up' has to say at the end."""
+    """What 'up' reports at the end."""
 
     seconds: float
     changed: list[str]
@@ -73,7 +73,7 @@ class Summary:
 
 @dataclass
 class JoinedSummary:
-    """What 'up' has to say on a host that another one has made a part of its cloud."""
+    """What 'up' reports on a host that another one has made a part of its cloud."""
 
     host: str
     seconds: float
@@ -94,7 +94,7 @@ def up(
     first_server: bool | None = None,
     begin: Callable[[Graph], None] = lambda graph: None,
 ) -> Summary | JoinedSummary:
-    """Converge the cloud under ``root``, or this host's part of it; every step tells ``watch`` what it does.
+    """Converge the cloud under ``root``, or this host's part of it; every step reports to ``watch`` what it does.
 
     Raises PreflightError, BusyError, ConfigError, PackageError, StepError, NotReadyError.
     """
@@ -145,7 +145,7 @@ def _summary(ctx: Context, run: GraphRun, seconds: float) -> Summary:
         clouds_yaml=str(ctx.layout.clouds_yaml),
         cloud=ctx.cloud.name,
         hypervisor=VIRTUAL[Hypervisor.decided(ctx)] if ctx.does("compute") else "each compute host's own",
-        hypervisor_reason=Hypervisor.reason(ctx) if ctx.does("compute") else "'skerry doctor' tells",
+        hypervisor_reason=Hypervisor.reason(ctx) if ctx.does("compute") else "'skerry doctor' shows it",
         server=address,
         ssh=" ".join(ssh_command(ctx, address)) if address else None,
     )

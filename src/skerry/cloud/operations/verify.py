@@ -1,4 +1,4 @@
-"""Upstream's own tests against this cloud: tempest, configured from what the cloud says of itself."""
+"""Upstream's own tests against this cloud: tempest, configured from the cloud's own APIs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class TempestReport:
 
 
 def configuration(ctx: Context, folder: Path) -> str:
-    """A tempest.conf for this cloud. Raises PreflightError when the cloud lacks what the tests need."""
+    """A tempest.conf for this cloud. Raises PreflightError when the cloud does not have what the tests need."""
     api = ctx.api
     image, public = api.image.find_image(IMAGE), api.network.find_network(PUBLIC)
     flavors = [api.compute.find_flavor(name) for name in ("m1.nano", "m1.tiny")]
@@ -127,7 +127,7 @@ def configuration(ctx: Context, folder: Path) -> str:
 def verify(
     root: Path | str, say: Callable[[str], None], *, regex: str | None = None, workers: int = 2
 ) -> TempestReport:
-    """Run tempest's smoke tests (or those that match ``regex``) and tell ``say`` of each result.
+    """Run tempest's smoke tests (or those that match ``regex``) and report each result to ``say``.
 
     What failed is in the report; see ``Report.demand``.
     """

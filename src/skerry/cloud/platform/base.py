@@ -169,7 +169,7 @@ class NetworkStack(ABC):
 
     @abstractmethod
     def translated(self, table: str) -> str | None:
-        """The network that ``translate`` was told; None where there is no such table."""
+        """The network that ``translate`` was given; None where there is no such table."""
 
     @abstractmethod
     def stop_translating(self, table: str) -> None:

@@ -109,15 +109,15 @@ class FirstServer(ApiStep):
         self.ctx.journal.finish(self.name, "answered")
 
     def _console(self, server: Any) -> str:
-        """What a server's console says last, in a sentence that also holds when nova does not tell."""
+        """The last words of a server's console, in a sentence that also holds when nova does not give them."""
         from keystoneauth1.exceptions import ClientException
         from openstack.exceptions import SDKException
 
         try:
-            told = self.ctx.api.compute.get_server_console_output(server.id)["output"] or ""
+            shown = self.ctx.api.compute.get_server_console_output(server.id)["output"] or ""
         except (SDKException, ClientException) as error:
             return f"Its console cannot be read: {error}"
-        return f"Its console says: {last_lines(told) or 'nothing'}"
+        return f"The end of its console: {last_lines(shown) or 'nothing'}"
 
 
 def wait_active(ctx: Context, server: Any, seconds: float = 180) -> Any:

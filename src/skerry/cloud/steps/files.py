@@ -11,7 +11,7 @@ from skerry.cloud.supervise.service import SERVICE_USER, File
 
 
 class Files(Step):
-    """Brings generated files to what they should say, which is asked when the step runs and not before."""
+    """Brings generated files to what they should contain, which is asked when the step runs and not before."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Work that is too dear to check by looking: done once for each fingerprint of what goes into it."""
+"""Work that is too expensive to check by looking: done once for each fingerprint of what goes into it."""
 
 from __future__ import annotations
 

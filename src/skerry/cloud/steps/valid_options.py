@@ -13,14 +13,14 @@ from skerry.cloud.engine.step import Change, Step
 from skerry.cloud.supervise.service import File
 from skerry.common.errors import ConfigError
 
-REMEDY = "Mend the line and run 'skerry up' again. 'skerry config explain OPTION' says what is allowed."
+REMEDY = "Fix the line and run 'skerry up' again. 'skerry config explain OPTION' shows what is allowed."
 
 
 class ValidConfiguration(Step):
-    """Every layer of every role, ours and the operator's, fits the option schema of its service.
+    """Every layer of every component, ours and the operator's, fits the option schema of its service.
 
-    One step for all roles: nothing restarts while something is wrong anywhere. It looks at what the files should
-    say, so that ``plan`` refuses a wrong site file too.
+    One step for all components: nothing restarts while something is wrong anywhere. It looks at what the files should
+    contain, so that ``plan`` refuses a wrong site file too.
     """
 
     name = "options"
@@ -87,7 +87,7 @@ def refuse(problems: Sequence[Problem]) -> None:
 
 
 def _operators(problems: Sequence[Problem]) -> list[Problem]:
-    """Those in the operator's own files: what is old in ours is not theirs to mend."""
+    """Those in the operator's own files: what is old in ours is not theirs to fix."""
     return [problem for problem in problems if Path(problem.path).name == ini.SITE]
 
 

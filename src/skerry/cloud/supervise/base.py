@@ -125,5 +125,5 @@ class Supervisor(ABC):
         raise NotReadyError(
             service.name,
             f"{time.monotonic() - begun:.0f}",
-            f"{lack}" + (f". Its log says: {said}" if said else ""),
+            f"{lack}" + (f". The end of its log: {said}" if said else ""),
         )

@@ -1,4 +1,4 @@
-"""Readiness as a fact: a probe asks the service itself, or the kernel about it, and says what is missing."""
+"""Readiness as a fact: a probe asks the service itself, or the kernel about it, and reports what is missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Probe(ABC):
 
     @abstractmethod
     def missing(self, pid: int) -> str | None:
-        """What the service (process ``pid``) still lacks, in words; None when it is ready."""
+        """What the service (process ``pid``) is still missing, in words; None when it is ready."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class CommandProbe(Probe):
                 else "failed"
             )
         if self.expect not in done.stdout:
-            return f"'{self.argv[0]}' says '{done.stdout.strip()[:60]}', not '{self.expect}'"
+            return f"'{self.argv[0]}' prints '{done.stdout.strip()[:60]}', not '{self.expect}'"
         return None
 
 

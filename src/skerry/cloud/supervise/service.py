@@ -34,7 +34,7 @@ class Service:
     """One supervised process.
 
     ``files`` are those whose change means a restart. ``binds`` are (source, target) folders that the process
-    sees in place of the machine's own, in a mount namespace of its own. ``keeps_children`` says that the
+    sees in place of the machine's own, in a mount namespace of its own. ``keeps_children`` means that the
     processes it leaves behind when it dies (guests, proxies) must live on. ``capabilities`` are what an
     unprivileged user keeps, by their names in capabilities(7) without CAP_. ``devices`` are (path, user): devices that
     this user may open, in the mount namespace of ``binds`` alone.

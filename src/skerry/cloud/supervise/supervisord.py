@@ -128,7 +128,7 @@ class Direct(Supervisor):
             if fault.faultCode not in (NOT_RUNNING, NO_SUCH_NAME):
                 raise
         except OSError:
-            pass  # supervisord does not run: 'end' sees to what it may have left
+            pass  # supervisord does not run: 'end' ends what it may have left
 
     def forget(self, name: str) -> None:
         self.stop(name)

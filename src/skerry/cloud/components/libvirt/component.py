@@ -70,7 +70,7 @@ class Libvirt(Component):
         return self.ctx.layout.etc / "libvirt/no-kvm"
 
     def _kvm_is_useless(self) -> bool:
-        """A /dev/kvm that boots no guest is hidden: libvirt would probe QEMU anew, 30 s long, at each server's start."""
+        """A /dev/kvm that boots no guest is hidden: libvirt would probe QEMU again, for 30 s, at each server's start."""
         return KVM.exists() and Hypervisor.decided(self.ctx) == "qemu"
 
     def _programs(self) -> Path:

@@ -47,7 +47,7 @@ class Guests:
 
 
 def remove_taps(ctx: Context) -> None:
-    """Remove the guests' network interfaces, which outlive them; nova makes them anew."""
+    """Remove the guests' network interfaces, which outlive them; nova makes new ones."""
     for port in ctx.platform.run([*ctx.layout.vsctl, "list-ports", "br-int"], check=False).stdout.split():
         if port.startswith("tap") and ctx.platform.network.is_tap(port):
             ctx.platform.network.delete_interface(port)

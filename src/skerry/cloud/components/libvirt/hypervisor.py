@@ -20,7 +20,7 @@ SAFE_QEMU = (9, 0)  # before it, live migration of a translated guest loses writ
 
 
 def damaging(told: str, virt_type: str) -> str | None:
-    """The version of a QEMU whose live migration damages busy guests, from what ``virsh version`` told; None if safe."""
+    """The version of a QEMU whose live migration damages busy guests, from ``virsh version``; None if safe."""
     match = re.search(r"hypervisor: QEMU (\d+)\.(\d+)", told)
     if match and virt_type == "qemu" and (int(match[1]), int(match[2])) < SAFE_QEMU:
         return f"{match[1]}.{match[2]}"
@@ -73,7 +73,7 @@ class Hypervisor(Step):
         verdict = (
             probe(self.ctx.platform.program(QEMU), self.ctx.layout.run)
             if wanted == "auto"
-            else Verdict(wanted, f"cloud.toml says hypervisor = '{wanted}'")
+            else Verdict(wanted, f"cloud.toml has hypervisor = '{wanted}'")
         )
         say(f"{verdict.virt_type}: {verdict.reason}")
         data = {"asked": wanted, "device": KVM.exists(), **verdict.__dict__}

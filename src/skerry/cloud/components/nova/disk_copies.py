@@ -1,6 +1,6 @@
 """How the disks of a server that is off get to another host: nova copies them by SSH, as the service user.
 
-An SSH server of the cloud's own, on a port of its own; who may come in and who is who, the control host tells.
+An SSH server of the cloud's own, on a port of its own; who may log in, and which key is whose, comes from the control host.
 """
 
 from __future__ import annotations

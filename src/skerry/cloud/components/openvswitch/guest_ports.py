@@ -18,7 +18,7 @@ TABLE = "skerry_guests"
 
 
 def service(ctx: Context) -> Service:
-    """What sees to each interface as soon as it is there, plugged into a running guest or not."""
+    """What sets each interface up as soon as it appears, plugged into a running guest or not."""
     script = File(
         ctx.layout.etc / "ovs/guestports.sh",
         Path(__file__).with_name("guest_ports.sh").read_text(),

@@ -2,10 +2,10 @@
 
 While a server moves, its port is bound to both hosts (``additional_chassis``). When that ends, ovn-controller 23.03 now
 and then does not see that the port is resident on its host now: flows of the floating address (``is_chassis_resident``)
-are missing until something makes it compute all of them anew, and nobody answers for the address until then. So that is
+are missing until something makes it compute all of them again, and nobody answers for the address until then. So that is
 asked for, whenever the second binding of a port comes or goes; that happens with live migrations and at no other time.
 
-ovn-controller also waits for a second before it tells the external network where the address is now. It is told at once.
+ovn-controller also waits for a second before it announces the address on the external network. Here that is done at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from skerry.cloud.supervise.service import File, Service
 
 
 def service(ctx: Context, env: Mapping[str, str], chassis: str) -> Service:
-    """What follows the bindings of ports; ``env`` tells where OVN's sockets are, ``chassis`` is this host's name there."""
+    """What follows the bindings of ports; ``env`` names OVN's sockets, ``chassis`` is this host's name there."""
     script = File(
         ctx.layout.etc / "ovn/arrivals.sh",
         Path(__file__).with_name("fip_announcer.sh").read_text(),

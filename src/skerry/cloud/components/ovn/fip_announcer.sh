@@ -4,7 +4,7 @@
 southbound=$1 switch=$2 chassis=$3 bridge=$4
 sb() { ovn-sbctl --db="$southbound" --timeout=5 --bare "$@"; }
 
-# Says on the external network where the floating addresses of a port are: a gratuitous ARP request (RFC 5227) for each.
+# Announces the floating addresses of a port on the external network: a gratuitous ARP request (RFC 5227) for each.
 announce() {
   patch=$(ovs-vsctl --db="$switch" --timeout=5 list-ports "$bridge" | grep -m1 '^patch-') || return 0 # no way outside from here
   outside=$(ovs-vsctl --db="$switch" --timeout=5 get Interface "$patch" ofport)

@@ -34,7 +34,7 @@ set_hostname() {
   printf '127.0.0.1 localhost\n::1 localhost\n127.0.1.1 %s\n' "$name" >/etc/hosts
 }
 
-# SSH can be reached when it listens and there is an address; whichever comes second says so.
+# SSH can be reached when it listens and there is an address; whichever comes second reports it.
 say_ready() {
   [ -e "$run/ssh" ] && [ -e "$run/lease" ] && mkdir "$run/ready" 2>/dev/null || return 0
   read -r up _ </proc/uptime

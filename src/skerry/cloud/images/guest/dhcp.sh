@@ -24,7 +24,7 @@ ip -4 route show dev "$nic" | grep " metric $metric" | while read -r target _; d
   ip route del "$target" dev "$nic" metric "$metric"
 done
 if [ "$staticroutes" ]; then
-  # Pairs of target and gateway (option 121). With them, RFC 3442 says, option 3 does not count.
+  # Pairs of target and gateway (option 121). With them option 3 does not count (RFC 3442).
   set -- $staticroutes
   while [ $# -ge 2 ]; do
     if [ "$2" = 0.0.0.0 ]; then

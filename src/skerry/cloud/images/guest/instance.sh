@@ -57,7 +57,7 @@ apply() {
     hash=$(echo "$password" | mkpasswd -m sha512 -P 0)
     sed -i "s|^root:[^:]*:|root:$hash:|" /etc/shadow
   fi
-  # Without a UUID of the machine only the metadata tells that this disk was copied from another server.
+  # Without a UUID of the machine only the metadata shows that this disk was copied from another server.
   if ! valid_uuid "$(machine_uuid)"; then
     owner=$(cat "$state/hostkey-owner")
     if [ "$owner" ] && [ "$owner" != "$id" ]; then

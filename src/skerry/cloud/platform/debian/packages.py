@@ -47,7 +47,7 @@ class AptPackages(PackageManager):
         with self._nothing_starts():
             say("apt-get update")
             if self._update().returncode:
-                say("some package lists are out of reach; going on with those that are there")
+                say("some package lists are out of reach; continuing with those that are there")
             self._add_backports(say)
             say(f"apt-get installs {len(names)} packages and what they need")
             try:
@@ -55,7 +55,7 @@ class AptPackages(PackageManager):
             except CommandError as error:
                 raise PackageError(
                     f"apt-get could not install the packages: {error.args[2]}",
-                    remedy="Is a Debian mirror in reach ('apt-get update')? Then run 'skerry up' again: it goes on.",
+                    remedy="Is a Debian mirror in reach ('apt-get update')? Then run 'skerry up' again: it continues.",
                 ) from None
         # On a machine with systemd the packages' own services stay off: ours are private instances.
         if (new := self._units() - units) and self.host.mode(SYSTEMD) is not None:
