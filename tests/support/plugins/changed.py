@@ -12,11 +12,13 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import grimp
 import pytest
 
 PACKAGE = "skerry"
+PATHS = pytest.StashKey[set[str]]()  # what has changed
 # What tests run as programs, or read as data: packages, and paths from the root of the checkout ("" is all of it).
 USES: dict[str, tuple[str, ...]] = {
     "tests/unit/house": ("",),
@@ -41,11 +43,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
     base = config.getoption("changed")
-    if base is None:
+    if base is not None:
+        given = getattr(config, "workerinput", {}).get(
+            "changed"
+        )  # workers are told: all must select the same
+        config.stash[PATHS] = changed(config.rootpath, base) if given is None else set(given)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    if PATHS in node.config.stash:
+        node.workerinput["changed"] = sorted(node.config.stash[PATHS])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if PATHS not in config.stash:
         return
-    change = Change(config.rootpath, changed(config.rootpath, base))
+    change = Change(config.rootpath, config.stash[PATHS])
     wanted = [item for item in items if change.affects(item.path, fixture_files(item))]
     dropped = set(items) - set(wanted)
     config.hook.pytest_deselected(items=[item for item in items if item in dropped])

@@ -12,6 +12,15 @@ import pytest
 from tests.support import CHECKOUT
 from tests.support.plugins import changed
 
+CONFTEST = """
+import pytest
+from skerry.lab.links import y
+
+pytest_plugins = ["tests.support.plugins.changed"]
+
+@pytest.fixture
+def lab(): pass
+"""
 FILES = {
     "pyproject.toml": "[tool.pytest.ini_options]\n",
     "README.md": "A cloud.\n",
@@ -27,8 +36,10 @@ FILES = {
     "src/skerry/cli/up.py": "import skerry.cloud.up\n",
     "docs/up.md": "",
     "tests/__init__.py": "",
-    "tests/conftest.py": "from skerry.lab.links import y\nimport pytest\n@pytest.fixture\ndef lab(): pass\n",
+    "tests/conftest.py": CONFTEST,
     "tests/support/__init__.py": "",
+    "tests/support/plugins/__init__.py": "",
+    "tests/support/plugins/changed.py": Path(changed.__file__).read_text(),
     "tests/support/cloud.py": "import skerry.cloud.up\nz = 1\n",
     "tests/unit/house/test_style.py": "def test_it(): pass\n",
     "tests/unit/lab/test_links.py": "from skerry.lab import links\ndef test_it(): pass\n",
@@ -57,29 +68,19 @@ CASES = {
     "pyproject.toml": TESTS,
     "locks/new.txt": TESTS,
 }
-STARTER = """
-import importlib.util, json, sys
+EACH = """
+import json, sys
 from pathlib import Path
-spec = importlib.util.spec_from_file_location("changed", sys.argv[1])
-changed = sys.modules["changed"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(changed)
+from tests.support.plugins.changed import Change
 root = Path.cwd()
-sys.path[:0] = [str(root), str(root / "src")]
-if sys.argv[2] == "cases":
-    conftest = frozenset({root / "tests/conftest.py"})
-    tests = sorted((root / "tests").rglob("test_*.py"))
-    print(json.dumps({
-        path: [
-            str(test.relative_to(root / "tests").with_suffix(""))
-            for test in tests
-            if change.affects(test, conftest if "fixture" in test.name else frozenset())
-        ]
-        for path in json.loads(sys.argv[3])
-        for change in [changed.Change(root, [path])]
-    }))
-else:
-    import pytest
-    sys.exit(pytest.main(sys.argv[3:], plugins=[changed]))
+conftest = frozenset({root / "tests/conftest.py"})
+found = {}
+for path in json.loads(sys.argv[1]):
+    change = Change(root, [path])
+    tests = [test for test in (root / "tests").rglob("test_*.py")
+             if change.affects(test, conftest if "fixture" in test.name else frozenset())]
+    found[path] = [str(test.relative_to(root / "tests").with_suffix("")) for test in tests]
+print(json.dumps(found))
 """
 
 
@@ -101,18 +102,20 @@ def git(root: Path, *words: str) -> None:
     subprocess.run(["git", *who, *words], cwd=root, check=True, capture_output=True)
 
 
-def start(root: Path, *words: str) -> str:
-    """Run the plugin on the made-up packages, in a process that does not know the real ones."""
-    argv = [sys.executable, "-c", STARTER, changed.__file__, *words]
-    environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(argv, cwd=root, capture_output=True, text=True, env=environment, check=False)
+def start(root: Path, *argv: str) -> str:
+    """What Python prints where the made-up packages are the only ones of their names."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{root}:{root / 'src'}"}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    done = subprocess.run(
+        [sys.executable, *argv], cwd=root, capture_output=True, text=True, env=environment, check=False
+    )
     assert done.returncode in (0, 5), done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.fixture(scope="module")
 def affected(checkout: Path) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = json.loads(start(checkout, "cases", json.dumps(list(CASES))))
+    found: dict[str, list[str]] = json.loads(start(checkout, "-c", EACH, json.dumps(list(CASES))))
     return found
 
 
@@ -121,11 +124,14 @@ def test_what_a_change_of_a_file_can_affect(affected: dict[str, list[str]], path
     assert set(affected[path]) == CASES[path]
 
 
+def run(root: Path, *options: str) -> list[str]:
+    fixed = ("-p", "no:cacheprovider", "--import-mode=importlib")
+    return start(root, "-m", "pytest", *fixed, *options).splitlines()
+
+
 def selected(root: Path, *options: str) -> set[str]:
-    shown = start(
-        root, "run", "--collect-only", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", *options
-    )
-    return {line.split(".py::")[0].removeprefix("tests/") for line in shown.splitlines() if "::" in line}
+    lines = run(root, "--collect-only", "-q", *options)
+    return {line.split(".py::")[0].removeprefix("tests/") for line in lines if "::" in line}
 
 
 def test_a_run_takes_what_git_says(checkout: Path) -> None:
@@ -145,8 +151,10 @@ def test_a_run_takes_what_git_says(checkout: Path) -> None:
     git(checkout, "commit", "-q", "-a", "-m", "three")
     assert selected(checkout, "--changed") == {HOUSE}
     assert selected(checkout, "--changed=HEAD~2") == {*LAB, HOUSE}
-    with pytest.raises(AssertionError, match=r"--changed: .*nothing"):
+    with pytest.raises(AssertionError, match=r"ERROR: --changed: .*nothing"):
         selected(checkout, "--changed=nothing")
+    # Workers select the same.
+    assert f"{len(LAB) + 1} passed in" in run(checkout, "-n2", "--changed=HEAD~2")[-1]
 
 
 def test_every_folder_of_tests_that_run_programs_says_what_they_use() -> None:
