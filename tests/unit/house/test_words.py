@@ -59,7 +59,7 @@ def findings(path: Path) -> list[str]:
 
 
 def texts() -> list[Path]:
-    roots = ("docs", "benchmarks", "changes")  # and src, when it is done
+    roots = ("src", "docs", "benchmarks", "changes")
     paths = [path for root in roots for path in (CHECKOUT / root).rglob("*") if path.suffix in READERS]
     return [*paths, *CHECKOUT.glob("*.md")]
 
