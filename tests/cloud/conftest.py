@@ -55,13 +55,13 @@ def whole(machine: Callable[[str], Any], within: Within) -> Iterator[Cloud]:
         cheap_passwords(cloud)
         for step in KILLED_AFTER:
             cloud.killed[step] = cloud.killed_up(step)
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             print(cloud.up())
         except Exception as error:
             found = cloud.run("doctor", check=False).stdout
             pytest.fail(f"'skerry up' after two kills: {error}\n{found}")
-        print(f"the rest of 'up' took {time.monotonic() - begun:.0f} s")
+        print(f"the rest of 'up' took {time.monotonic() - started:.0f} s")
         yield cloud
 
 

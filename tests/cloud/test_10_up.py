@@ -23,8 +23,8 @@ def test_a_killed_up_goes_on(whole: Cloud) -> None:
 
 
 def test_all_services_are_ready(cloud: Cloud) -> None:
-    lacks = {name: service["lack"] for name, service in cloud.status().items() if not service["ready"]}
-    assert lacks == {}
+    missing = {name: service["lack"] for name, service in cloud.status().items() if not service["ready"]}
+    assert missing == {}
 
 
 def test_nothing_is_left_to_do(cloud: Cloud) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.support.cloud import Cloud, Within
 
 T = TypeVar("T")
-PATIENCE = 60  # seconds for a page
+TIMEOUT = 60  # seconds for a page
 DRIVER_PORT = 19515
 
 
@@ -37,7 +37,7 @@ class Browser:
     def wait(self, look: Callable[[], T | None], wrong: str) -> T:
         """What ``look`` finds in the page, asked again and again; fails with what the page says instead."""
         ignored = [WebDriverException]  # a page that is being drawn again
-        wait = WebDriverWait(self.driver, at_most(PATIENCE), ignored_exceptions=ignored)
+        wait = WebDriverWait(self.driver, at_most(TIMEOUT), ignored_exceptions=ignored)
         try:
             found: T = wait.until(lambda _: look() or False)
             return found
@@ -86,8 +86,8 @@ def logged_in(cloud: Cloud, within: Within) -> Iterator[Browser]:
             for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,860"):
                 options.add_argument(argument)
             driver = webdriver.Remote(f"http://127.0.0.1:{DRIVER_PORT}", options=options)
-            driver.set_page_load_timeout(at_most(PATIENCE))
-            driver.set_script_timeout(at_most(PATIENCE))
+            driver.set_page_load_timeout(at_most(TIMEOUT))
+            driver.set_script_timeout(at_most(TIMEOUT))
             browser = Browser(
                 driver, json.loads(cloud.run("status", "--json").stdout)["endpoints"]["horizon"]
             )

@@ -23,7 +23,7 @@ def vital(**facts: Any) -> Vital:
     process = Process(
         "nova-api", facts.pop("state", "running"), facts.pop("pid", 4711), facts.pop("since", 0.0)
     )
-    return Vital(service, process, facts.pop("lack", None), facts.pop("stopped", False))
+    return Vital(service, process, facts.pop("missing", None), facts.pop("stopped", False))
 
 
 def context(last: str = "") -> Any:

@@ -122,7 +122,7 @@ def _rabbit_hash(password: str) -> str:
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
-def login_lack(password: str) -> str | None:
+def login_problem(password: str) -> str | None:
     """None when the broker takes the services' password, else what it said. Raises OSError."""
     import amqp
     from amqp.exceptions import AMQPError

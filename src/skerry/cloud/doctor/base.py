@@ -53,7 +53,7 @@ class Vital:
 
     service: Service
     process: Process
-    lack: str | None
+    missing: str | None
     stopped: bool = False  # by a signal: it exists, but does not run
 
 
@@ -65,13 +65,13 @@ class Patient:
     vitals: Mapping[str, Vital]
     supervised: bool  # whether the supervisor itself runs
 
-    def lacks(self, names: Iterable[str]) -> str | None:
+    def unmet(self, names: Iterable[str]) -> str | None:
         """The first of these services that is not ready, in words; None when all are."""
         for name in names:
             vital = self.vitals.get(name)
             if vital is None or not vital.process.pid:
                 return f"{name} does not run"
-            if vital.lack:
+            if vital.missing:
                 return f"{name} is not ready"
         return None
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from skerry.cloud.components.rabbitmq import RabbitMQ, login_lack
+from skerry.cloud.components.rabbitmq import RabbitMQ, login_problem
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient
 from skerry.common.errors import CommandError
 
@@ -22,9 +22,9 @@ class BrokerLogin(Check):
     needs = ("rabbitmq",)
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
-        lack = login_lack(patient.ctx.secrets["rabbitmq"])
-        if lack:
-            yield Finding("error", "RabbitMQ refuses the services' account", (lack,))
+        missing = login_problem(patient.ctx.secrets["rabbitmq"])
+        if missing:
+            yield Finding("error", "RabbitMQ refuses the services' account", (missing,))
 
 
 class BrokerAlarms(Check):

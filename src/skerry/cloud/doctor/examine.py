@@ -135,7 +135,7 @@ def examine(root: Path | str, *, fix: bool = False, checks: Sequence[Check] = CH
     Raises ConfigError for a wrong cloud.toml, NotFoundError when there is no cloud, BusyError when there is
     something to fix while another run works on the cloud.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     ctx = Context.at(root)
     if not ctx.layout.state.is_dir() or not ctx.layout.cloud_toml.exists():
         raise NotFoundError(
@@ -156,7 +156,7 @@ def examine(root: Path | str, *, fix: bool = False, checks: Sequence[Check] = CH
             for found in pool.map(lambda host: _elsewhere(ctx, host, fix), ctx.cloud.others):
                 findings += found
     findings.sort(key=lambda finding: ORDER[finding.severity])
-    return DoctorReport(findings, looks, time.monotonic() - begun, done)
+    return DoctorReport(findings, looks, time.monotonic() - started, done)
 
 
 def _elsewhere(ctx: Context, host: Host, fix: bool) -> list[Finding]:
@@ -198,7 +198,7 @@ def _settle(ctx: Context, seconds: float = 60.0) -> None:
     """Wait for services that were just started, so that the second look sees what came of it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not any(vital.lack for vital in take_vitals(ctx).values()):
+        if not any(vital.missing for vital in take_vitals(ctx).values()):
             return
         time.sleep(1)
 
@@ -219,8 +219,8 @@ def take_vitals(ctx: Context) -> dict[str, Vital]:
 
     def vital(service: Service) -> Vital:
         process = processes.get(service.name, Process(service.name, "stopped"))
-        lack = service.ready.missing(process.pid) if process.pid else "it does not run"
-        return Vital(service, process, lack, _is_stopped(process.pid))
+        missing = service.ready.missing(process.pid) if process.pid else "it does not run"
+        return Vital(service, process, missing, _is_stopped(process.pid))
 
     every = services(ctx)
     with ThreadPoolExecutor(8, thread_name_prefix="vital") as pool:
@@ -236,12 +236,12 @@ def _is_stopped(pid: int) -> bool:
 
 def _bounded(check: Check, patient: Patient) -> tuple[list[Finding], CheckRun]:
     """What one check finds within its limit; a thread that hangs is left behind."""
-    begun = time.monotonic()
+    started = time.monotonic()
     if not patient.supervised and not check.when_down:
         return [], CheckRun(check.name, 0.0, "the cloud is down")
-    lack = patient.lacks(check.needs)
-    if lack:
-        return [], CheckRun(check.name, 0.0, lack)
+    missing = patient.unmet(check.needs)
+    if missing:
+        return [], CheckRun(check.name, 0.0, missing)
     found: list[Finding] = []
     unable: list[str] = []
 
@@ -257,7 +257,7 @@ def _bounded(check: Check, patient: Patient) -> tuple[list[Finding], CheckRun]:
     thread = threading.Thread(target=work, name=f"doctor-{check.name}", daemon=True)
     thread.start()
     thread.join(check.seconds)
-    seconds = round(time.monotonic() - begun, 2)
+    seconds = round(time.monotonic() - started, 2)
     if thread.is_alive():
         return [], CheckRun(check.name, seconds, f"no answer within {check.seconds:.0f} s")
     return list(found), CheckRun(check.name, seconds, unable[0] if unable else None)

@@ -40,7 +40,7 @@ class ServicesUp(Check):
                 remedy="Run 'skerry up': everything comes back with its data.",
             )
             return
-        broken = {name for name, vital in patient.vitals.items() if vital.lack or vital.stopped}
+        broken = {name for name, vital in patient.vitals.items() if vital.missing or vital.stopped}
         for name, vital in patient.vitals.items():
             if name in broken:
                 below = [need.removeprefix("start:") for need in vital.service.after]
@@ -91,7 +91,7 @@ def diagnose(ctx: Context, vital: Vital, causes: list[str]) -> Finding:
     young = age < service.ready_seconds
     return Finding(
         "warning" if young else "error",
-        f"{service.name} ({service.title}) is {'still starting' if young else 'not ready'}: {vital.lack}",
+        f"{service.name} ({service.title}) is {'still starting' if young else 'not ready'}: {vital.missing}",
         (f"it runs since {age:.0f} s; {service.ready_seconds} s are the most it should take", *evidence),
         "Wait a moment and look again." if young else f"{logs}, then restart it.",
         None if young or causes else partial(_start, ctx, vital),

@@ -180,7 +180,7 @@ def follow(request: str, logs: Mapping[str, Sequence[str]], instance: str = "") 
     mine = [line for line in every if wanted & set(line.ids)]
     if not mine:
         return []
-    begun = min(line.time for line in mine)
+    started = min(line.time for line in mine)
     told = {(line.service, line.number) for line in mine}
     mine += [
         line
@@ -189,7 +189,7 @@ def follow(request: str, logs: Mapping[str, Sequence[str]], instance: str = "") 
         and line.instance == instance
         and not line.ids
         and line.level in ("WARNING", *FAILED)
-        and line.time >= begun
+        and line.time >= started
         and (line.service, line.number) not in told
     ]
     return sorted(mine, key=lambda line: (line.time, line.service, line.number))

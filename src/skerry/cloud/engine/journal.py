@@ -29,7 +29,7 @@ class Journal:
     def finish(self, step: str, fingerprint: str) -> None:
         self._set("done", step, fingerprint)
 
-    def begun(self, step: str) -> bool:
+    def started(self, step: str) -> bool:
         """Whether ``step`` was ever started (by ``begin``)."""
         return bool(self._data.get("begun", {}).get(step))
 

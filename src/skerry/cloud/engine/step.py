@@ -182,31 +182,31 @@ class GraphRun:
     def _one(self, step: Step) -> None:
         if self.interrupted.is_set():
             return
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             if step.heavy:
                 with self._cores:
-                    begun = time.monotonic()
+                    started = time.monotonic()
                     self._work(step)
             else:
                 self._work(step)
         except Exception as error:
-            self.watch(Event("failed", step, str(error), time.monotonic() - begun))
+            self.watch(Event("failed", step, str(error), time.monotonic() - started))
             if isinstance(error, SkerryError):
                 raise
             raise StepError(step.name, f"{type(error).__name__}: {error}") from error
 
     def _work(self, step: Step) -> None:
-        begun = time.monotonic()
+        started = time.monotonic()
         self.watch(Event("running", step))
         try:
             changes = step.check()
         except Unknown as reason:
             raise StepError(step.name, str(reason)) from None
         if not changes:
-            self.watch(Event("unchanged", step, seconds=time.monotonic() - begun))
+            self.watch(Event("unchanged", step, seconds=time.monotonic() - started))
             return
         step.apply(lambda text: self.watch(Event("say", step, text)))
         step.verify()
         self.changed[step.name] = changes
-        self.watch(Event("done", step, seconds=time.monotonic() - begun, changes=changes))
+        self.watch(Event("done", step, seconds=time.monotonic() - started, changes=changes))

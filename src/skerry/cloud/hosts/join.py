@@ -26,7 +26,7 @@ from skerry.common.errors import CommandError, ConfigError, PreflightError, Sker
 from skerry.common.proc import last_lines
 
 TREE = ("skerry", "LICENSE", "pyproject.toml", "locks", "src")
-PATIENCE = 1200.0  # seconds for a bare host: packages, environment and all
+TIMEOUT = 1200.0  # seconds for a bare host: packages, environment and all
 
 
 class Joined(Step):
@@ -135,7 +135,7 @@ class Joined(Step):
             make_user(there, self.layout)  # some of the files are this user's
         self.bring()
         try:
-            self.there.watch([self.command, "up"], lambda line: self._tell(line, say), timeout=PATIENCE)
+            self.there.watch([self.command, "up"], lambda line: self._tell(line, say), timeout=TIMEOUT)
         except CommandError as error:
             raise StepError(self.name, f"'skerry up' failed there: {error}") from None
         self.ctx.journal.finish(self.name, str(int(time.time())))

@@ -16,7 +16,7 @@ from skerry.cloud.steps.certificates import Certificates
 from skerry.common.errors import StepError
 from skerry.common.wait import wait_for
 
-PATIENCE = 600.0  # seconds for one server to move
+TIMEOUT = 600.0  # seconds for one server to move
 
 
 class Departed(ApiStep):
@@ -77,7 +77,7 @@ class Departed(ApiStep):
         else:
             compute.migrate_server(server)
 
-        def lack() -> str | None:
+        def missing() -> str | None:
             now = compute.get_server(server.id)
             if now.status == "VERIFY_RESIZE":
                 compute.confirm_server_resize(now)
@@ -92,7 +92,7 @@ class Departed(ApiStep):
                 else None
             )
 
-        wait_for(f"server {server.name} to move", lack, PATIENCE)
+        wait_for(f"server {server.name} to move", missing, TIMEOUT)
         if paused:
             compute.unpause_server(server)
 

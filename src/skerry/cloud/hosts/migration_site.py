@@ -21,7 +21,7 @@ from skerry.common.errors import PreflightError
 from skerry.common.namespaces import entering
 from skerry.common.wait import wait_for
 
-PATIENCE = 300.0  # seconds for a host to take new options
+TIMEOUT = 300.0  # seconds for a host to take new options
 
 
 class Hosts:
@@ -106,7 +106,7 @@ class Hosts:
         with ThreadPoolExecutor(len(self.computes)) as pool:
             list(pool.map(lambda host: self._configure(host, options, say), self.computes))
         alive = ComputeHostsAlive(self._ctx)
-        wait_for("the compute hosts", alive.lack, PATIENCE)
+        wait_for("the compute hosts", alive.missing, TIMEOUT)
 
     def _configure(self, host: str, options: Mapping[str, object] | None, say: Callable[[str], None]) -> None:
         path = self._ctx.layout.etc / "nova" / ini.SITE
@@ -120,7 +120,7 @@ class Hosts:
     def _up(self, host: str, say: Callable[[str], None]) -> None:
         say(f"{host} takes its new options")
         joined = self._joined[host]
-        joined.there.watch([joined.command, "up"], lambda line: None, timeout=PATIENCE)
+        joined.there.watch([joined.command, "up"], lambda line: None, timeout=TIMEOUT)
         self._ctx.journal.finish(joined.name, str(int(time.time())))
 
 

@@ -77,13 +77,13 @@ def _remove_user(ctx: Context) -> str | None:
     """Remove the service user; returns why it stays when a process that runs as it does not end in time."""
     why: str | None = None
 
-    def lack() -> str | None:
+    def missing() -> str | None:
         nonlocal why
         why = ctx.platform.users.remove(SERVICE_USER)
         return why
 
     with suppress(NotReadyError):
-        wait_for(f"user {SERVICE_USER} to be let go", lack, 10)
+        wait_for(f"user {SERVICE_USER} to be let go", missing, 10)
     return why
 
 

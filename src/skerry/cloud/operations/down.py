@@ -23,7 +23,7 @@ def down(root: Path | str, say: Callable[[str], None]) -> None:
     """Stop servers orderly and all services in the reverse of their order; data stays."""
     ctx = Context.at(root)
     with exclusive(ctx.layout, "down"):
-        begun = time.monotonic()
+        started = time.monotonic()
         on_others(ctx, lambda host: ["down"], say)
         guests = stop_guests(ctx)
         if guests:
@@ -34,7 +34,7 @@ def down(root: Path | str, say: Callable[[str], None]) -> None:
         remove_metadata_namespaces(ctx)
         ExternalNetwork(ctx).undo()
         guest_ports.remove_rules(ctx)
-        say(f"down after {time.monotonic() - begun:.0f} s; data is in {ctx.layout.state}")
+        say(f"down after {time.monotonic() - started:.0f} s; data is in {ctx.layout.state}")
 
 
 def on_others(ctx: Context, words: Callable[[Joined], list[str]], say: Callable[[str], None]) -> None:

@@ -17,7 +17,7 @@ import pymysql
 
 from skerry.cloud.components import registry
 from skerry.cloud.components.keystone import Keystone
-from skerry.cloud.components.rabbitmq import RabbitMQ, login_lack
+from skerry.cloud.components.rabbitmq import RabbitMQ, login_problem
 from skerry.cloud.context import Context
 from skerry.cloud.engine.lock import exclusive
 from skerry.cloud.engine.step import Event, Graph
@@ -71,7 +71,7 @@ def rotate(
     Raises NotFoundError for an unknown name or when there is nothing to do, PreflightError when the cloud is
     down, StepError when a new value is not taken or an old one still is, and what ``up`` raises.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     names = list(dict.fromkeys(names))
     for name in names:
         if name not in rotatable():
@@ -110,7 +110,7 @@ def rotate(
     proven = prove(ctx)
     with exclusive(ctx.layout, "secrets rotate"):
         ctx.secrets.settle()
-    return Rotation(rotated, proven, steps, round(time.monotonic() - begun, 1))
+    return Rotation(rotated, proven, steps, round(time.monotonic() - started, 1))
 
 
 def rotate_fernet(ctx: Context) -> None:
@@ -126,7 +126,7 @@ def _tell_broker(ctx: Context) -> None:
     if "rabbitmq" in ctx.secrets.previous:
         password = ctx.secrets["rabbitmq"]
         try:
-            refused = login_lack(password) is not None
+            refused = login_problem(password) is not None
         except OSError:
             refused = False  # it does not run: at its start it reads the new password from its definitions
         if refused:
@@ -146,9 +146,11 @@ def prove(ctx: Context) -> list[str]:
         attempt = _attempts(ctx).get(name)
         if attempt is None:
             continue
-        lack = attempt(ctx.secrets[name])
-        if lack is not None:
-            raise StepError("secrets rotate", f"the new value of {name} is not taken: {lack}", remedy=_AGAIN)
+        missing = attempt(ctx.secrets[name])
+        if missing is not None:
+            raise StepError(
+                "secrets rotate", f"the new value of {name} is not taken: {missing}", remedy=_AGAIN
+            )
         if attempt(old) is None:
             raise StepError("secrets rotate", f"the old value of {name} still opens the door", remedy=_AGAIN)
         proven.append(name)
@@ -172,7 +174,7 @@ def _attempts(ctx: Context) -> dict[str, Callable[[str], str | None]]:
         return attempt
 
     def keystone(user: str, project: str) -> Callable[[str], str | None]:
-        return lambda password: _login_lack(ctx, user, password, project)
+        return lambda password: _login_problem(ctx, user, password, project)
 
     users = [component.name for component in registry.in_cloud(ctx) if component.account]
     return {
@@ -183,11 +185,11 @@ def _attempts(ctx: Context) -> dict[str, Callable[[str], str | None]]:
         },
         **{f"service-{user}": keystone(user, "service") for user in users},
         "admin": keystone("admin", "admin"),
-        "rabbitmq": login_lack,
+        "rabbitmq": login_problem,
     }
 
 
-def _login_lack(ctx: Context, user: str, password: str, project: str) -> str | None:
+def _login_problem(ctx: Context, user: str, password: str, project: str) -> str | None:
     from keystoneauth1.exceptions import ClientException
     from keystoneauth1.identity.v3 import Password
     from keystoneauth1.session import Session

@@ -98,7 +98,7 @@ def up(
 
     Raises PreflightError, BusyError, ConfigError, PackageError, StepError, NotReadyError.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     ctx = Context.at(root)
     preflight(ctx)
     with exclusive(ctx.layout, "up"):
@@ -123,7 +123,7 @@ def up(
 
         run = GraphRun(steps, record)
         run.go()
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started
         return _summary(ctx, run, seconds) if ctx.leads else JoinedSummary(ctx.host.name, seconds)
 
 

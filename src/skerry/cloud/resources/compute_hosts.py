@@ -46,11 +46,11 @@ class ComputeHostsAlive(ApiStep):
         found = self.ctx.api.compute.services(binary="nova-compute")
         return next((service for service in found if service.host == host), None)
 
-    def lack(self) -> str | None:
+    def missing(self) -> str | None:
         """What some compute host has not reported yet, None when all have."""
-        return next((lack for host in self.hosts if (lack := self._lack_of(host))), None)
+        return next((missing for host in self.hosts if (missing := self._missing_of(host))), None)
 
-    def _lack_of(self, host: str) -> str | None:
+    def _missing_of(self, host: str) -> str | None:
         api, service = self.ctx.api, self._service(host)
         if service is None or not service.updated_at:
             return f"nova-compute on {host} has not reported"
@@ -81,7 +81,7 @@ class ComputeHostsAlive(ApiStep):
                     self.ctx.api.compute.update_service_forced_down(service, forced=False)
                 except BadRequestException as busy:  # it still removes what was evacuated from it
                     return f"{host} is marked as dead: {busy.message}"
-        return self.lack()
+        return self.missing()
 
     def _unmapped(self) -> list[str]:
         try:
@@ -94,8 +94,8 @@ class ComputeHostsAlive(ApiStep):
 
     def look(self) -> list[Change]:
         changes = [Change(f"map host {host} into its cell") for host in self._unmapped()]
-        lack = self.lack()
-        return changes + ([Change(f"wait ({lack})")] if lack else [])
+        missing = self.missing()
+        return changes + ([Change(f"wait ({missing})")] if missing else [])
 
     def apply(self, say: Callable[[str], None]) -> None:
         wait_for("the compute hosts", self._lack_when_back, 90)

@@ -102,10 +102,10 @@ class FirstServer(ApiStep):
             address = str(floating.floating_ip_address)
         say(f"wait until SSH answers at {address}")
         try:
-            wait_for(f"SSH on server {SERVER} ({address})", lambda: ssh_lack(self.ctx, address), 120)
+            wait_for(f"SSH on server {SERVER} ({address})", lambda: ssh_problem(self.ctx, address), 120)
         except NotReadyError as late:
-            what, seconds, lack = late.args
-            raise NotReadyError(what, seconds, f"{lack}. {self._console(server)}") from None
+            what, seconds, missing = late.args
+            raise NotReadyError(what, seconds, f"{missing}. {self._console(server)}") from None
         self.ctx.journal.finish(self.name, "answered")
 
     def _console(self, server: Any) -> str:
@@ -123,7 +123,7 @@ class FirstServer(ApiStep):
 def wait_active(ctx: Context, server: Any, seconds: float = 180) -> Any:
     """Wait until a server is ACTIVE and return it. Raises StepError with nova's fault when it goes to ERROR."""
 
-    def lack() -> str | None:
+    def missing() -> str | None:
         now = ctx.api.compute.get_server(server.id)
         if now.status == "ERROR":
             fault = (now.fault or {}).get("message", "nova gives no reason")
@@ -132,11 +132,11 @@ def wait_active(ctx: Context, server: Any, seconds: float = 180) -> Any:
             )
         return None if now.status == "ACTIVE" else f"its status is {now.status} ({now.task_state})"
 
-    wait_for(f"server {server.name}", lack, seconds, every=0.3)
+    wait_for(f"server {server.name}", missing, seconds, every=0.3)
     return ctx.api.compute.get_server(server.id)
 
 
-def ssh_lack(ctx: Context, address: str, command: str = "true") -> str | None:
+def ssh_problem(ctx: Context, address: str, command: str = "true") -> str | None:
     """None when ``command`` runs on the guest over SSH, else what SSH said."""
     argv = [*ssh_command(ctx, address), command]
     argv[1:1] = ["-o", "ConnectTimeout=3", "-o", "BatchMode=yes"]

@@ -45,9 +45,9 @@ class Certificates(Step):
     def check(self) -> list[Change]:
         changes = []
         for host in self.ctx.cloud.host:
-            lack = self._lack(host)
-            if lack:
-                changes.append(Change(f"certificate of host {host.name}", lack, "issued"))
+            missing = self._lack(host)
+            if missing:
+                changes.append(Change(f"certificate of host {host.name}", missing, "issued"))
         if not changes:
             changes = [
                 Change(f"write {self._folder / name}")

@@ -89,7 +89,7 @@ class Schema(Once):
 
     def apply(self, say: Callable[[str], None]) -> None:
         journal = self.ctx.journal
-        torn = journal.begun(self.name) and journal.done(self.name) is None
+        torn = journal.started(self.name) and journal.done(self.name) is None
         if self._are_empty():
             journal.begin(self.name)
         try:

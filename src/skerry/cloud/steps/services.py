@@ -53,8 +53,8 @@ class ServiceStep(Step):
             return [Change(f"start {self.service.name}")]
         if process.fingerprint != self.service.fingerprint:
             return [Change(f"restart {self.service.name} (its configuration changed)")]
-        lack = self.service.ready.missing(process.pid)
-        return [Change(f"wait until {self.service.name} is ready ({lack})")] if lack else []
+        missing = self.service.ready.missing(process.pid)
+        return [Change(f"wait until {self.service.name} is ready ({missing})")] if missing else []
 
     def apply(self, say: Callable[[str], None]) -> None:
         process = self.ctx.supervisor.process(self.service.name)

@@ -14,7 +14,7 @@ from skerry.common.clock import Clock
 from skerry.common.errors import NotReadyError
 from skerry.common.files import write_atomically
 
-PATIENCE = 15.0  # seconds for a service that ends at once, whatever it may be waiting for
+TIMEOUT = 15.0  # seconds for a service that ends at once, whatever it may be waiting for
 
 
 @dataclass(frozen=True)
@@ -108,22 +108,22 @@ class Supervisor(ABC):
         Raises NotReadyError, with what was missing and the last error line of the log, when the service
         has failed for good or ``service.ready_seconds``, as of an idle machine, are over.
         """
-        begun, clock = time.monotonic(), Clock()
-        lack: str | None = "it has not started"
+        started, clock = time.monotonic(), Clock()
+        missing: str | None = "it has not started"
         while clock.now() < service.ready_seconds:
-            waited = time.monotonic() - begun
+            waited = time.monotonic() - started
             process = self.process(service.name)
-            if process.state == "failed" or (process.state == "failing" and waited > PATIENCE):
-                lack = f"it ended again and again ({process.detail})"
+            if process.state == "failed" or (process.state == "failing" and waited > TIMEOUT):
+                missing = f"it ended again and again ({process.detail})"
                 break
             if process.pid:
-                lack = service.ready.missing(process.pid)
-                if lack is None:
+                missing = service.ready.missing(process.pid)
+                if missing is None:
                     return waited
             time.sleep(0.1 if waited < 5 else 0.3)
         said = self.last_line(service.name)
         raise NotReadyError(
             service.name,
-            f"{time.monotonic() - begun:.0f}",
-            f"{lack}" + (f". The end of its log: {said}" if said else ""),
+            f"{time.monotonic() - started:.0f}",
+            f"{missing}" + (f". The end of its log: {said}" if said else ""),
         )

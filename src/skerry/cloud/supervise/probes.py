@@ -192,4 +192,4 @@ class AllOf(Probe):
     probes: tuple[Probe, ...]
 
     def missing(self, pid: int) -> str | None:
-        return next((lack for probe in self.probes if (lack := probe.missing(pid))), None)
+        return next((missing for probe in self.probes if (missing := probe.missing(pid))), None)

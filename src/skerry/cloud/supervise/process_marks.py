@@ -38,7 +38,7 @@ def end_all(layout: Layout, seconds: float = 20.0) -> None:
     """
     left = [process for process in psutil.process_iter() if service_of(process.pid, layout)]
 
-    def lack() -> str | None:
+    def missing() -> str | None:
         running = [str(process.pid) for process in left if _runs(process)]
         return f"processes {', '.join(running)} still run" if running else None
 
@@ -46,7 +46,7 @@ def end_all(layout: Layout, seconds: float = 20.0) -> None:
         for process in left:
             with suppress(psutil.NoSuchProcess):
                 how(process)
-        wait_for("the end of all services", lack, seconds, 0.05)
+        wait_for("the end of all services", missing, seconds, 0.05)
 
     try:
         end(psutil.Process.terminate)

@@ -34,9 +34,9 @@ def test_ends_in_the_supervisors_record() -> None:
         ({"pid": 0, "state": "stopped"}, "error: nova-api (servers) does not run", True),
         ({"pid": 0, "state": "failed"}, "error: nova-api (servers) ends again and again", True),
         ({"stopped": True}, "error: nova-api was stopped by a signal: it exists, but does not run", True),
-        ({"lack": "no answer"}, "error: nova-api (servers) is not ready: no answer", True),
+        ({"missing": "no answer"}, "error: nova-api (servers) is not ready: no answer", True),
         (
-            {"lack": "no answer", "since": time.time()},
+            {"missing": "no answer", "since": time.time()},
             "warning: nova-api (servers) is still starting: no answer",
             False,
         ),
@@ -50,6 +50,6 @@ def test_services(facts: dict[str, Any], told: str, fixable: bool) -> None:
 
 
 def test_a_service_that_waits_for_another_is_not_restarted_for_it() -> None:
-    finding = diagnose(context(), vital(lack="no answer"), ["mariadb"])
+    finding = diagnose(context(), vital(missing="no answer"), ["mariadb"])
     assert finding.fix is None
     assert any("mariadb" in text for text in finding.evidence)
