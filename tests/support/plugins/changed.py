@@ -61,7 +61,8 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if PATHS not in config.stash:
         return
-    change = Change(config.rootpath, config.stash[PATHS])
+    paths = config.stash[PATHS]
+    change = Change(config.rootpath, paths)
     wanted = [item for item in items if change.affects(item.path, fixture_files(item))]
     dropped = set(items) - set(wanted)
     config.hook.pytest_deselected(items=[item for item in items if item in dropped])

@@ -125,7 +125,7 @@ def test_the_broker_is_told_before_its_clients_restart(
 ) -> None:
     secrets.rotate(names)
     broker: Any = Broker(secrets)
-    monkeypatch.setattr(room, "login_lack", login)
+    monkeypatch.setattr(room, "login_problem", login)
     monkeypatch.setattr(room, "RabbitMQ", lambda ctx: SimpleNamespace(environment=dict))
     room._tell_broker(broker)
     new = f"change_password {secrets['rabbitmq']}\n"
