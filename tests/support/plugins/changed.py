@@ -19,14 +19,21 @@ import pytest
 
 PACKAGE = "skerry"
 PATHS = pytest.StashKey[set[str]]()  # what has changed
-# What tests run as programs, or read as data: packages, and paths from the root of the checkout ("" is all of it).
+# What tests run as programs, or read as data: packages, modules, and paths from the root of the checkout ("" is all of
+# it). The longest place that a test lies in counts.
+COMMAND = ("skerry.cli.main", "skerry.cli.parser", "skerry.cli.verbs", "skerry.cli.failure")
+LAB = (*COMMAND, "skerry.lab", "skerry.cli.lab")
+CLOUD = (*COMMAND, "skerry.cloud", "skerry.lab", "skerry.cli.cloud")
+CLOUDLET = (*COMMAND, "skerry.cloudlet", "skerry.cli.cloudlet")
 USES: dict[str, tuple[str, ...]] = {
     "tests/unit/house": ("",),
     "tests/unit/cli": ("skerry.cli", "docs/", "README.md"),
-    "tests/functional/cloud": ("skerry.cloud", "skerry.cli", "skerry.lab"),
-    "tests/functional/cloudlet": ("skerry.cloudlet", "skerry.cli", "skerry.lab"),
-    "tests/functional/lab": ("skerry.lab", "skerry.cli"),
-    "tests/cloud": ("skerry.cloud", "skerry.cli", "skerry.lab", "skerry.migration"),
+    "tests/functional/cloud": CLOUD,
+    "tests/functional/cloud/images": ("skerry.cloud.images",),
+    "tests/functional/cloudlet": CLOUDLET,
+    "tests/functional/cloudlet/test_mdns.py": (*CLOUDLET, "skerry.lab"),
+    "tests/functional/lab": LAB,
+    "tests/cloud": (*CLOUD, "skerry.migration", "skerry.cli.migration"),
 }
 # Paths that only tests of `USES` see.
 PROSE = ("docs/", "changes/", "benchmarks/", "README.md", "CHANGES.md", "CONTRIBUTING.md", "LICENSE")
@@ -151,10 +158,9 @@ class Change:
         return any(path.startswith(used) for path in self.paths)
 
 
-def uses(path: Path) -> Iterator[str]:
-    for place, used in USES.items():
-        if Path(place) in (path, *path.parents):
-            yield from used
+def uses(path: Path) -> tuple[str, ...]:
+    places = [place for place in USES if Path(place) in (path, *path.parents)]
+    return USES[max(places, key=len)] if places else ()
 
 
 @cache
