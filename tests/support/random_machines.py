@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from skerry.cloudlet.overlay.base import Base, seal
-from skerry.cloudlet.overlay.encode import Changes, Made, Sources, finder, make, plan
+from skerry.cloudlet.overlay.encoder import Changes, Made, Sources, finder, make, plan
 from skerry.cloudlet.overlay.machine import Machine
 from skerry.cloudlet.overlay.pages import PAGE, Pages, differing, digests, write_sparse
 from skerry.cloudlet.overlay.reader import FileSource, Overlay

@@ -9,7 +9,7 @@ from typing import Any
 
 from skerry.migration.capacity import demand_room
 from skerry.migration.measurement import capture
-from skerry.migration.measurement.measure import Measurement, Round, observe
+from skerry.migration.measurement.observation import Measurement, Round, observe
 from skerry.migration.measurement.vantage import Vantage
 from skerry.migration.nova import Server, hosts_up
 from skerry.migration.site import Site

@@ -21,7 +21,7 @@ from tests.support.deadlines import Stopwatch, at_most, within
 from skerry.cloudlet.errors import BadOverlayError, GuestError, NotRestoredError
 from skerry.cloudlet.overlay import portable
 from skerry.cloudlet.overlay.base import Base
-from skerry.cloudlet.overlay.encode import Made, Sources, make, plan
+from skerry.cloudlet.overlay.encoder import Made, Sources, make, plan
 from skerry.cloudlet.overlay.pages import Numbers, Pages, differing, open_pages
 from skerry.cloudlet.overlay.reader import FileSource
 from skerry.cloudlet.overlay.store import Store

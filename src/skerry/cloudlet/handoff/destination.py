@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from skerry.cloudlet.handoff.batches import unpack
-from skerry.cloudlet.handoff.held import Held, usable
+from skerry.cloudlet.handoff.inventory import Held, usable
 from skerry.cloudlet.handoff.literals import Literals
 from skerry.cloudlet.overlay.base import Base
 from skerry.cloudlet.overlay.machine import Machine

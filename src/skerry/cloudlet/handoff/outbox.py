@@ -10,10 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from skerry.cloudlet.handoff.adapt import Adapt
 from skerry.cloudlet.handoff.batches import NO_PAGES, Batch, pack
-from skerry.cloudlet.handoff.held import Held
-from skerry.cloudlet.overlay.encode import Changes, Sources, finder, plan
+from skerry.cloudlet.handoff.compression_level import Adapt
+from skerry.cloudlet.handoff.inventory import Held
+from skerry.cloudlet.overlay.encoder import Changes, Sources, finder, plan
 from skerry.cloudlet.overlay.index import LITERAL, PageMap
 from skerry.cloudlet.overlay.pages import PAGE, Digests, digests
 from skerry.cloudlet.peer import wire

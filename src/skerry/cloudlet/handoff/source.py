@@ -20,10 +20,10 @@ import numpy as np
 
 from skerry.cloudlet.errors import HandoffError, PeerRefusedError, QemuError, UnsettledError
 from skerry.cloudlet.handoff import recovery
-from skerry.cloudlet.handoff.held import Held, chain
+from skerry.cloudlet.handoff.inventory import Held, chain
 from skerry.cloudlet.handoff.outbox import NOTHING, Outbox
 from skerry.cloudlet.overlay.base import Base
-from skerry.cloudlet.overlay.encode import Changes
+from skerry.cloudlet.overlay.encoder import Changes
 from skerry.cloudlet.overlay.pages import Pages, differing
 from skerry.cloudlet.overlay.segments import compress
 from skerry.cloudlet.overlay.store import Store

@@ -15,7 +15,7 @@ import numpy as np
 
 from skerry.cloudlet.errors import BadOverlayError
 from skerry.cloudlet.overlay.base import Base
-from skerry.cloudlet.overlay.encode import Changes, Sources, finder, make, plan
+from skerry.cloudlet.overlay.encoder import Changes, Sources, finder, make, plan
 from skerry.cloudlet.overlay.manifest import Manifest, good_name
 from skerry.cloudlet.overlay.pages import Numbers, digests
 from skerry.cloudlet.overlay.reader import FileSource, Overlay

@@ -21,14 +21,14 @@ from pathlib import Path
 import numpy as np
 
 from skerry.cloudlet.errors import BadOverlayError
-from skerry.cloudlet.overlay.fetch import HttpSource
+from skerry.cloudlet.overlay.http_source import HttpSource
 from skerry.cloudlet.overlay.pages import Pages
 from skerry.cloudlet.overlay.reader import FileSource, Overlay, Source
 from skerry.cloudlet.overlay.rebuild import Piece, Rebuild
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.overlay.transfer import Transfer
 from skerry.cloudlet.session import session as sessions
-from skerry.cloudlet.session.lazy import LazyPages
+from skerry.cloudlet.session.lazy_pages import LazyPages
 from skerry.cloudlet.session.session import GuestNetwork, Session
 from skerry.cloudlet.vm.fuse import Mount, unmount
 from skerry.cloudlet.vm.process import Vm, qcow2_on, started

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from skerry.cloudlet.overlay.encode import Changes
+from skerry.cloudlet.overlay.encoder import Changes
 from skerry.cloudlet.overlay.machine import DISK_NODE
 from skerry.cloudlet.overlay.pages import PAGE, as_pages
 from skerry.cloudlet.vm.process import Vm, own_to

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.cloudlet.overlay.base import Base
-from skerry.cloudlet.overlay.encode import Changes
+from skerry.cloudlet.overlay.encoder import Changes
 from skerry.cloudlet.overlay.pages import PAGE, Numbers, Pages, as_pages, differing, open_pages
 from skerry.cloudlet.vm import intake as intakes
 from skerry.cloudlet.vm import layers

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.cloudlet.overlay.encode import Changes
+from skerry.cloudlet.overlay.encoder import Changes
 from skerry.cloudlet.overlay.pages import PAGE, Numbers, Pages, as_pages
 
 

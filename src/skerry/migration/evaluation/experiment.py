@@ -17,7 +17,7 @@ from skerry.migration.evaluation.fleet import Fleet
 from skerry.migration.evaluation.results import Book, Row
 from skerry.migration.measurement import capture
 from skerry.migration.measurement.guest import Load, Reading, rate_between
-from skerry.migration.measurement.measure import Measurement, Round, observe
+from skerry.migration.measurement.observation import Measurement, Round, observe
 from skerry.migration.measurement.vantage import Vantage
 from skerry.migration.nova import Server, hosts_up
 from skerry.migration.plan import EvaluationPlan, MigrationSetting, PlannedRun, runs

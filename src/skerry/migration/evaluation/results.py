@@ -75,7 +75,7 @@ class Book:
         return found
 
     def trace(self, key: str) -> Row | None:
-        """What ``measure.observe`` kept of a run."""
+        """What ``observe`` kept of a run."""
         try:
             found: Row = json.loads((self.traces / f"{key}.json").read_text())
         except (OSError, ValueError):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skerry.cloudlet.handoff.source import against
-from skerry.cloudlet.overlay.encode import Changes
+from skerry.cloudlet.overlay.encoder import Changes
 from skerry.cloudlet.overlay.pages import PAGE
 
 PAGES, SENT = 64, 10

@@ -23,7 +23,7 @@ from tests.support.random_machines import (
 from skerry.cloudlet.errors import BadOverlayError, UntrustedError
 from skerry.cloudlet.overlay import manifest as manifests
 from skerry.cloudlet.overlay.base import Base
-from skerry.cloudlet.overlay.encode import Made
+from skerry.cloudlet.overlay.encoder import Made
 from skerry.cloudlet.overlay.reader import FileSource, Overlay
 from skerry.cloudlet.overlay.rebuild import Rebuild
 from skerry.cloudlet.overlay.segments import (

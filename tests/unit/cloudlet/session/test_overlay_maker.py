@@ -15,7 +15,7 @@ from tests.support.random_machines import DISK, MEMORY, base_of, changed, image,
 from skerry.cli.main import execute
 from skerry.cloudlet.errors import BadOverlayError, BadStreamError, UntrustedError
 from skerry.cloudlet.overlay import manifest as manifests
-from skerry.cloudlet.overlay.encode import Made
+from skerry.cloudlet.overlay.encoder import Made
 from skerry.cloudlet.overlay.pages import Pages
 from skerry.cloudlet.overlay.reader import FileSource
 from skerry.cloudlet.overlay.segments import compress

@@ -18,13 +18,13 @@ import pytest
 from tests.support.deadlines import at_most
 from tests.support.random_machines import DISK, MEMORY, base_of, changed, image, kept, overlay_of
 
-from skerry.cloudlet.overlay import encode, segments
+from skerry.cloudlet.overlay import encoder, segments
 from skerry.cloudlet.overlay.index import LZMA, PLAIN, SHUFFLED
 from skerry.cloudlet.overlay.pages import PAGE, Pages
 from skerry.cloudlet.overlay.rebuild import Rebuild
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.overlay.transfer import Transfer
-from skerry.cloudlet.session.lazy import LazyPages
+from skerry.cloudlet.session.lazy_pages import LazyPages
 from skerry.cloudlet.session.session import feed
 from skerry.cloudlet.vm.qcow2 import Writer
 from skerry.cloudlet.vm.spool import Spool
@@ -120,8 +120,8 @@ def test_a_hundred_random_machines_come_back_bit_by_bit(
     for name, pages in {"WARM": 4, "COLD": 8, "NEAR": 8, "SEGMENT": 16}.items():
         monkeypatch.setattr(segments, f"{name}_PAGES", pages)
     monkeypatch.setattr(segments, "MOST_DICTIONARY", 24)
-    monkeypatch.setattr(encode, "CLOSE", 1)
-    monkeypatch.setattr(encode, "NEAR", 6)
+    monkeypatch.setattr(encoder, "CLOSE", 1)
+    monkeypatch.setattr(encoder, "NEAR", 6)
     store, random = Store(tmp_path / "store"), np.random.default_rng(1)
     memory, disk = image(random, MEMORY), image(random, DISK)
     base = base_of(store, memory, disk)

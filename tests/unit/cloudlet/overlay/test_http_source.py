@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from skerry.cloudlet.errors import BadOverlayError, LinkError
-from skerry.cloudlet.overlay.fetch import HttpSource
+from skerry.cloudlet.overlay.http_source import HttpSource
 from skerry.common.errors import UsageError
 
 DATA = bytes(range(256)) * 40

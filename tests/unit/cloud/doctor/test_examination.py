@@ -10,7 +10,7 @@ import pytest
 from tests.support.samples.doctor import context, vital
 
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient
-from skerry.cloud.doctor.examine import CheckRun, DoctorReport, _apart, _bounded
+from skerry.cloud.doctor.examination import CheckRun, DoctorReport, _apart, _bounded
 
 
 class Given(Check):

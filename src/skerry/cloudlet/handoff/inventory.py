@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from skerry.cloudlet.overlay.base import Base
-from skerry.cloudlet.overlay.encode import Sources, finder
+from skerry.cloudlet.overlay.encoder import Sources, finder
 from skerry.cloudlet.overlay.index import BASE_DISK, BASE_MEMORY, LITERAL, PARENT, ZERO, Limits, PageMap
 from skerry.cloudlet.overlay.pages import PAGE, Pages, digests
 from skerry.cloudlet.overlay.rebuild import Piece, Rebuild, limits, parent_literals

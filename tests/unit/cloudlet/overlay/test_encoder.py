@@ -16,7 +16,7 @@ from tests.support.random_machines import (
     rebuilt,
 )
 
-from skerry.cloudlet.overlay.encode import Changes, Sources, plan
+from skerry.cloudlet.overlay.encoder import Changes, Sources, plan
 from skerry.cloudlet.overlay.pages import PAGE
 from skerry.cloudlet.overlay.rebuild import Rebuild
 from skerry.cloudlet.overlay.store import Store

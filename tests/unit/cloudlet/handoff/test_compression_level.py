@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skerry.cloudlet.handoff.adapt import Adapt
+from skerry.cloudlet.handoff.compression_level import Adapt
 
 
 def test_the_level_follows_link_and_processors() -> None:
