@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -63,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     keeps = KEEPS if root else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "skerry-test"
     keeps.mkdir(parents=True, exist_ok=True)
     argv = [
-        *("setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "pytest"),
+        *(("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()),  # it ends with this process
+        *(sys.executable, "-m", "pytest"),
         f"--rootdir={checkout}",
         f"--config-file={checkout / 'pyproject.toml'}",
         *lanes(paths, others),
