@@ -76,7 +76,7 @@ def cloud(whole: Cloud) -> Iterator[Cloud]:
 def spread(
     make_lab: Callable[..., Any], within: Within, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Spread]:
-    """A cloud across three hosts of a lab, for all tests that move servers; those marked ``last`` take hosts away."""
+    """A cloud across three hosts of a lab, for all tests that move servers; those marked ``last`` remove hosts."""
     cache = downloads()
     with make_lab(lab_text("isle-test")) as lab:
         cloud = spread_over(lab, cache, tmp_path_factory.mktemp("keys"), within)

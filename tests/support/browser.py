@@ -35,7 +35,7 @@ class Browser:
         self.driver.get(self.url + path)
 
     def wait(self, look: Callable[[], T | None], wrong: str) -> T:
-        """What ``look`` finds in the page, asked again and again; fails with what the page says instead."""
+        """What ``look`` finds in the page, asked again and again; fails with what the page shows instead."""
         ignored = [WebDriverException]  # a page that is being drawn again
         wait = WebDriverWait(self.driver, at_most(TIMEOUT), ignored_exceptions=ignored)
         try:
@@ -43,7 +43,7 @@ class Browser:
             return found
         except TimeoutException:
             text = self.driver.find_element(By.TAG_NAME, "body").text
-            raise AssertionError(f"{wrong} on {self.driver.current_url}, which says:\n{text}") from None
+            raise AssertionError(f"{wrong} on {self.driver.current_url}, which shows:\n{text}") from None
 
     def find(self, css: str, text: str = "") -> WebElement:
         """The first visible element that has the text, waited for."""

@@ -180,7 +180,7 @@ class Cloud:
         return done.stdout.strip()
 
     def named(self, address: str, name: str, deadline: float = SSH) -> None:
-        """The server behind an address says that it has this name: it has its metadata by then."""
+        """The server behind an address reports this name: it has its metadata by then."""
 
         def says() -> bool:
             return self.try_ssh(address, "hostname").stdout == f"{name}\n"
@@ -228,7 +228,7 @@ class Cloud:
 
 
 class Servers:
-    """Makes servers as tests need them and takes them away with all that was made for them."""
+    """Makes servers as tests need them and removes them with all that was made for them."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud

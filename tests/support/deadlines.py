@@ -1,6 +1,6 @@
 """Deadlines that a slow or busy machine does not miss: they are counted in seconds of an idle reference machine.
 
-A deadline says what a user is promised. A test that shares two cores with others waits longer for the same
+A deadline is what a user is promised. A test that shares two cores with others waits longer for the same
 work, so its clock runs slower: by how much slower the machine computes than the reference, and by how many
 processes want each of its cores (`skerry.common.clock`). Deadlines and measured times are read from it.
 """

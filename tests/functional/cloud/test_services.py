@@ -39,7 +39,7 @@ from skerry.cloud.context import Context
 from skerry.cloud.steps.database import Schema
 ctx = Context.at(sys.argv[1])
 socket = f"--socket={ctx.layout.run}/mariadb/mysqld.sock"
-def work(say):
+def work(report):
     tables = f"create table torn (n int); {sys.argv[3]}; create table rest (n int)"
     ctx.platform.run(["mariadb", "--no-defaults", socket, "torn", "-e", tables])
 Schema(ctx, "create:torn", "", work, ["torn"], of=sys.argv[2], needs=(), cost=0).apply(print)
@@ -196,7 +196,7 @@ def test_changed_configuration_restarts_just_that_service(cloud: Cloud) -> None:
 
 def test_a_killed_supervisor_leaves_no_orphans(cloud: Cloud) -> None:
     cloud.kill_supervisor()
-    assert cloud.up(), "everything is started anew"
+    assert cloud.up(), "everything is started again"
     assert cloud.lacks() == {}
     for name in ("mariadbd", "ovs-vswitchd", "beam.smp", "ovn-controller", "supervisord"):
         running = [p for p in cloud.host.processes() if _is(p, name)]
@@ -233,7 +233,7 @@ def test_only_a_first_migration_that_was_torn_begins_with_empty_databases(cloud:
         return set(cloud.sql("show tables from torn").split())
 
     cloud.sql("create database torn; create table torn.torn (n int); create table torn.data (n int)")
-    for _ in range(2):  # nothing tells where these tables come from: they may be somebody's
+    for _ in range(2):  # nothing shows where these tables come from: they may be somebody's
         assert "already exists" in migrate("1").stderr
         assert tables() == {"torn", "data"}
     cloud.sql("drop table torn.torn, torn.data")
@@ -293,7 +293,7 @@ def test_the_pulled_plug_keeps_the_data(cloud: Cloud) -> None:
     assert cloud.sql("select n from keystone.plug") == "8"
 
 
-# The cloud is taken away here: what follows needs a fresh one.
+# The cloud is removed here: what follows needs a fresh one.
 
 
 def test_destroy_leaves_nothing(cloud: Cloud) -> None:
@@ -355,7 +355,7 @@ def test_a_user_of_which_a_process_runs_is_waited_for(host: Host, seconds: int, 
         done = cloud.run("destroy", "--yes", "--keep-packages")
         assert told in done.stderr
         if "but" in told:
-            assert re.search(r"used by process \d+\): 'userdel skerry' takes it away", done.stderr)
+            assert re.search(r"used by process \d+\): 'userdel skerry' removes it", done.stderr)
     finally:
         asleep.end()
         host.run(["userdel", "skerry"], check=False)
@@ -435,7 +435,7 @@ def test_a_full_disk_loses_nothing(host: Host) -> None:
         cloud.up()
         assert cloud.lacks() == {}
 
-        # Full before it begins: the check says so, and by how much.
+        # Full before it begins: the check reports it, and by how much.
         cloud.sql("create or replace table keystone.full (n int); insert into keystone.full values (9)")
         cloud.run("down")
         _fill(cloud)

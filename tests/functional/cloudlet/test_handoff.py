@@ -150,7 +150,7 @@ def memory_of(vm: Vm, size: int) -> str:
 def goes_on(vm: Vm, seconds: float = 10.0) -> None:
     """The guest's program counts on within that time, and its disk is one file again and can be written to."""
     before = int(ask(vm, "cat /dev/shm/number"))
-    within(seconds, "the guest goes on", lambda: int(ask(vm, "cat /dev/shm/number")) > before, 0.01)
+    within(seconds, "the guest continues", lambda: int(ask(vm, "cat /dev/shm/number")) > before, 0.01)
     assert sorted(path.name for path in vm.folder.glob("*.qcow2")) == ["disk.qcow2"]
     ask(vm, "dd if=/dev/zero of=/root/more bs=64k count=4 2>/dev/null; sync; sha256sum /root/data")
 
@@ -346,7 +346,7 @@ def test_a_killed_handoff_is_put_right_by_the_next_verb(
         assert process.poll() is None
         return sessions.folder_of(engine.store, "moving").exists()
 
-    within(20, "the handoff has begun", started, 0.005)
+    within(20, "the handoff has started", started, 0.005)
     assert (folder / recovery.NOTE).exists()
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -371,7 +371,7 @@ def test_an_id_is_good_for_one_handoff(store: Store, base: Base, engine: Engine)
     accept = wire.read(Accept, link.receive(Kind.ACCEPT)[1])
     begin = Begin(id=accept.id, section=state.section, head=state.head.hex())
     link.send(Kind.BEGIN, begin)
-    within(10, "it has begun", lambda: sessions.folder_of(engine.store, "hostile").exists(), 0.01)
+    within(10, "it has started", lambda: sessions.folder_of(engine.store, "hostile").exists(), 0.01)
     second.send(Kind.BEGIN, begin)
     with pytest.raises(PeerRefusedError, match="used already"):
         second.receive(Kind.READY)
@@ -413,7 +413,7 @@ def test_an_engine_that_is_not_paired_is_refused(
     stranger = Identity(tmp_path / "keys")
     with pytest.raises(HandoffError, match="paired"):
         wire.connect(stranger, engine.where)
-    # It believes the engine, but is not believed: TLS 1.3 says so with the first answer.
+    # It believes the engine, but is not believed: TLS 1.3 shows that with the first answer.
     stranger.pair(Identity(other.root / "keys").certificate())
     link = wire.connect(stranger, engine.where)
     with pytest.raises(OSError):

@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if base is not None:
         given = getattr(config, "workerinput", {}).get(
             "changed"
-        )  # workers are told: all must select the same
+        )  # workers get it: all must select the same
         config.stash[PATHS] = changed(config.rootpath, base) if given is None else set(given)
 
 

@@ -1,4 +1,4 @@
-"""pytest plugin: timeouts of tests (pytest-timeout) are counted by the clock of deadlines, for each attempt anew."""
+"""pytest plugin: timeouts of tests (pytest-timeout) are counted by the clock of deadlines, for each attempt again."""
 
 from __future__ import annotations
 

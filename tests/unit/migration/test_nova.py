@@ -17,7 +17,7 @@ class Answer(SimpleNamespace):
 
 
 class Compute:
-    """Nova with one server on host two, whose migration is ``running`` until it is told something."""
+    """Nova with one server on host two, whose migration is ``running`` until something is asked of it."""
 
     def __init__(self, says: str = "running") -> None:
         self.says, self.place, self.asked, self.told = says, "two", False, []  # type: ignore[var-annotated]

@@ -24,7 +24,7 @@ TOOLS = ("apt-get", "dpkg-deb", "mke2fs", "qemu-img", "qemu-system-x86_64", "xor
 
 
 class Guest:
-    """One QEMU process; ``arguments`` say what it boots and which metadata it sees."""
+    """One QEMU process; ``arguments`` are what it boots and which metadata it sees."""
 
     def __init__(self, place: Path, disk: Path, key: Path, arguments: list[str], network: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -54,7 +54,7 @@ class Guest:
                 deadline, f"'{text}' on the console", lambda: self.console() if text in self.console() else ""
             )
         except AssertionError as late:
-            raise AssertionError(f"{late}; the console says: {self.console()[-2000:]}") from None
+            raise AssertionError(f"{late}; the console: {self.console()[-2000:]}") from None
 
     def answers(self) -> bool:
         """Whether an SSH server greets."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FIRST = "0a6f5f1e-31c5-4a0c-9d43-6f5a1c1b0001"
 SECOND = "0a6f5f1e-31c5-4a0c-9d43-6f5a1c1b0002"
-COUNT = "#!/bin/sh\necho run >>/var/lib/count\necho user data says $((6 * 7))\n"
+COUNT = "#!/bin/sh\necho run >>/var/lib/count\necho user data printed $((6 * 7))\n"
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_life_with_a_config_drive(yard: Yard, image: tiny.TinyImageFiles, kernel
     assert seconds < 30, "ten times what an idle machine takes"
     guest.wait_login(30)
     guest.wait_console(20, "skerry-tiny: user data ended with status 0")
-    assert "user data says 42" in guest.console()
+    assert "user data printed 42" in guest.console()
     assert "skerry-tiny: ready, SSH on 22 after" in guest.console()
     assert guest.ssh("hostname") == "one"
     assert guest.ssh("sudo id -u; sudo cat /var/lib/count") == "0\nrun"
@@ -74,7 +74,7 @@ def test_life_with_the_metadata_service(yard: Yard, image: tiny.TinyImageFiles, 
     first_key = guest.host_key()
     guest.power_off(20)
 
-    # Without a UUID of the machine only the metadata tells that this is another server.
+    # Without a UUID of the machine only the metadata shows that this is another server.
     yard.folder("service", yard.metadata(SECOND, "two", COUNT))
     snapshot = yard.boot(disk, kernel, service)
     snapshot.wait_console(60, f"skerry-tiny: this is server {SECOND}, two, from the metadata service")
@@ -102,7 +102,7 @@ def test_metadata_in_amazons_form_only(yard: Yard, image: tiny.TinyImageFiles, k
     }
     guest = yard.boot(yard.disk("one", image.disk, "1G"), kernel, yard.metadata_service("service", files))
     guest.wait_login(60)
-    guest.wait_console(20, "user data says 42")
+    guest.wait_console(20, "user data printed 42")
     assert guest.ssh("hostname") == "amazon"
 
 

@@ -1,4 +1,4 @@
-"""The reference in docs/ says what the code says."""
+"""The reference in docs/ is what the code generates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGES = reference.pages()
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_current(name: str) -> None:
     path = CHECKOUT / "docs/reference" / name
-    assert path.read_text() == PAGES[name], "write it anew: python -m skerry.cli.develop.reference"
+    assert path.read_text() == PAGES[name], "write it again: python -m skerry.cli.develop.reference"
 
 
 def test_pages_do_not_depend_on_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The graph of steps: order, parallel runs, going on after a break."""
+"""The graph of steps: order, parallel runs, continuing after a break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How compute hosts are told a mode of migration, and which of them must not move what runs."""
+"""How compute hosts are configured for a mode of migration, and which of them must not move what runs."""
 
 from __future__ import annotations
 

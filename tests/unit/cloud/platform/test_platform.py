@@ -8,7 +8,7 @@ One file of cases for each operating system, named after it. A case:
     results   the same for commands that change something, where they do not just succeed
     does      what the operation does, in this order: commands with their environment before them,
               "write PATH MODE", "folder PATH MODE", "remove PATH"; ``texts``: path or command -> what is written to it
-    returns, raises, says
+    returns, raises, ``says``
 
 Facts that nobody asks for fail the case, too. What stands in the table ``short`` may be written as $NAME.
 """

@@ -1,4 +1,4 @@
-"""The directory: who may register, who is told, how long an entry lives."""
+"""The directory: who may register, who gets an answer, how long an entry lives."""
 
 from __future__ import annotations
 

@@ -73,5 +73,5 @@ def test_engines_believe_those_that_they_are_paired_with(tmp_path: Path) -> None
     for text in ("", "no certificate", one.certificate()[:200], "x" * 100_000):
         with pytest.raises(UsageError):
             one.pair(text)
-    assert PARENT == 4  # the format document says so
+    assert PARENT == 4  # as in the format document
     assert Named(id=IDS).id == IDS

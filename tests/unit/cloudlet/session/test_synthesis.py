@@ -44,7 +44,7 @@ def state() -> StreamState:
 
 
 def disk_of(path: Path, base: Pages) -> Pages:
-    """What a guest sees of a qcow2 file upon a base, after the description of the format."""
+    """What a guest sees of a qcow2 file on a base, after the description of the format."""
     data = path.read_bytes()
     (tables,) = struct.unpack_from(">I", data, 36)
     (at,) = struct.unpack_from(">Q", data, 40)

@@ -1,4 +1,4 @@
-"""Load in a guest: what is asked of it, and what is made of what it tells."""
+"""Load in a guest: what is asked of it, and what is made of its readings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skerry.migration.measurement.guest import Load, Reading, rate_between
 
 
 class Guest:
-    """A shell that tells one reading after the other, and remembers what was asked."""
+    """A shell that returns one reading after the other, and remembers what was asked."""
 
     def __init__(self, *told: str) -> None:
         self.told, self.asked = list(told), []  # type: ignore[var-annotated]

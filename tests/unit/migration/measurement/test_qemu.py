@@ -1,4 +1,4 @@
-"""What libvirt tells of a migration."""
+"""What libvirt reports of a migration."""
 
 from __future__ import annotations
 
