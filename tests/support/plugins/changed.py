@@ -53,9 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     base = config.getoption("changed")
     if base is not None:
-        given = getattr(config, "workerinput", {}).get(
-            "changed"
-        )  # workers get it: all must select the same
+        given = getattr(config, "workerinput", {}).get("changed")  # workers get it: all must select the same
         config.stash[PATHS] = changed(config.rootpath, base) if given is None else set(given)
 
 
