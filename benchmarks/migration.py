@@ -30,7 +30,7 @@ from skerry.lab.model import parse
 from skerry.lab.state import Places
 from skerry.migration.evaluation.estimate import fit
 from skerry.migration.evaluation.report import bandwidths
-from skerry.migration.evaluation.results import Book
+from skerry.migration.evaluation.results import Results
 
 ROOT = Path("/var/tmp/skerry-bench/migration")
 NAME = "bench-migration"
@@ -132,7 +132,7 @@ def measured() -> list[dict[str, Any]]:
             raise SystemExit("the evaluation failed")
         shutil.rmtree(ROOT / "evaluation", ignore_errors=True)
         shutil.copytree(cloud.host.folder / "var/lib/evaluation", ROOT / "evaluation")
-    return [*rows, *Book(ROOT / "evaluation").rows()]
+    return [*rows, *Results(ROOT / "evaluation").rows()]
 
 
 def figures(rows: list[dict[str, Any]]) -> list[dict[str, object]]:

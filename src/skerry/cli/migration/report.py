@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from skerry.migration.evaluation.report import write
-from skerry.migration.evaluation.results import Book
+from skerry.migration.evaluation.results import Results
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,5 +14,5 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    print(write(Book(args.folder)))
+    print(write(Results(args.folder)))
     return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from skerry.cloud.context import Context
 from skerry.cloud.hosts.migration_site import Hosts
 from skerry.common.errors import StepError, UsageError
-from skerry.migration.evaluation.results import Book, write_csv
+from skerry.migration.evaluation.results import Results, write_csv
 from skerry.migration.plan import MODES, EvaluationPlan, load, narrowed
 
 ALONE = ("csv", "json")  # options of a run of one server
@@ -112,24 +112,26 @@ def many(args: argparse.Namespace, ctx: Context, site: Hosts, plan: EvaluationPl
     from skerry.migration.evaluation.experiment import Experiment, new_folder
     from skerry.migration.evaluation.report import write
 
-    book = Book(args.out or new_folder())
+    results = Results(args.out or new_folder())
     experiment = Experiment(
         ctx.api,
         site,
         plan,
-        book,
+        results,
         say,
         seed=args.seed,
         hosts=args.hosts,
         captures=not args.no_captures,
         interval=args.interval / 1000,
     )
-    say(f"raw data go to {book.folder}; after Ctrl-C the same command with --out {book.folder} continues")
+    say(
+        f"raw data go to {results.folder}; after Ctrl-C the same command with --out {results.folder} continues"
+    )
     try:
         experiment.run()
     finally:
-        book.tables()
-    print(write(book))
+        results.tables()
+    print(write(results))
     return 0
 
 

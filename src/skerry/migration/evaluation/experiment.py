@@ -14,7 +14,7 @@ from typing import Any
 from skerry.common.errors import PreflightError, SkerryError
 from skerry.migration.capacity import crowded, demand_room
 from skerry.migration.evaluation.fleet import Fleet
-from skerry.migration.evaluation.results import Book, Row
+from skerry.migration.evaluation.results import Results, Row
 from skerry.migration.measurement import capture
 from skerry.migration.measurement.guest import Load, Reading, rate_between
 from skerry.migration.measurement.observation import Measurement, Round, observe
@@ -39,7 +39,7 @@ def new_folder() -> Path:
 
 
 class Experiment:
-    """``plan`` on the cloud of ``api`` and ``site``, written to ``book``; ``seed`` None draws one.
+    """``plan`` on the cloud of ``api`` and ``site``, written to ``results``; ``seed`` None draws one.
 
     ``hosts`` are the two or more between which servers move, None for all that are up.
 
@@ -51,7 +51,7 @@ class Experiment:
         api: Any,
         site: Site,
         plan: EvaluationPlan,
-        book: Book,
+        results: Results,
         say: Say,
         *,
         seed: int | None = None,
@@ -59,7 +59,7 @@ class Experiment:
         captures: bool = True,
         interval: float = 0.01,
     ) -> None:
-        self._api, self._site, self._plan, self._book, self._say = api, site, plan, book, say
+        self._api, self._site, self._plan, self._results, self._say = api, site, plan, results, say
         self._hosts = hosts_up(api, hosts)
         self._demand(captures)
         about = {
@@ -70,8 +70,8 @@ class Experiment:
             "kernel": platform.release(),
             "versions": self._versions(),
         }
-        self.seed = int(book.begin(about)["seed"])
-        self._look = Measurement(site, interval, book.traces, captures)
+        self.seed = int(results.begin(about)["seed"])
+        self._look = Measurement(site, interval, results.traces, captures)
         self._took: list[float] = []
 
     def _demand(self, captures: bool) -> None:
@@ -94,7 +94,7 @@ class Experiment:
 
     def left(self) -> list[PlannedRun]:
         """The runs that have no row yet, in their order."""
-        done = {row["key"] for row in self._book.rows()}
+        done = {row["key"] for row in self._results.rows()}
         return [run for run in runs(self._plan, self.seed) if run.key not in done]
 
     def run(self) -> None:
@@ -113,11 +113,11 @@ class Experiment:
                 row = self._row(fleet, run)
                 self._took.append(time.monotonic() - started)
                 told = row.pop("told")
-                self._book.add(row)
+                self._results.add(row)
                 rest = self._time_left(left[number + 1 :])
                 self._say(f"{number + 1} of {len(left)}, {run.key}: {told}; {rest}")
-            if self._plan.crowded and "crowded" not in {row["key"] for row in self._book.rows()}:
-                self._book.add(self._crowded(fleet))
+            if self._plan.crowded and "crowded" not in {row["key"] for row in self._results.rows()}:
+                self._results.add(self._crowded(fleet))
 
     def _time_left(self, left: Sequence[PlannedRun]) -> str:
         if not left:

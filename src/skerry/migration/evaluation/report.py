@@ -14,7 +14,7 @@ from markupsafe import Markup
 from skerry.common.errors import NotFoundError
 from skerry.migration.evaluation import plots, thesis
 from skerry.migration.evaluation.estimate import Estimate, Row, counts, fit, median, values
-from skerry.migration.evaluation.results import Book
+from skerry.migration.evaluation.results import Results
 from skerry.migration.plan import MODES
 
 PAGE = "report.html"
@@ -58,15 +58,15 @@ COLUMNS = (
 )
 
 
-def write(book: Book) -> Path:
+def write(results: Results) -> Path:
     """Make the page (and the tables) from the raw rows; returns where it is. Raises NotFoundError for no rows."""
-    about, rows = book.about(), book.rows()
+    about, rows = results.about(), results.rows()
     runs = [row for row in rows if row["key"] != "crowded"]
     if not runs:
         raise NotFoundError(
-            f"No run of {book.folder} is over.", remedy="'skerry migration run --out' continues it."
+            f"No run of {results.folder} is over.", remedy="'skerry migration run --out' continues it."
         )
-    book.tables()
+    results.tables()
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": _number, "estimate": _estimate}
     template = environment.from_string(resources.files(__package__).joinpath(PAGE).read_text())
@@ -77,7 +77,7 @@ def write(book: Book) -> Path:
         late=sum(not row.get("failure") and not row.get("trustworthy") for row in runs),
         failed=[row for row in runs if row.get("failure")],
         crowded=next((row for row in rows if row["key"] == "crowded"), None),
-        plots=drawings(book, about, runs),
+        plots=drawings(results, about, runs),
         table_3=thesis.table_3(runs),
         table_4=thesis.TABLE_4,
         whole=thesis.table_4(runs),
@@ -86,7 +86,7 @@ def write(book: Book) -> Path:
         columns=COLUMNS,
         cells=cells(runs),
     )
-    path = book.folder / PAGE
+    path = results.folder / PAGE
     path.write_text(text)
     return path
 
@@ -130,7 +130,7 @@ def _shown(rows: Sequence[Row], column: Column) -> str:
     return column.form % (max(found) if column.worst else chosen.median)
 
 
-def drawings(book: Book, about: Row, runs: Sequence[Row]) -> list[dict[str, Any]]:
+def drawings(results: Results, about: Row, runs: Sequence[Row]) -> list[dict[str, Any]]:
     """The plots for which there are data: title, drawing, what it shows."""
     found = []
 
@@ -149,7 +149,7 @@ def drawings(book: Book, about: Row, runs: Sequence[Row]) -> list[dict[str, Any]
             " the private one; hollow: what QEMU reports of itself."
             " Bars are 95 % intervals of the median (bootstrap).",
         )
-    traces = switches(book, runs)
+    traces = switches(results, runs)
     if traces:
         add(
             "Round trips around the switch",
@@ -200,7 +200,7 @@ def modes(runs: Sequence[Row]) -> tuple[list[Row], list[str], str] | None:
     return mine, names, f"Flavor {flavor}, {dirty} MiB/s written in the guest, {limit} for the migration."
 
 
-def switches(book: Book, runs: Sequence[Row], most: int = 4) -> list[tuple[str, Any]]:
+def switches(results: Results, runs: Sequence[Row], most: int = 4) -> list[tuple[str, Any]]:
     """Traces worth showing: for each mode and load, the run nearest to the median downtime of its kind."""
     kinds: dict[tuple[str, int], list[Row]] = {}
     for row in runs:
@@ -215,7 +215,7 @@ def switches(book: Book, runs: Sequence[Row], most: int = 4) -> list[tuple[str, 
         if middle is None:
             continue
         row = min(kinds[kind], key=lambda one: abs(one["network_downtime"] - middle.median))
-        trace = book.trace(row["key"])
+        trace = results.trace(row["key"])
         if trace and len(found) < most:
             limit = f", at most {row['rate']} MiB/s" if row["rate"] else ""
             found.append((f"{row['flavor']}, {row['mode']}, {row['dirty']} MiB/s written{limit}", trace))

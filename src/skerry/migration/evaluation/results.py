@@ -15,7 +15,7 @@ TRACES = "traces"
 Row = dict[str, Any]
 
 
-class Book:
+class Results:
     """A folder with ``about.json`` (plan, seed, hosts), ``runs.jsonl`` and ``traces/``."""
 
     def __init__(self, folder: Path) -> None:

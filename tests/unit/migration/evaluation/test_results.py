@@ -6,20 +6,20 @@ import pytest
 from tests.support.samples.evaluation import about
 
 from skerry.common.errors import PreflightError
-from skerry.migration.evaluation.results import Book
+from skerry.migration.evaluation.results import Results
 
 
-def test_a_row_that_was_cut_off_is_left_out(book: Book) -> None:
-    before = book.rows()
-    with (book.folder / "runs.jsonl").open("a") as file:
+def test_a_row_that_was_cut_off_is_left_out(results: Results) -> None:
+    before = results.rows()
+    with (results.folder / "runs.jsonl").open("a") as file:
         file.write('{"key": "half')
-    assert book.rows() == before
+    assert results.rows() == before
 
 
-def test_it_goes_on_with_the_seed_it_was_begun_with(book: Book) -> None:
-    assert book.begin({**about(), "seed": 99})["seed"] == 4
+def test_it_continues_with_the_seed_it_was_started_with(results: Results) -> None:
+    assert results.begin({**about(), "seed": 99})["seed"] == 4
 
 
-def test_it_does_not_mix_plans(book: Book) -> None:
+def test_it_does_not_mix_plans(results: Results) -> None:
     with pytest.raises(PreflightError, match="another plan"):
-        book.begin({**about(), "plan": {}})
+        results.begin({**about(), "plan": {}})
