@@ -52,7 +52,7 @@ class Spread(Cloud):
 
     VERSIONS: ClassVar[dict[str, Any]] = {"compute_api_version": "2.90"}
     lab: Any
-    keys: Path  # where this machine's own tools find what lies in the control host's /etc
+    keys: Path  # where this machine's own tools find what is in the control host's /etc
 
     @property
     def root(self) -> Path:
@@ -112,7 +112,7 @@ def spread_over(lab: Any, cache: Path, keys: Path, within: Within) -> Spread:
     """
     cloud = Spread(lab.hosts["one"], within)
     cloud.lab, cloud.keys = lab, keys
-    # The hosts have a /tmp of their own, and the checkout may lie there.
+    # The hosts have a /tmp of their own, and the checkout may be there.
     tree = lab.hosts["one"].folder / TREE.removeprefix("/")
     shutil.copytree(CHECKOUT / "src", tree / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(CHECKOUT / "locks", tree / "locks")

@@ -19,7 +19,7 @@ class VerbParser(argparse.ArgumentParser):
     def __init__(self, *, verb: Verb | None = None, verbose: str = argparse.SUPPRESS, **options: Any) -> None:
         super().__init__(**options)
         self._verb = verb
-        # Every parser takes it. Without a default, since that would replace what stands before the verb.
+        # Every parser takes it. Without a default, since that would replace what is given before the verb.
         self.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help=verbose)
 
     def learn(self, *, everything: bool = False) -> None:

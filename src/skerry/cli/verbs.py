@@ -9,7 +9,7 @@ class Verb(NamedTuple):
     """A verb, or a group of verbs.
 
     ``module`` is its module below ``skerry.cli``: with ``arguments(parser)`` and ``run(args)``, or for a group
-    its package, whose ``arguments``, if there are, stand before the verb. ``passes``: the words after the verb
+    its package, whose ``arguments``, if there are, come before the verb. ``passes``: the words after the verb
     belong to another program.
     """
 

@@ -28,7 +28,7 @@ from pathlib import Path
 LOG = Path("var/log/skerry/skerry.log")  # below the root folder
 SIZE, FILES = 1 << 20, 10
 MOST = 2000  # characters of one command
-SHORTEST_SECRET = 6  # shorter values stand in commands for other reasons
+SHORTEST_SECRET = 6  # shorter values are in commands for other reasons
 
 logger = logging.getLogger("skerry")
 _SECRET = r"[\w.-]*(?:password|passwd|passphrase|secret|token)[\w.-]*"

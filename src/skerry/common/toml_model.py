@@ -70,7 +70,7 @@ def _sentence(problem: ErrorDetails, data: Mapping[str, Any], model: type[BaseMo
 
 
 def _option(where: tuple[int | str, ...], data: Any) -> str:
-    """``link[h1:eth0 - tor].rate`` for link.3.rate: what stands in the file, not its place in a list."""
+    """``link[h1:eth0 - tor].rate`` for link.3.rate: what the file has, not its place in a list."""
     words = ""
     for part in where:
         try:

@@ -158,7 +158,7 @@ def goes_on(vm: Vm, seconds: float = 10.0) -> None:
 def test_a_handoff_keeps_memory_and_disk_bit_by_bit(
     store: Store, base: Base, engine: Engine, moving: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both VMs stand still before the last word: then all of them is compared."""
+    """Both VMs are paused before the last word: then all of them is compared."""
     _, vm = sessions.find(store, "moving")
     ask(vm, "echo new >/root/new; head -c 3000000 /dev/urandom >/root/more; sync")
     before = ask(vm, SUMS)

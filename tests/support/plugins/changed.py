@@ -20,7 +20,7 @@ import pytest
 PACKAGE = "skerry"
 PATHS = pytest.StashKey[set[str]]()  # what has changed
 # What tests run as programs, or read as data: packages, modules, and paths from the root of the checkout ("" is all of
-# it). The longest place that a test lies in counts.
+# it). The longest place that a test is in counts.
 COMMAND = ("skerry.cli.main", "skerry.cli.parser", "skerry.cli.verbs", "skerry.cli.failure")
 LAB = (*COMMAND, "skerry.lab", "skerry.cli.lab")
 CLOUD = (*COMMAND, "skerry.cloud", "skerry.lab", "skerry.cli.cloud")
@@ -130,7 +130,7 @@ class Change:
 
     @staticmethod
     def _modules(path: str, known: Iterable[str]) -> set[str]:
-        """The module of a file of the package; for one that is not Python, all of the folder in which it lies."""
+        """The module of a file of the package; for one that is not Python, all of the folder in which it is."""
         parts = Path(path).relative_to("src").with_suffix("").parts
         if path.endswith(".py"):
             return {".".join(parts[:-1] if parts[-1] == "__init__" else parts)}

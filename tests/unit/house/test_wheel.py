@@ -30,7 +30,7 @@ def built(folder: Path) -> Path:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         source.mkdir(exist_ok=True)
         shutil.copy(CHECKOUT / name, source)
-    # With byte code and the like, as it lies on a developer's machine.
+    # With byte code and the like, as it is on a developer's machine.
     shutil.copytree(CHECKOUT / "src", source / "src", ignore=shutil.ignore_patterns("*.egg-info"))
     stale = source / "src/skerry/cloud/__pycache__/stale.cpython-311.pyc"
     stale.parent.mkdir(exist_ok=True)

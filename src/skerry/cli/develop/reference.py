@@ -87,7 +87,7 @@ def commands() -> str:
     blocks = [
         "Each verb takes `--help`. What a verb prints with `--json` is meant for programs, and so is the error"
         " when it fails: see [exit codes](exit-codes.md).",
-        "What can stand before the verb:",
+        "Options before the verb:",
         _arguments(top),
     ]
     blocks.append("\n".join(f"- [`{verb.name}`](#skerry-{verb.name}): {verb.help}" for verb in VERBS))
@@ -292,7 +292,7 @@ def every_service() -> str:
         "*On* is the kind of host that runs it: one with the roles `control` and `network`, or one with the role "
         "`compute`; a cloud of one host runs those of both but "
         f"{', '.join(code(name) for name in _only_between_hosts(found))}. "
-        "*After* are the services that must be ready first; steps of other kinds (files, databases) stand in "
+        "*After* are the services that must be ready first; steps of other kinds (files, databases) are in "
         "italics. *Capabilities* are what an unprivileged service keeps of root's rights; see capabilities(7). "
         "Paths are those of a cloud under `/`; the log of a service is `/var/log/skerry/SERVICE.log`. Components that not "
         "every cloud has: " + ", ".join(code(f"up --with {feature}") for feature in registry.features()) + "."

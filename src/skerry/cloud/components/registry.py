@@ -63,7 +63,7 @@ def in_cloud(ctx: Context) -> list[type[Component]]:
 
 @cache
 def features() -> tuple[str, ...]:
-    """What can stand in ``features`` of cloud.toml: components that not every cloud has."""
+    """What ``features`` of cloud.toml can have: components that not every cloud has."""
     return tuple(dict.fromkeys(component.feature for component in components() if component.feature))
 
 

@@ -35,7 +35,7 @@ class Swift(Component):
     )
     endpoints = (Endpoint("swift", "object-store", "swift", "/v1/AUTH_%(tenant_id)s"),)
     account = True
-    # Where objects lie is computed from it: with another one they are not found any more.
+    # The place of objects is computed from it: with another one they are not found any more.
     secrets = (Secret("swift-hash", fixed=True),)
     tests = "swift"
     panel = "/project/containers/"

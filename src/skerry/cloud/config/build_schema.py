@@ -89,7 +89,7 @@ def sources() -> dict[str, OptionSource]:
 
 
 class _Optional(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Stands in for the libraries in OPTIONAL that are not installed."""
+    """Stand-in for the libraries in OPTIONAL that are not installed."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         if name.split(".")[0] not in OPTIONAL:
@@ -250,7 +250,7 @@ def _add_unregistered(service: str, groups: Groups) -> None:
 
 
 def _describe(option: Any) -> dict[str, Any] | None:
-    """One option as data, without what is empty; None for what cannot stand in a file."""
+    """One option as data, without what is empty; None for what a file cannot have."""
     from oslo_config import cfg
 
     if option.positional or isinstance(option, cfg.SubCommandOpt | cfg._ConfigFileOpt | cfg._ConfigDirOpt):

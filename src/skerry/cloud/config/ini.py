@@ -171,7 +171,7 @@ class _Parser(iniparser.BaseParser):
     def _split_key_value(self, line: str) -> tuple[str, list[str]]:
         self._began = self.lineno
         if self._options is None:
-            raise iniparser.ParseError("an option stands before the first [section]", self.lineno, line)
+            raise iniparser.ParseError("there is an option before the first [section]", self.lineno, line)
         key: tuple[str, list[str]] = super()._split_key_value(line)
         return key
 

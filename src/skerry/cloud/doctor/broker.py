@@ -40,7 +40,7 @@ class BrokerAlarms(Check):
         for alarm in told.get("alarms", []):
             kind = alarm.get("resource", alarm) if isinstance(alarm, Mapping) else alarm
             remedy = (
-                f"Free some disk where {patient.ctx.layout.state} lies."
+                f"Free some disk where {patient.ctx.layout.state} is."
                 if "disk" in str(kind)
                 else "Find the queue that grows ('skerry doctor' names those that nobody reads)."
             )

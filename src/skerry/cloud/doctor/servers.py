@@ -17,7 +17,7 @@ class ServersInError(Check):
     """No server is in ERROR."""
 
     name = "servers-in-error"
-    message = "A server failed; its first cause may lie in any service."
+    message = "A server failed; its first cause may be in any service."
     needs = ("keystone", "nova-api")
     seconds = 60.0
 

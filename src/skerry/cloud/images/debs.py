@@ -46,7 +46,7 @@ def fetch(packages: Iterable[str], cache: Path) -> list[Deb]:
     names = sorted(set(packages))
     cache.mkdir(parents=True, exist_ok=True)
     try:
-        # apt names no file that lies in the working folder already: so it is an empty one.
+        # apt names no file that is in the working folder already: so it is an empty one.
         with tempfile.TemporaryDirectory(dir=cache) as empty:
             uris = run([*_APT, "download", "--print-uris", *names], cwd=empty).stdout
         offered = re.findall(r"^'[^']*' (\S+_\S+_\S+\.deb) (\d+) ", uris, re.MULTILINE)

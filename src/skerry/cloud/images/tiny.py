@@ -36,7 +36,7 @@ PROPERTIES = {
     "hw_scsi_model": "virtio-scsi",
 }
 
-# What stands between the kernel and its root disk, and the network, which is to start with it.
+# What is between the kernel and its root disk, and the network, which is to start with it.
 EARLY_MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "ext4")
 # Loaded while SSH answers already; together with a second look for the disk when the first found none.
 LATE_MODULES = (

@@ -217,7 +217,7 @@ def load(path: Path) -> Cloud:
 
 
 def documented_toml() -> str:
-    """A cloud.toml in which every option stands as a comment with its default and its meaning."""
+    """A cloud.toml in which every option is a comment with its default and its meaning."""
     lines = [
         "# This cloud. Every option has the default that is shown; 'skerry plan' shows what a change would do."
     ]

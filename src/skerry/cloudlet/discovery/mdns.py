@@ -1,6 +1,6 @@
 """Cloudlets in the LAN, by DNS-SD (RFC 6763) over multicast DNS (RFC 6762).
 
-What is heard is a hint and no more, since anybody in the LAN can send anything: an address counts only when it lies
+What is heard is a hint and no more, since anybody in the LAN can send anything: an address counts only when it is
 in a network of this host's own, and who is there has to be proven over TLS.
 """
 

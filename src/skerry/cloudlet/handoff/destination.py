@@ -157,7 +157,7 @@ class _Arriving:
 
 
 def _set_clock(vm: Vm, say: Callable[[str], None]) -> None:
-    """The guest's clock stood still with it. Guests without an agent keep what they have."""
+    """Set the guest's clock, which was paused with it. Guests without an agent keep what they have."""
     agent = vm.agent()
     try:
         agent.run(f"date -s @{time.time():.3f}", timeout=5)

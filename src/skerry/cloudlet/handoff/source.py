@@ -41,14 +41,14 @@ from skerry.common.files import write_atomically
 
 Say = Callable[[str], None]
 
-_PAUSE = 0.3  # seconds that the rest may take the link, when the guest stands still
+_PAUSE = 0.3  # seconds that the rest may take the link, when the guest is paused
 _MOST_PASSES = 5
 _ASK = 10.0  # seconds in which a destination that fell silent at the last step is asked
 
 
 @dataclass
 class Done:
-    """A handoff that has succeeded. ``pause`` is how long the guest stood still, as this side saw it, in seconds."""
+    """A handoff that has succeeded. ``pause`` is how long the guest was paused, as this side saw it, in seconds."""
 
     session: str
     to: str
@@ -144,7 +144,7 @@ class _Handoff:
     # -- while the guest runs -----------------------------------------------------------------------------
 
     def _live(self, begin: Changes) -> StreamState:
-        """Send until little is left. Returns QEMU's rest, with the guest standing still."""
+        """Send until little is left. Returns QEMU's rest, with the guest paused."""
         self._note()
         self.files = [self.vm.folder / "disk.qcow2"]
         self._next_layer()
@@ -212,7 +212,7 @@ class _Handoff:
         lower = self._lower()
         return layers.changes(files, lower.path if lower else self.base.path("disk"))
 
-    # -- while it stands still ----------------------------------------------------------------------------
+    # -- while it is paused --------------------------------------------------------------------------------
 
     def _last(self, state: StreamState) -> float:
         if (state.section, state.head) != self.head:

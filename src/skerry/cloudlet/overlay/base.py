@@ -1,6 +1,6 @@
 """A base VM: a paused machine's disk, memory and device state, named by what they hold.
 
-manifest.json     what follows, by hash; its own SHA-256 is the base's id. ``name`` stands in a file of its own
+manifest.json     what follows, by hash; its own SHA-256 is the base's id. ``name`` is in a file of its own
 disk, memory      raw, with holes; pages of zeros are not listed
 disk.pages, memory.pages   page number and SHA-256 of each page that is not zero (skerry.cloudlet.overlay.pages.LISTED)
 state             the devices (skerry.cloudlet.vm.stream), compressed

@@ -59,7 +59,7 @@ def plan(
 ) -> EncodingPlan:
     """Find a source for each changed page, and an order for what must be carried.
 
-    First comes what a recorded working set touched, in that order, and what lies close to it; then what only memory
+    First comes what a recorded working set touched, in that order, and what is close to it; then what only memory
     holds; then what memory and disk hold, in the order of the disk, where files are contiguous: first the wider
     neighbourhood of what was touched; and last what only the disk holds, which nobody has read since it was written.
     """
@@ -111,7 +111,7 @@ def _order(
             np.minimum.at(when, which[mine][hit], moments[at[hit]])
     in_memory, on_disk = numbers_in
     alone, is_warm = on_disk == never, when < never
-    # A file's pages lie together on the disk, not in memory.
+    # A file's pages are together on the disk, not in memory.
     apart = np.where(alone, _apart(in_memory, in_memory[is_warm]), _apart(on_disk, on_disk[is_warm & ~alone]))
     classes = [is_warm, apart <= CLOSE, alone, apart <= NEAR, in_memory < never]
     area = np.select(classes, range(len(classes)), len(classes))

@@ -164,7 +164,7 @@ def _check(what: str, read: PageMap, pages: int, literals: int, limits: Limits) 
         return
     numbers = read.pages.astype(np.int64)
     if int(numbers[-1]) >= pages or bool((np.diff(numbers) <= 0).any()):
-        raise ValueError(f"a {what} page lies outside of the VM, or the pages are not in order")
+        raise ValueError(f"a {what} page is outside of the VM, or the pages are not in order")
     sizes = [1, limits.base_disk, limits.base_memory, literals, *limits.parents]
     if int(read.kinds.max()) >= len(sizes):
         raise ValueError(f"a {what} page has a source of an unknown kind")

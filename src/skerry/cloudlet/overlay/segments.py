@@ -1,6 +1,6 @@
 """Segments: literal pages compressed in pieces, each of which is fetched and checked on its own.
 
-Pieces that something may wait for are small and stand alone: those of the working set unpack fastest, by zstd, the others
+Pieces that something may wait for are small and independent: those of the working set unpack fastest, by zstd, the others
 are smaller, by LZMA. The rest are large, and are compressed with literals before them as a dictionary: what they hold has
 often been seen before, far away.
 """
@@ -59,10 +59,10 @@ class Cut:
 def cut(areas: Areas) -> list[Cut]:
     """Where to cut literals into segments.
 
-    The working set, what lies close to it, what only memory has, and the files that the working set is a part of stand
+    The working set, what is close to it, what only memory has, and the files that the working set is a part of are
     alone. Other files have these files, and the other files before, as their dictionary; what only the disk has, like a
     database's log, has what only memory has. Where no working set was recorded, anything may be touched next, and all
-    segments stand alone.
+    segments are independent.
     """
     if not areas.warm:
         return _steps(0, areas.total, COLD_PAGES)

@@ -1,6 +1,6 @@
 """A file system of read-only files whose content comes when it comes: the kernel's FUSE protocol, spoken directly.
 
-No library stands in between: a read is answered whenever its pages are there, by whoever brings them. After
+There is no library in between: a read is answered whenever its pages are there, by whoever brings them. After
 the kernel's include/uapi/linux/fuse.h, protocol 7.31; only what a few files in one folder need.
 """
 

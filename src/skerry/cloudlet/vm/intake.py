@@ -89,7 +89,7 @@ class Intake:
         return False
 
     def wait(self, timeout: float = 180.0) -> float:
-        """Wait until the guest stands still; returns QEMU's clock at that moment, 0 when it did so before."""
+        """Wait until the guest is paused; returns QEMU's clock at that moment, 0 when it did so before."""
         end = time.monotonic() + timeout
         while not self.stands_still():
             if time.monotonic() > end:
@@ -143,7 +143,7 @@ class Intake:
             if self._ends is None:
                 self._ends = bool(self._enough and self._enough())
                 if self._ends and not self._done:
-                    self._vm.qmp("migrate_cancel")  # at once: the guest may stand still already
+                    self._vm.qmp("migrate_cancel")  # at once: the guest may be paused already
             return self._ends
 
     def _watch(self) -> None:

@@ -1,4 +1,4 @@
-"""A snapshot of a running VM, by live migration into this process: the guest stands still for milliseconds."""
+"""A snapshot of a running VM, by live migration into this process: the guest is paused for milliseconds."""
 
 from __future__ import annotations
 

@@ -56,11 +56,11 @@ class StreamState:
         return cls(section, body[:head], body[head:])
 
     def begin_pages(self) -> bytes:
-        """What stands before pages that are put in."""
+        """What comes before pages that are put in."""
         return bytes([_PART]) + _HALF.pack(self.section)
 
     def end_pages(self) -> bytes:
-        """What stands after them."""
+        """What comes after them."""
         return _WORD.pack(_EOS) + bytes([_FOOTER]) + _HALF.pack(self.section)
 
 
@@ -80,7 +80,7 @@ def records(numbers: Numbers, content: Pages) -> Iterator[bytes]:
 class Parser:
     """Takes a stream from a socket into a spool; a page that is not what it was there before becomes dirty.
 
-    ``head`` is what stands before the pages, as soon as it is there, and ``section`` the number of theirs.
+    ``head`` is what comes before the pages, as soon as it is there, and ``section`` the number of theirs.
     Raises BadStreamError for anything that such a stream does not have, or that is out of bounds.
     """
 
@@ -123,7 +123,7 @@ class Parser:
         while True:
             kind = self._byte()
             if kind not in (_PART, _END) or self._half() != section:
-                raise BadStreamError(f"a section of kind {kind} stands among the memory's")
+                raise BadStreamError(f"a section of kind {kind} is among the memory's")
             self._records()
             end = self._footer(section)
             if kind == _END:
@@ -195,7 +195,7 @@ class Parser:
                     raise BadStreamError("it ends within a page")
                 if self._block == ram:
                     if place >= size:
-                        raise BadStreamError("a page lies beyond the end of memory")
+                        raise BadStreamError("a page is beyond the end of memory")
                     number, page = place >> 12, data[at:end]
                     if not held[number] or memory[place : place + PAGE] != page:
                         memory[place : place + PAGE] = page
@@ -211,7 +211,7 @@ class Parser:
                     raise BadStreamError("a page is filled with something else than zeros")
                 if self._block == ram:
                     if place >= size:
-                        raise BadStreamError("a page lies beyond the end of memory")
+                        raise BadStreamError("a page is beyond the end of memory")
                     # Untouched memory is zero already, and stays unallocated.
                     if held[place >> 12]:
                         memory[place : place + PAGE] = _NONE
@@ -227,7 +227,7 @@ class Parser:
 
     def _other(self, place: int, content: bytes) -> None:
         if place >= self._blocks[self._block]:
-            raise BadStreamError("a page lies beyond the end of its memory block")
+            raise BadStreamError("a page is beyond the end of its memory block")
         self._others[self._block, place] = content
 
     def _other_pages(self, section: int) -> bytes:

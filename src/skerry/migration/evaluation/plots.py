@@ -1,4 +1,4 @@
-"""The plots of a report, as SVG texts that stand by themselves."""
+"""The plots of a report, as SVG texts that need nothing else."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The figures of the thesis whose experiment this is, and its method on our data.
 
 It evaluates live migration of OpenStack (DevStack, Liberty) with mtr and Wireshark. Its Table 3 has one run for each
-flavor, 50 probes of one a second; what is said of "Tiny" stands in its text and not in the table.
+flavor, 50 probes of one a second; the figures of "Tiny" are in its text and not in the table.
 """
 
 from __future__ import annotations

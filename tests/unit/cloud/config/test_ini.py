@@ -86,7 +86,7 @@ def test_assignments_have_the_line_they_begin_on() -> None:
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        ("x = 1\n", "f:1: an option stands before"),
+        ("x = 1\n", "f:1: there is an option before"),
         ("[a\n", "f:1: Invalid section"),
         ("[a]\nsecret words\n", "f:2: No ':' or '='"),
         (OPERATORS, "f:11: Unexpected continuation"),

@@ -10,7 +10,7 @@ One file of cases for each operating system, named after it. A case:
               "write PATH MODE", "folder PATH MODE", "remove PATH"; ``texts``: path or command -> what is written to it
     returns, raises, ``says``
 
-Facts that nobody asks for fail the case, too. What stands in the table ``short`` may be written as $NAME.
+Facts that nobody asks for fail the case, too. What is in the table ``short`` may be written as $NAME.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A hundred random machines go through all that stands between two VMs, and come out bit by bit.
+"""A hundred random machines go through all that is between two VMs, and come out bit by bit.
 
 In full synthesis that is the migration stream which QEMU loads and the qcow2 file which it opens; with an early start
 the files that are read while segments still come. All but QEMU itself is real; tests/functional has that.

@@ -33,7 +33,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_writer_gets_a_quarter_of_the_memory_and_its_rate_is_taken() -> None:
     shell = Guest("10 0 0 2", "30 1 0 2")
-    with Load(shell, 256, 10) as load:  # two of the clock's seconds lie between the middles of two questions
+    with Load(shell, 256, 10) as load:  # two of the clock's seconds are between the middles of two questions
         assert load.rate == pytest.approx(10)
     assert " start 10 64 8" in shell.asked[0]
     assert shell.asked[-1].endswith(" stop")

@@ -19,7 +19,7 @@ announce() {
 }
 
 ovsdb-client --format=csv monitor "$southbound" OVN_Southbound Port_Binding additional_chassis | while IFS=, read -r row what second; do
-  [ -z "$row" ] || port=$row # stands in the line with the old values, not in that with the new ones
+  [ -z "$row" ] || port=$row # is in the line with the old values, not in that with the new ones
   [ "$what" = new ] || continue
   ovn-appctl -t ovn-controller inc-engine/recompute
   if [ "$second" = '[]' ] && [ "$(sb get Port_Binding "$port" chassis)" = "$(sb --columns=_uuid find Chassis name="$chassis")" ]; then
