@@ -96,8 +96,8 @@ class Joined(Step):
                 changes.append(Change(f"bring this version of Skerry to host {self.host.name}"))
             if changes:
                 return changes
-            plan = json.loads(self.there.run([self.command, "plan", "--json"], timeout=120).stdout)
-        except (CommandError, ValueError) as error:
+            plan = self._told(["plan", "--json"])
+        except CommandError as error:
             raise Unknown(f"host {self.host.name} does not answer as it should: {error}") from None
         except PreflightError as error:
             raise StepError(self.name, str(error), remedy=error.remedy) from None
@@ -201,12 +201,13 @@ class Joined(Step):
         return list(self._told(["doctor", "--json", *(["--fix"] if fix else [])])["findings"])
 
     def _told(self, words: list[str]) -> Any:
+        """The result of a verb there. Raises CommandError, with the cause that the verb reports."""
         shown = self.there.run([self.command, *words], timeout=120, check=False)
         try:
             return json.loads(shown.stdout)
         except ValueError:
             what = f"skerry {' '.join(words)}"
-            raise CommandError(what, f"exit status {shown.returncode}", last_lines(shown.stderr)) from None
+            raise CommandError(what, f"exit status {shown.returncode}", told_cause(shown.stderr)) from None
 
     def tell(self, words: list[str], say: Callable[[str], None]) -> None:
         """Run one of Skerry's verbs there; what fails is said, and not raised."""
@@ -216,6 +217,15 @@ class Joined(Step):
             )
         except SkerryError as error:
             say(f"{self.host.name}: {error}")
+
+
+def told_cause(said: str) -> str:
+    """Why a verb failed, from its standard error: its last line is the error as JSON, but not that of the bootstrap."""
+    try:
+        error = json.loads(said.strip().splitlines()[-1])["error"]
+        return " ".join(filter(None, (error["message"], error["remedy"])))
+    except (ValueError, LookupError, TypeError):
+        return last_lines(said) or "it printed nothing"
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from tests.support.samples.three_hosts import at
 
+from skerry.cli.failure import as_json
 from skerry.cloud.components import registry
-from skerry.cloud.hosts.join import Joined
+from skerry.cloud.hosts.join import Joined, told_cause
+from skerry.common.errors import NotFoundError
 
 
 def test_a_host_gets_no_secret_that_it_does_not_need(tmp_path: Path) -> None:
@@ -36,3 +38,10 @@ def test_the_source_tree_goes_without_what_python_leaves(tmp_path: Path) -> None
         names = archive.getnames()
     assert "skerry" in names and "src/skerry/cloud/hosts/join.py" in names
     assert not [name for name in names if "__pycache__" in name or name.startswith((".git", "tests"))]
+
+
+def test_the_cause_of_a_failure_there_is_a_sentence() -> None:
+    error = as_json(NotFoundError("There is no cloud.", remedy="Run 'skerry up'."))
+    assert told_cause(f"  looking at it\n{error}\n") == "There is no cloud. Run 'skerry up'."
+    assert told_cause("skerry: There is no lock\nskerry: for Python 3.9.\n").endswith("for Python 3.9.")
+    assert told_cause("[]") == "[]" and told_cause("") == "it printed nothing"
