@@ -142,6 +142,8 @@ def authority(name: str) -> tuple[str, str]:
         x509.BasicConstraints(ca=True, path_length=0), critical=True
     )
     builder = builder.add_extension(_usage(signs=True), critical=True)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    builder = builder.add_extension(identifier, critical=False)
     return _pem(key), builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
@@ -159,6 +161,9 @@ def issue(authority_key: str, authority_certificate: str, name: str, address: st
         .add_extension(_usage(signs=False), critical=True)
         .add_extension(_names(name, address), critical=False)
         .add_extension(both, critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
     )
     return _pem(key), builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
