@@ -32,9 +32,19 @@ def boot_id(cloud: Spread, address: str) -> str:
     return cloud.ssh(address, "cat /proc/sys/kernel/random/boot_id")
 
 
+def all_report(cloud: Spread) -> None:
+    """Every compute host is up in nova's eyes. On a busy machine a report may be late, after 'up' has seen one."""
+
+    def states() -> bool:
+        services = cloud.api.compute.services(binary="nova-compute")
+        found = {service.host: service.state for service in services if not service.is_forced_down}
+        return found == dict.fromkeys(COMPUTES, "up")
+
+    cloud.within(30, "every compute host reports", states)
+
+
 def test_every_host_does_its_part(cloud: Spread) -> None:
-    services = cloud.api.compute.services(binary="nova-compute")
-    assert {service.host: service.state for service in services} == {"two": "up", "three": "up"}
+    all_report(cloud)
     status = json.loads(cloud.run("status", "--json").stdout)
     assert status["ready"]
     for host in COMPUTES:
@@ -151,8 +161,7 @@ def test_a_dead_host_is_told_evacuated_and_comes_back(cloud: Spread, servers: Se
     cloud.lab.hosts["three"].power_on()
     cloud.let_in("three")
     cloud.run("up", timeout=300)
-    (service,) = [s for s in compute.services(binary="nova-compute") if s.host == "three"]
-    assert service.state == "up" and not service.is_forced_down
+    all_report(cloud)
     cloud.all_ready(60)
     running = cloud.lab.hosts["three"].run(["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]).stdout
     assert "nova-compute" in running and server.id not in running, "it runs in one place only"
