@@ -43,7 +43,7 @@ MUST_FIRST = {38.0: (7.0, 2.5), 100.0: (3.5, 1.0), 10.0: (27.0, 10.0)}
 Row = dict[str, object]
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
@@ -56,7 +56,7 @@ def figure(
     row["how"] = f"{how}; each: {[round(each, 3) for each in values]}"
     if isinstance(row["peer_value"], int | float):
         row["ratio"] = round(value / float(row["peer_value"]), 3)
-    say(f"{name}: {value} {unit} (peer {row['peer_value']}, ratio {row['ratio']})")
+    report(f"{name}: {value} {unit} (peer {row['peer_value']}, ratio {row['ratio']})")
     return row
 
 
@@ -105,12 +105,12 @@ class Bench:
         guest = FOLDER / f"guest-{recipe.version()}"
         built = recipe.Guest(guest / "disk.raw", guest / "vmlinuz", guest / "initrd")
         if not built.disk.exists():
-            recipe.build(guest, say)
+            recipe.build(guest, report)
         name = f"deb-{recipe.version()}"
         for base in self.store.bases():
             if base.name == name:
                 return base
-        return create.from_recipe(self.store, name, Machine(memory_mib=1024), say, built)
+        return create.from_recipe(self.store, name, Machine(memory_mib=1024), report, built)
 
     def run(self) -> None:
         self.base.verify()
@@ -136,12 +136,12 @@ class Bench:
         )
 
     def workload(self, workload: Workload) -> None:
-        archive = payload(workload, FOLDER, say)
+        archive = payload(workload, FOLDER, report)
         for overlay in self.store.overlays():
             self.store.remove(self.store.overlay_path(overlay.manifest.id))
         label = workload.name
         # One VM has the server; all methods bring up what it is at one moment.
-        say(f"{label}: installing the server in a copy of the base")
+        report(f"{label}: installing the server in a copy of the base")
         session, vm = sessions.run_base(self.store, self.base, "bench-launch", GuestNetwork())
         agent = vm.agent()
         overlay_maker.offer(vm, agent, archive)
@@ -154,7 +154,7 @@ class Bench:
             name = f"{label}-{number}"
             fresh = sessions.Session(session.name, session.base)
             made.append(
-                overlay_maker.keep(self.store, fresh, vm, name, warm=workload.warm, say=lambda text: None)
+                overlay_maker.keep(self.store, fresh, vm, name, warm=workload.warm, report=lambda text: None)
             )
         how = "1 GiB guest that runs on: from the begin of the snapshot to the overlay in the store, but for the recording"
         seconds, pauses = [m.seconds for m in made], [m.pause for m in made]
@@ -162,8 +162,8 @@ class Bench:
         self.rows.append(
             figure(f"{label}: pause of the guest meanwhile", pauses, "s", None, 0.1, "QEMU's own clock")
         )
-        final = overlay_maker.keep(self.store, fresh, vm, label, warm=workload.warm, say=say)
-        say(f"{label}: pages {final.pages}")
+        final = overlay_maker.keep(self.store, fresh, vm, label, warm=workload.warm, report=report)
+        report(f"{label}: pages {final.pages}")
         taken = snapshot.take(vm, self.base.machine.memory_pages, go_on=False)
         overlay_maker.export(self.store, label, self.served / f"{label}.overlay")
         self._delta(label, taken, vm)
@@ -280,7 +280,7 @@ class Bench:
             assert running.lazy and running.transfer
             mb = running.transfer.received / 1e6
             times = {key: round(value, 2) for key, value in running.times.items()}
-            say(f"  {seconds:.2f} s, {times}, misses {running.lazy.misses}, {mb:.1f} MB")
+            report(f"  {seconds:.2f} s, {times}, misses {running.lazy.misses}, {mb:.1f} MB")
         running.close()
         sessions.stop(self.store, "bench")
         return seconds

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.cloudlet import FOLDER, PEER_ROUNDS, ROUNDS, Bench, Row, figure, say
+from benchmarks.cloudlet import FOLDER, PEER_ROUNDS, ROUNDS, Bench, Row, figure, report
 from benchmarks.support.workloads import WORKLOADS, payload
 from skerry.cloudlet.handoff.source import Done, handoff
 from skerry.cloudlet.overlay.machine import DISK_NODE
@@ -132,9 +132,11 @@ class Handoffs:
         for overlay in self.store.overlays():
             if overlay.manifest.name == OVERLAY:
                 return self.store.overlay_path(overlay.manifest.id)
-        archive = payload(self.workload, FOLDER, say)
+        archive = payload(self.workload, FOLDER, report)
         install = self.workload.install
-        return overlay_maker.create(self.store, self.base.id, OVERLAY, install, files=archive, say=say).path
+        return overlay_maker.create(
+            self.store, self.base.id, OVERLAY, install, files=archive, report=report
+        ).path
 
     def clear(self) -> None:
         for store in (self.store, self.other):
@@ -179,7 +181,7 @@ class Handoffs:
         session, _ = sessions.find(self.other, "bench")
         self.used(session)
         sessions.stop(self.other, "bench")
-        say(f"  {done}")
+        report(f"  {done}")
         return done
 
     def by_qemu(self) -> Migrated:
@@ -230,7 +232,7 @@ class Handoffs:
         done = Migrated(
             ended - started, ended - after, told.get("downtime", 0) / 1e3, told["ram"]["transferred"] / 1e6
         )
-        say(f"  {done}")
+        report(f"  {done}")
         return done
 
     def run(self) -> list[Row]:

@@ -162,18 +162,18 @@ WORKLOADS = (
 )
 
 
-def payload(workload: Workload, folder: Path, say: Callable[[str], None]) -> Path:
+def payload(workload: Workload, folder: Path, report: Callable[[str], None]) -> Path:
     """The archive of what the workload adds to the guest's tree; kept in ``folder`` for the next run."""
     archive = folder / f"{workload.name}.tar.xz"
     if archive.exists():
         return archive
     plain = folder / "plain"
     if not plain.exists():
-        say("the guest's tree, for comparison")
+        report("the guest's tree, for comparison")
         recipe.tree(plain)
     tree = folder / workload.name
     if not tree.exists():
-        say(f"the guest's tree with {' '.join(workload.packages)}")
+        report(f"the guest's tree with {' '.join(workload.packages)}")
         recipe.tree(tree, workload.packages)
     changed = []
     for path in sorted(tree.rglob("*")):
@@ -189,7 +189,7 @@ def payload(workload: Workload, folder: Path, say: Callable[[str], None]) -> Pat
             same = False
         if not same:
             changed.append(name)
-    say(f"packing {len(changed)} files")
+    report(f"packing {len(changed)} files")
     names = "\0".join(changed).encode()
     half = archive.with_suffix(".part")
     tar = ["tar", "-C", str(tree), "--no-recursion", "--null", "-T", "-", "-I", "xz -6 -T2", "-cf", str(half)]

@@ -20,7 +20,7 @@ def rounds(
     site: Site,
     name: str,
     times: int,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     *,
     interval: float = 0.01,
     hosts: Sequence[str] | None = None,
@@ -46,7 +46,7 @@ def rounds(
             demand_room(api, name, memory, source, usable)
             goal = next(host for host in usable if host != source)
             done = observe(look, server, f"{name}-{number}", goal)
-            say(f"{number} of {times}: {done.told()}")
+            report(f"{number} of {times}: {done.told()}")
             yield done
             if done.outcome.failure:
                 return

@@ -31,10 +31,10 @@ class Site(Protocol):
     ) -> CompletedProcess[str]:
         """Run a program there as root. Raises SkerryError."""
 
-    def watch(self, host: str, argv: Sequence[str], say: Callable[[str], None], *, timeout: float) -> None:
+    def watch(self, host: str, argv: Sequence[str], report: Callable[[str], None], *, timeout: float) -> None:
         """Run one there and hand over each line that it prints. Raises SkerryError."""
 
-    def configure(self, options: Mapping[str, object] | None, say: Callable[[str], None]) -> None:
+    def configure(self, options: Mapping[str, object] | None, report: Callable[[str], None]) -> None:
         """Give nova's section [libvirt] these options on every compute host, or with None those of before."""
 
     def login(self, address: str) -> Sequence[str]:

@@ -22,7 +22,7 @@ TOOLS = ("apt-get", "mmdebstrap", "mke2fs", "qemu-img", "qemu-system-x86_64")
 PLACE = Path("/var/tmp/skerry-test-cloudlet")
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     print(text, file=sys.stderr)
 
 
@@ -35,7 +35,7 @@ def guest() -> recipe.Guest:
         pytest.skip(f"not installed: {', '.join(missing)}")
     folder = Path(os.environ.get("SKERRY_TEST_IMAGES", PLACE / "images")) / f"cloudlet-{recipe.version()}"
     guest = recipe.Guest(folder / "disk.raw", folder / "vmlinuz", folder / "initrd")
-    return guest if guest.disk.exists() else recipe.build(folder, say)
+    return guest if guest.disk.exists() else recipe.build(folder, report)
 
 
 @pytest.fixture(scope="package")
@@ -60,7 +60,7 @@ def empty(store: Store) -> None:
 
 @pytest.fixture(scope="package")
 def base(store: Store, guest: recipe.Guest) -> Base:
-    return create.from_recipe(store, "deb", Machine(memory_mib=256), say, guest)
+    return create.from_recipe(store, "deb", Machine(memory_mib=256), report, guest)
 
 
 @pytest.fixture(autouse=True)

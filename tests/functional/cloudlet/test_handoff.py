@@ -74,7 +74,7 @@ class Engine:
 
 def serve(store: Store) -> Engine:
     said: list[str] = []
-    server = HandoffServer(store, "127.0.0.1", 0, say=said.append)
+    server = HandoffServer(store, "127.0.0.1", 0, report=said.append)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     return Engine(store, server, said, thread)

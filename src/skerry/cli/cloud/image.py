@@ -32,12 +32,12 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps([image.__dict__ for image in images], indent=2) if args.json else render(images))
         return 0
 
-    def say(text: str) -> None:
+    def report(text: str) -> None:
         print(f"  {text}", file=sys.stderr)
 
     log.make_folder()
-    built = build(ctx, args.name, args.output, say)
-    image_id = upload(ctx, built, say) if args.upload else None
+    built = build(ctx, args.name, args.output, report)
+    image_id = upload(ctx, built, report) if args.upload else None
     if args.json:
         files = {part: str(path) for part, path in built.files.items()}
         print(

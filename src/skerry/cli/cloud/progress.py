@@ -52,7 +52,7 @@ class Progress:
             name = event.step.name
             if event.kind == "running":
                 self._running[name] = (now, "")
-            elif event.kind == "say":
+            elif event.kind == "report":
                 self._running[name] = (self._running.get(name, (now, ""))[0], event.text)
                 if not self._live:
                     self._line("", f"{event.step.title}: {event.text}")

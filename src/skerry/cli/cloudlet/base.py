@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from skerry.cli.cloudlet.common import json_argument, opened, say, show
+from skerry.cli.cloudlet.common import json_argument, opened, report, show
 from skerry.cloudlet.overlay import elijah, portable
 from skerry.cloudlet.overlay.base import Base
 from skerry.cloudlet.overlay.machine import Machine
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             return show(base.about(), args)
         case "verify":
             base.verify()
-            say("all of it matches its manifest")
+            report("all of it matches its manifest")
         case "export":
             portable.export(base, args.file)
         case "remove":
@@ -83,16 +83,16 @@ def _created(store: Store, args: argparse.Namespace) -> Base:
     except ValueError as reason:
         raise UsageError(f"There is no such machine: {reason}.") from None
     if args.image:
-        return create.from_image(store, args.name, machine, args.image, args.ready, args.timeout, say)
-    return create.from_recipe(store, args.name, machine, say)
+        return create.from_image(store, args.name, machine, args.image, args.ready, args.timeout, report)
+    return create.from_recipe(store, args.name, machine, report)
 
 
 def _imported(store: Store, args: argparse.Namespace) -> Base:
     if not args.file.is_file():
         raise NotFoundError(f"There is no file {args.file}.")
     if not elijah.is_package(args.file):
-        return portable.import_(store, args.file, say, args.name)
+        return portable.import_(store, args.file, report, args.name)
     if not args.name:
         raise UsageError("A zip of elijah-provisioning needs a name: --name NAME.")
     machine = Machine(memory_mib=args.memory)
-    return create.from_zip(store, args.file, args.name, machine, args.ready, args.timeout, say)
+    return create.from_zip(store, args.file, args.name, machine, args.ready, args.timeout, report)

@@ -42,7 +42,7 @@ def listen_arguments(parser: argparse.ArgumentParser, port: int) -> None:
     parser.add_argument("--port", type=int, default=port, help=f"TCP; 0: any free one (default: {port})")
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     print(f"  {text}", file=sys.stderr, flush=True)
 
 

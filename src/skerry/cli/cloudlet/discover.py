@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
-from skerry.cli.cloudlet.common import json_argument, opened, say, show
+from skerry.cli.cloudlet.common import json_argument, opened, report, show
 from skerry.cloudlet.discovery import search
 from skerry.cloudlet.discovery.discovery import Found, wanted
 from skerry.cloudlet.discovery.mdns import Heard
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if args.directory:
         seen = search.in_directory(identity, want, args.directory)
     elif 0 <= args.seconds <= 600:
-        seen = search.in_the_lan(identity, want, args.seconds, say)
+        seen = search.in_the_lan(identity, want, args.seconds, report)
     else:
         raise UsageError("--seconds is a number from 0 to 600.")
     paired = set(identity.peers())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from skerry.cli.cloudlet.common import json_argument, opened, say, show
+from skerry.cli.cloudlet.common import json_argument, opened, report, show
 from skerry.cloudlet.handoff.source import handoff
 
 
@@ -21,5 +21,5 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    done = handoff(opened(args), args.session, args.destination, rename=args.rename, say=say)
+    done = handoff(opened(args), args.session, args.destination, rename=args.rename, report=report)
     return show(asdict(done), args)

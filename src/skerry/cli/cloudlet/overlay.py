@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from skerry.cli.cloudlet.common import json_argument, opened, say, show
+from skerry.cli.cloudlet.common import json_argument, opened, report, show
 from skerry.cloudlet.overlay.reader import FileSource, Overlay
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.session import overlay_maker, residue
@@ -61,14 +61,14 @@ def run(args: argparse.Namespace) -> int:
             return show(_created(store, args).about(), args)
         case "keep":
             session, vm = sessions.find(store, args.session)
-            return show(residue.keep(store, session, vm, args.name, say).about(), args)
+            return show(residue.keep(store, session, vm, args.name, report).about(), args)
         case "info":
             path = Path(args.overlay) if Path(args.overlay).is_file() else store.overlay_path(args.overlay)
             return show(Overlay(FileSource(path), None).manifest.about(), args)
         case "import":
             if not args.file.is_file():
                 raise NotFoundError(f"There is no file {args.file}.")
-            made = overlay_maker.import_(store, args.file, most=args.most_mb << 20, say=say)
+            made = overlay_maker.import_(store, args.file, most=args.most_mb << 20, report=report)
             return show(made.about(), args)
         case "export":
             overlay_maker.export(store, args.overlay, args.file)
@@ -87,5 +87,5 @@ def _created(store: Store, args: argparse.Namespace) -> Created:
         warm=args.warm.read_text() if args.warm else "",
         network=GuestNetwork(outbound=True) if args.outbound else None,
         level=args.level,
-        say=say,
+        report=report,
     )

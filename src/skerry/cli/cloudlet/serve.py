@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 
-from skerry.cli.cloudlet.common import listen_arguments, opened, say
+from skerry.cli.cloudlet.common import listen_arguments, opened, report
 from skerry.cloudlet.handoff import service
 from skerry.cloudlet.handoff.daemon import HandoffServer
 from skerry.cloudlet.peer.identity import Identity
@@ -42,15 +42,17 @@ def run(args: argparse.Namespace) -> int:
         most=args.most,
         most_mib=args.most_memory,
         outbound=args.outbound,
-        say=say,
+        report=report,
     )
     where = args.advertise or service.address_of(args.listen, server.port)
     server.about = service.description(store, identity, args.name, where, args.location)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())
-    with service.announced(server, identity, directory=args.directory, multicast=not args.no_mdns, say=say):
+    with service.announced(
+        server, identity, directory=args.directory, multicast=not args.no_mdns, report=report
+    ):
         print(f"serving on {args.listen} port {server.port}, as {identity.fingerprint[:16]}", flush=True)
         if not identity.peers():
-            say("paired with nobody yet: 'skerry cloudlet pair FILE' with the other engine's certificate")
+            report("paired with nobody yet: 'skerry cloudlet pair FILE' with the other engine's certificate")
         server.run()
     return 0

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from skerry.cli.cloudlet.common import json_argument, network_arguments, opened, say, show
+from skerry.cli.cloudlet.common import json_argument, network_arguments, opened, report, show
 from skerry.cloudlet.session.background import in_background
 from skerry.cloudlet.session.session import GuestNetwork, free_name
 from skerry.cloudlet.session.synthesis import SynthesisedVm, source_of, synthesize
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
             early=args.early,
             prepare=not args.no_agent,
             most=args.most_mb << 20,
-            say=say,
+            report=report,
         )
         return running, {**asdict(running.session), "seconds": round(time.monotonic() - begun, 3)}
 

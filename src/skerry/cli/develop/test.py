@@ -121,7 +121,7 @@ def only_units(paths: list[str], checkout: Path) -> bool:
     return all(Path(path.split("::")[0]).resolve().is_relative_to(units) for path in paths)
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     print(f"skerry test: {text}", file=sys.stderr)
 
 
@@ -140,13 +140,13 @@ def prepare() -> None:
         for step in steps:
             changes = step.check()
             if changes:
-                say(f"{step.title}: {', '.join(str(change) for change in changes)}")
-                step.apply(say)
+                report(f"{step.title}: {', '.join(str(change) for change in changes)}")
+                step.apply(report)
         if NoVNC(ctx).downloaded() is None:
-            say("download the pages of noVNC")
+            report("download the pages of noVNC")
             NoVNC(ctx).download()
         folder = ctx.layout.cache / "images"
         folder.mkdir(parents=True, exist_ok=True)
         TinyImage(ctx).apply(lambda text: None)
     except SkerryError as error:
-        say(f"{error} Tests that need it are skipped or fail.")
+        report(f"{error} Tests that need it are skipped or fail.")

@@ -101,7 +101,7 @@ def plan_of(args: argparse.Namespace) -> EvaluationPlan:
     return narrowed(load(args.plan), wanted, args.times, source="the options of 'migration run'")
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
@@ -118,13 +118,13 @@ def many(args: argparse.Namespace, ctx: Context, site: Hosts, plan: EvaluationPl
         site,
         plan,
         results,
-        say,
+        report,
         seed=args.seed,
         hosts=args.hosts,
         captures=not args.no_captures,
         interval=args.interval / 1000,
     )
-    say(
+    report(
         f"raw data go to {results.folder}; after Ctrl-C the same command with --out {results.folder} continues"
     )
     try:
@@ -144,7 +144,7 @@ def one(args: argparse.Namespace, ctx: Context, site: Hosts) -> int:
             site,
             args.server,
             args.times or 10,
-            say,
+            report,
             interval=args.interval / 1000,
             hosts=args.hosts,
             folder=args.out,

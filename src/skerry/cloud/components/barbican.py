@@ -51,7 +51,7 @@ class Barbican(OpenStackComponent):
         return self.etc / "home"
 
     def work(self) -> list[Step]:
-        def create(say: object) -> None:
+        def create(report: object) -> None:
             link = self.home / ".barbican/barbican.conf.d"
             link.parent.mkdir(parents=True, exist_ok=True)
             link.unlink(missing_ok=True)

@@ -56,7 +56,7 @@ class Glance(OpenStackComponent):
         }
 
     def work(self) -> list[Step]:
-        def create(say: object) -> None:
+        def create(report: object) -> None:
             # What users may set of images, flavors and servers; the dashboard's pages fail where there is none.
             definitions = ["db", "load_metadefs", "--path", str(self.ctx.layout.env / "etc/glance/metadefs")]
             manage(

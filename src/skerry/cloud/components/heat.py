@@ -58,10 +58,10 @@ class Heat(OpenStackComponent):
         }
 
     def work(self) -> list[Step]:
-        def create(say: object) -> None:
+        def create(report: object) -> None:
             manage(self.ctx, "heat.cmd.manage:main", "heat-manage", self.config_arguments(), [["db_sync"]])
 
-        def domain(say: object) -> None:
+        def domain(report: object) -> None:
             identity = self.ctx.api.identity
             found = identity.find_domain(DOMAIN) or identity.create_domain(name=DOMAIN)
             user = identity.find_user(DOMAIN_ADMIN, domain_id=found.id)

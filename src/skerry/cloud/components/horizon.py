@@ -98,7 +98,7 @@ from openstack_dashboard.settings import *  # noqa
         }
 
     def work(self) -> list[Step]:
-        def create(say: object) -> None:
+        def create(report: object) -> None:
             script = (
                 "import django; django.setup()\n"
                 "from django.core.management import call_command\n"

@@ -36,7 +36,7 @@ class Keystone(OpenStackComponent):
         }
 
     def work(self) -> list[Step]:
-        def create(say: Callable[[str], None]) -> None:
+        def create(report: Callable[[str], None]) -> None:
             keys = ["--keystone-user", SERVICE_USER, "--keystone-group", SERVICE_USER]
             manage(
                 self.ctx,

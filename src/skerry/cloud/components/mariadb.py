@@ -52,7 +52,7 @@ class MariaDB(Component):
         return [File(self.ctx.layout.etc / "mariadb/my.cnf", text)]
 
     def work(self) -> list[Step]:
-        def create(say: object) -> None:
+        def create(report: object) -> None:
             if (self.data / "mysql/global_priv.frm").exists() or (
                 self.data / "mysql/proxies_priv.frm"
             ).exists():

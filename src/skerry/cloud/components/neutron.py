@@ -138,7 +138,7 @@ class Neutron(OpenStackComponent):
         return [*super().files(), agent]
 
     def work(self) -> list[Step]:
-        def create(say: object) -> None:
+        def create(report: object) -> None:
             options = self.config_arguments()
             manage(
                 self.ctx,

@@ -34,7 +34,7 @@ class Placement(OpenStackComponent):
         return self.etc / "home"
 
     def work(self) -> list[Step]:
-        def create(say: object) -> None:
+        def create(report: object) -> None:
             options = self.config_arguments()
             manage(self.ctx, "placement.cmd.manage:main", "placement-manage", options, [["db", "sync"]])
             # The API takes neither arguments nor a list of files, but reads this folder of its home.

@@ -152,7 +152,7 @@ class Swift(Component):
         return [File(self.etc / name, _render(settings), secret=True) for name, settings in parts.items()]
 
     def work(self) -> list[Step]:
-        def create(say: object) -> None:
+        def create(report: object) -> None:
             builder, run = self.ctx.layout.bin("swift-ring-builder"), self.ctx.platform.run
             for kind in SERVERS:
                 file = str(self.etc / f"{kind}.builder")

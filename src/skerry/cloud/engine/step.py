@@ -50,8 +50,8 @@ class Step(ABC):
         """What differs from how it should be; nothing is touched. Raises Unknown when it cannot look."""
 
     @abstractmethod
-    def apply(self, say: Callable[[str], None]) -> None:
-        """Make it so. ``say`` shows the user the progress of a long step."""
+    def apply(self, report: Callable[[str], None]) -> None:
+        """Make it so. ``report`` shows the user the progress of a long step."""
 
     def verify(self) -> None:
         """Raise StepError when applying has not brought what it should."""
@@ -64,7 +64,7 @@ class Step(ABC):
 class Event:
     """Something that a run reports to its watcher."""
 
-    kind: Literal["waiting", "running", "say", "done", "unchanged", "failed"]
+    kind: Literal["waiting", "running", "report", "done", "unchanged", "failed"]
     step: Step
     text: str = ""
     seconds: float = 0.0
@@ -206,7 +206,7 @@ class GraphRun:
         if not changes:
             self.watch(Event("unchanged", step, seconds=time.monotonic() - started))
             return
-        step.apply(lambda text: self.watch(Event("say", step, text)))
+        step.apply(lambda text: self.watch(Event("report", step, text)))
         step.verify()
         self.changed[step.name] = changes
         self.watch(Event("done", step, seconds=time.monotonic() - started, changes=changes))

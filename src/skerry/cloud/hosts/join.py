@@ -126,8 +126,8 @@ class Joined(Step):
             if have.get(str(path)) != hashlib.sha256(text.encode()).hexdigest()
         ]
 
-    def apply(self, say: Callable[[str], None]) -> None:
-        say("bring what it needs to know")
+    def apply(self, report: Callable[[str], None]) -> None:
+        report("bring what it needs to know")
         if self._tree_differs():
             self._send_tree()
         there = platform_of(self.there)
@@ -135,7 +135,7 @@ class Joined(Step):
             make_user(there, self.layout)  # some of the files are this user's
         self.bring()
         try:
-            self.there.watch([self.command, "up"], lambda line: self._tell(line, say), timeout=TIMEOUT)
+            self.there.watch([self.command, "up"], lambda line: self._tell(line, report), timeout=TIMEOUT)
         except CommandError as error:
             raise StepError(self.name, f"'skerry up' failed there: {error}") from None
         self.ctx.journal.finish(self.name, str(int(time.time())))
@@ -151,10 +151,10 @@ class Joined(Step):
         """Running it there has verified each of its steps."""
 
     @staticmethod
-    def _tell(line: str, say: Callable[[str], None]) -> None:
+    def _tell(line: str, report: Callable[[str], None]) -> None:
         _, tick, step = line.partition("✓")
         if tick:
-            say(step.strip())
+            report(step.strip())
 
     # -- the source tree, for a host that does not share it ------------------------------------------------
 
@@ -209,14 +209,14 @@ class Joined(Step):
             what = f"skerry {' '.join(words)}"
             raise CommandError(what, f"exit status {shown.returncode}", told_cause(shown.stderr)) from None
 
-    def tell(self, words: list[str], say: Callable[[str], None]) -> None:
+    def tell(self, words: list[str], report: Callable[[str], None]) -> None:
         """Run one of Skerry's verbs there; what fails is said, and not raised."""
         try:
             self.there.watch(
-                [self.command, *words], lambda line: say(f"{self.host.name}: {line}"), timeout=300
+                [self.command, *words], lambda line: report(f"{self.host.name}: {line}"), timeout=300
             )
         except SkerryError as error:
-            say(f"{self.host.name}: {error}")
+            report(f"{self.host.name}: {error}")
 
 
 def told_cause(said: str) -> str:

@@ -43,22 +43,22 @@ class Departed(ApiStep):
     def _servers(self) -> list[Any]:
         return list(self.ctx.api.compute.servers(all_projects=True, compute_host=self.host.name))
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         compute, name = self.ctx.api.compute, self.host.name
         services = [s for s in compute.services(binary="nova-compute") if s.host == name]
         for service in services:
             compute.disable_service(service, name, "nova-compute", disabled_reason="taken out of the cloud")
         for server in self._servers():
-            say(f"move server {server.name}")
+            report(f"move server {server.name}")
             self._move(server)
         joined = Joined(self.ctx, self.host)
-        joined.tell(["destroy", "--yes", *joined.keep_packages], say)
+        joined.tell(["destroy", "--yes", *joined.keep_packages], report)
         for service in services:
             compute.delete_service(service)
         for agent in self.ctx.api.network.agents(host=name):
             self.ctx.api.network.delete_agent(agent)
         Members(self.ctx).remove(name)
-        Certificates(self.ctx).apply(say)  # its key is let in no more
+        Certificates(self.ctx).apply(report)  # its key is let in no more
         for host in self.ctx.cloud.others:
             Joined(self.ctx, host).bring()
 

@@ -66,8 +66,8 @@ class Hosts:
     ) -> CompletedProcess[str]:
         return self._there(host).run(argv, timeout=timeout, check=check)
 
-    def watch(self, host: str, argv: Sequence[str], say: Callable[[str], None], *, timeout: float) -> None:
-        self._joined[host].there.watch(argv, say, timeout=timeout)
+    def watch(self, host: str, argv: Sequence[str], report: Callable[[str], None], *, timeout: float) -> None:
+        self._joined[host].there.watch(argv, report, timeout=timeout)
 
     def login(self, address: str) -> list[str]:
         *ssh, target = ssh_command(self._ctx, address)
@@ -98,27 +98,29 @@ class Hosts:
 
     # -- nova's options -----------------------------------------------------------------------------------
 
-    def configure(self, options: Mapping[str, object] | None, say: Callable[[str], None]) -> None:
+    def configure(self, options: Mapping[str, object] | None, report: Callable[[str], None]) -> None:
         """See ``Site``: the operator's layer is changed, and 'skerry up' there restarts what reads it.
 
         The layer of the control host stays as it is: if this is killed, the next 'skerry up' brings it to all hosts again.
         """
         with ThreadPoolExecutor(len(self.computes)) as pool:
-            list(pool.map(lambda host: self._configure(host, options, say), self.computes))
+            list(pool.map(lambda host: self._configure(host, options, report), self.computes))
         alive = ComputeHostsAlive(self._ctx)
         wait_for("the compute hosts", alive.missing, TIMEOUT)
 
-    def _configure(self, host: str, options: Mapping[str, object] | None, say: Callable[[str], None]) -> None:
+    def _configure(
+        self, host: str, options: Mapping[str, object] | None, report: Callable[[str], None]
+    ) -> None:
         path = self._ctx.layout.etc / "nova" / ini.SITE
         transport = self._there(host)
         before = self._sites.setdefault(host, transport.read(path) or "")
         text = before if options is None else with_options(before, options)
         if transport.read(path) != text:
             transport.write(path, text, mode=0o600, owner=SERVICE_USER)
-            self._up(host, say)
+            self._up(host, report)
 
-    def _up(self, host: str, say: Callable[[str], None]) -> None:
-        say(f"{host} takes its new options")
+    def _up(self, host: str, report: Callable[[str], None]) -> None:
+        report(f"{host} takes its new options")
         joined = self._joined[host]
         joined.there.watch([joined.command, "up"], lambda line: None, timeout=TIMEOUT)
         self._ctx.journal.finish(joined.name, str(int(time.time())))

@@ -32,8 +32,8 @@ class Remote(Transport):
         self.host = host
 
     @abstractmethod
-    def watch(self, argv: Sequence[str], say: Callable[[str], None], *, timeout: float) -> None:
-        """Run a program and hand each line that it prints to ``say``; raises CommandError as ``run`` does."""
+    def watch(self, argv: Sequence[str], report: Callable[[str], None], *, timeout: float) -> None:
+        """Run a program and hand each line that it prints to ``report``; raises CommandError as ``run`` does."""
 
     def read(self, path: Path) -> str | None:
         done = self.run(["cat", str(path)], check=False)
@@ -87,7 +87,7 @@ class LabTransport(Remote):
     ) -> subprocess.CompletedProcess[str]:
         return proc.run(self._entered(argv, env), input=input, timeout=timeout, check=check)
 
-    def watch(self, argv: Sequence[str], say: Callable[[str], None], *, timeout: float) -> None:
+    def watch(self, argv: Sequence[str], report: Callable[[str], None], *, timeout: float) -> None:
         with log.command(argv, self.host.name) as running:
             process = subprocess.Popen(
                 self._entered(argv, None),
@@ -103,7 +103,7 @@ class LabTransport(Remote):
             try:
                 for line in process.stdout or ():
                     said = [*said[-20:], line]
-                    say(line.rstrip())
+                    report(line.rstrip())
                 code = process.wait()
             finally:
                 timer.cancel()
@@ -190,7 +190,7 @@ class SshTransport(Remote):
             )
         return subprocess.CompletedProcess(list(argv), code, done.stdout, done.stderr)
 
-    def watch(self, argv: Sequence[str], say: Callable[[str], None], *, timeout: float) -> None:
+    def watch(self, argv: Sequence[str], report: Callable[[str], None], *, timeout: float) -> None:
         import asyncssh
 
         shown = f"{self.host.name}: {shlex.join(argv)}"[:160]
@@ -202,7 +202,7 @@ class SshTransport(Remote):
             ) as process:
                 async for line in process.stdout:
                     said = [*said[-20:], line]
-                    say(line.rstrip())
+                    report(line.rstrip())
                 await process.wait_closed()
                 return process.exit_status, said
 

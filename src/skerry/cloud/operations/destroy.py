@@ -34,18 +34,18 @@ def what_goes(root: Path | str, packages: bool) -> list[str]:
     return lines
 
 
-def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> None:
+def destroy(root: Path | str, report: Callable[[str], None], *, packages: bool) -> None:
     """Stop everything and remove it. What cannot be removed is reported, and the rest is removed; run it again."""
     ctx = Context.at(root)
     preflight_root(ctx)
     with exclusive(ctx.layout, "destroy"):
         keep = [] if packages else ["--keep-packages"]
-        on_others(ctx, lambda host: ["destroy", "--yes", *(host.keep_packages or keep)], say)
+        on_others(ctx, lambda host: ["destroy", "--yes", *(host.keep_packages or keep)], report)
         stop_guests(ctx, seconds=2)
         remove_taps(ctx)
         stop_services(ctx, ctx.supervisor.forget)
         ctx.supervisor.end()
-        say("services have stopped")
+        report("services have stopped")
         remove_metadata_namespaces(ctx)
         ExternalNetwork(ctx).undo()
         guest_ports.remove_rules(ctx)
@@ -57,7 +57,7 @@ def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> 
         ctx.platform.remove(DiskCopies(ctx).client)
         made_user = (ctx.layout.state / "made-user").exists()
         if packages and _is_machines_own(ctx):
-            ctx.platform.packages.remove(Packages(ctx, ()).added(), say)
+            ctx.platform.packages.remove(Packages(ctx, ()).added(), report)
         if _is_machines_own(ctx):
             _remove_mount_points(ctx)
         left = "nothing is left"
@@ -70,7 +70,7 @@ def destroy(root: Path | str, say: Callable[[str], None], *, packages: bool) -> 
             home = ctx.layout.env.parent.parent
             if (home / "env").is_dir() and (home / "uv").is_dir():
                 ctx.platform.remove(home)
-        say(left)
+        report(left)
 
 
 def _remove_user(ctx: Context) -> str | None:

@@ -19,29 +19,29 @@ from skerry.cloud.members import Members
 from skerry.cloud.operations.graph import services
 
 
-def down(root: Path | str, say: Callable[[str], None]) -> None:
+def down(root: Path | str, report: Callable[[str], None]) -> None:
     """Stop servers orderly and all services in the reverse of their order; data stays."""
     ctx = Context.at(root)
     with exclusive(ctx.layout, "down"):
         started = time.monotonic()
-        on_others(ctx, lambda host: ["down"], say)
+        on_others(ctx, lambda host: ["down"], report)
         guests = stop_guests(ctx)
         if guests:
-            say(f"{guests} servers were shut down; 'up' starts them again")
+            report(f"{guests} servers were shut down; 'up' starts them again")
         remove_taps(ctx)
         stop_services(ctx, ctx.supervisor.stop)
         ctx.supervisor.end()
         remove_metadata_namespaces(ctx)
         ExternalNetwork(ctx).undo()
         guest_ports.remove_rules(ctx)
-        say(f"down after {time.monotonic() - started:.0f} s; data is in {ctx.layout.state}")
+        report(f"down after {time.monotonic() - started:.0f} s; data is in {ctx.layout.state}")
 
 
-def on_others(ctx: Context, words: Callable[[Joined], list[str]], say: Callable[[str], None]) -> None:
+def on_others(ctx: Context, words: Callable[[Joined], list[str]], report: Callable[[str], None]) -> None:
     """Run one of Skerry's verbs on all hosts that have joined, at the same time."""
     hosts = [Joined(ctx, host) for host in Members(ctx).all().values()] if ctx.leads else []
     with ThreadPoolExecutor(max_workers=8) as pool:
-        list(pool.map(lambda host: host.tell(words(host), say), hosts))
+        list(pool.map(lambda host: host.tell(words(host), report), hosts))
 
 
 def stop_services(ctx: Context, stop: Callable[[str], None]) -> None:

@@ -112,5 +112,5 @@ class SupervisorStep(Step):
             else [Change(f"start the supervisor ({self.ctx.supervisor.name})")]
         )
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         self.ctx.supervisor.begin()

@@ -37,7 +37,7 @@ class Listed:
     status: str | None
 
 
-def build(ctx: Context, name: str, folder: Path | None, say: Callable[[str], None]) -> Built:
+def build(ctx: Context, name: str, folder: Path | None, report: Callable[[str], None]) -> Built:
     """Build ``tiny`` or ``debian`` into ``folder``; what is there and of the same version is taken as it is.
 
     Raises PreflightError (not root, a tool is missing), PackageError, CommandError.
@@ -52,21 +52,21 @@ def build(ctx: Context, name: str, folder: Path | None, say: Callable[[str], Non
             f"Cannot write to {error.filename} ({error.strerror}).", remedy="Use sudo."
         ) from None
     if name == "tiny":
-        image = tiny.build(out, work, say)
+        image = tiny.build(out, work, report)
         files = {"kernel": image.kernel, "initrd": image.initrd, "disk": image.disk}
         built = Built(name, image.version, files)
     else:
-        made = debian.build(out, work, say)
+        made = debian.build(out, work, report)
         built = Built(name, made.version, {"disk": made.disk})
     data = {**{part: path.name for part, path in built.files.items()}, "version": built.version}
     ctx.platform.write(out / "built.json", json.dumps(data) + "\n")
     return built
 
 
-def upload(ctx: Context, built: Built, say: Callable[[str], None]) -> str:
+def upload(ctx: Context, built: Built, report: Callable[[str], None]) -> str:
     """Upload a built image in place of an older one of its name; returns the new one's id."""
     _need_cloud(ctx)
-    say(f"uploading {built.name}")
+    report(f"uploading {built.name}")
     if built.name == IMAGE:
         files = tiny.TinyImageFiles(**built.files, version=built.version)
         return str(upload_tiny(ctx.api, files, IMAGE).id)

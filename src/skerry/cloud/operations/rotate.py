@@ -62,7 +62,7 @@ class Rotation:
 def rotate(
     root: Path | str,
     names: Iterable[str],
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     watch: Callable[[Event], None],
     begin: Callable[[Graph], None] = lambda graph: None,
 ) -> Rotation:
@@ -86,17 +86,19 @@ def rotate(
                 "The cloud is down: its passwords cannot be changed now.", remedy="Run 'skerry up'."
             )
         if ctx.secrets.previous:
-            say(
+            report(
                 f"continuing with {', '.join(sorted(ctx.secrets.previous))}, which an earlier rotation started"
             )
         ctx.secrets.rotate(name for name in names if name != FERNET)
         rotated = sorted(ctx.secrets.previous)
         if rotated:
-            say(f"{len(rotated)} new values are saved; the old ones are kept until all services have the new")
+            report(
+                f"{len(rotated)} new values are saved; the old ones are kept until all services have the new"
+            )
         if FERNET in names:
             rotate_fernet(ctx)
             rotated.append(FERNET)
-            say("keystone has a new key for tokens; those of before are valid until they expire")
+            report("keystone has a new key for tokens; those of before are valid until they expire")
         _tell_broker(ctx)
     steps: list[str] = []
 

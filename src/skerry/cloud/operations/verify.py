@@ -125,11 +125,11 @@ def configuration(ctx: Context, folder: Path) -> str:
 
 
 def verify(
-    root: Path | str, say: Callable[[str], None], *, regex: str | None = None, workers: int = 2
+    root: Path | str, show: Callable[[str], None], *, regex: str | None = None, workers: int = 2
 ) -> TempestReport:
-    """Run tempest's smoke tests (or those that match ``regex``) and report each result to ``say``.
+    """Run tempest's smoke tests (or those that match ``regex``) and report each result to ``show``.
 
-    What failed is in the report; see ``Report.demand``.
+    What failed is in the report; see ``TempestReport.demand``.
     """
     ctx = Context.at(root)
     folder = ctx.layout.state / "tempest"
@@ -159,7 +159,7 @@ def verify(
         try:
             for line in process.stdout or ():
                 kept.write(line)
-                _take(line.rstrip("\n"), report, say)
+                _take(line.rstrip("\n"), report, show)
         finally:
             process.terminate()
             process.wait()
@@ -169,7 +169,7 @@ def verify(
     return report
 
 
-def _take(line: str, report: TempestReport, say: Callable[[str], None]) -> None:
+def _take(line: str, report: TempestReport, show: Callable[[str], None]) -> None:
     found = RESULT.match(line) or SETUP.match(line)
     if not found:
         return
@@ -180,4 +180,4 @@ def _take(line: str, report: TempestReport, say: Callable[[str], None]) -> None:
         report.failed.append(test)
     else:
         report.skipped += 1
-    say(f"{result.split(':')[0]:8} {float(found['seconds']):6.1f} s  {test}")
+    show(f"{result.split(':')[0]:8} {float(found['seconds']):6.1f} s  {test}")

@@ -33,14 +33,14 @@ class PackageManager(ABC):
         """The names of all packages that the host has."""
 
     @abstractmethod
-    def install(self, names: Sequence[str], say: Say) -> None:
+    def install(self, names: Sequence[str], report: Say) -> None:
         """Install packages and what they need; none of their own services is started or stays enabled.
 
         Raises PackageError.
         """
 
     @abstractmethod
-    def remove(self, names: Sequence[str], say: Say) -> None:
+    def remove(self, names: Sequence[str], report: Say) -> None:
         """Remove packages with their settings, and what ``install`` has changed of the package manager's own."""
 
     @abstractmethod

@@ -97,7 +97,7 @@ class ComputeHostsAlive(ApiStep):
         missing = self.missing()
         return changes + ([Change(f"wait ({missing})")] if missing else [])
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         wait_for("the compute hosts", self._lack_when_back, 90)
         if self._unmapped():
             from skerry.cloud.components.nova.component import Nova

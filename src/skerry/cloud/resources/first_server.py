@@ -76,7 +76,7 @@ class FirstServer(ApiStep):
     def verify(self) -> None:
         """``apply`` has logged in."""
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         compute, network = self.ctx.api.compute, self.ctx.api.network
         server = compute.find_server(SERVER)
         if server is not None and compute.get_server(server).status == "ERROR":
@@ -84,7 +84,7 @@ class FirstServer(ApiStep):
             compute.wait_for_delete(server)
             server = None
         if server is None:
-            say("create it")
+            report("create it")
             server = compute.create_server(
                 name=SERVER,
                 image_id=self.ctx.api.image.find_image(IMAGE).id,
@@ -93,14 +93,14 @@ class FirstServer(ApiStep):
                 key_name=KEYPAIR,
                 security_groups=[{"name": GROUP}],
             )
-        say("wait until it is ACTIVE")
+        report("wait until it is ACTIVE")
         server = wait_active(self.ctx, server)
         address = self.address()
         if address is None:
             port = next(iter(network.ports(device_id=server.id)))
             floating = network.create_ip(floating_network_id=network.find_network(PUBLIC).id, port_id=port.id)
             address = str(floating.floating_ip_address)
-        say(f"wait until SSH answers at {address}")
+        report(f"wait until SSH answers at {address}")
         try:
             wait_for(f"SSH on server {SERVER} ({address})", lambda: ssh_problem(self.ctx, address), 120)
         except NotReadyError as late:

@@ -26,7 +26,7 @@ class Flavors(ApiStep):
         have = {flavor.name for flavor in self.ctx.api.compute.flavors()}
         return [Change(f"create flavor {name}") for name in FLAVORS if name not in have]
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         have = {flavor.name for flavor in self.ctx.api.compute.flavors()}
         for name, (ram, vcpus, disk) in FLAVORS.items():
             if name not in have:

@@ -39,8 +39,8 @@ class TinyImage(Step):
     def check(self) -> list[Change]:
         return [] if self.files() else [Change("build the image 'tiny'")]
 
-    def apply(self, say: Callable[[str], None]) -> None:
-        image = tiny.build(self.folder, self.ctx.layout.cache / "images/work", say)
+    def apply(self, report: Callable[[str], None]) -> None:
+        image = tiny.build(self.folder, self.ctx.layout.cache / "images/work", report)
         built = {"kernel": image.kernel.name, "initrd": image.initrd.name, "disk": image.disk.name}
         self.ctx.platform.write(
             self.folder / "built.json", json.dumps({**built, "version": image.version}) + "\n"
@@ -59,7 +59,7 @@ class Image(ApiStep):
         found = {image.name for image in self.ctx.api.image.images(status="active")}
         return [] if IMAGE in found else [Change(f"upload image {IMAGE}")]
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         files = TinyImage(self.ctx).files()
         if files is None:
             raise StepError(self.name, "the image was not built")

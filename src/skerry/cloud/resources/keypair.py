@@ -20,7 +20,7 @@ class Keypair(ApiStep):
             changes.append(Change(f"create keypair {KEYPAIR}"))
         return changes
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         path, compute = key_path(self.ctx), self.ctx.api.compute
         if not path.exists():
             self.ctx.platform.run(

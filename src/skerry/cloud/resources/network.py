@@ -41,7 +41,7 @@ class Network(ApiStep):
     def _project(self) -> str:
         return str(self.ctx.api.current_project_id)
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         network, cloud = self.ctx.api.network, self.ctx.cloud
         public = network.find_network(PUBLIC) or network.create_network(
             name=PUBLIC,

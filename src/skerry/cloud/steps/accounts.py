@@ -62,7 +62,7 @@ class Accounts(Step):
         point = self.endpoints[name]
         return self.ctx.url(point.port, point.path)
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         identity = self.ctx.api.identity
         project = identity.find_project("service", domain_id="default") or identity.create_project(
             name="service", domain_id="default"

@@ -68,7 +68,7 @@ class Certificates(Step):
             return "for another name or address"
         return None
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         write, folder = self.ctx.platform.write, self._folder
         self.ctx.platform.make_folder(folder)
         if self.ctx.platform.read(folder / "ca.key") is None:

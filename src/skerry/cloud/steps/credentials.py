@@ -52,7 +52,7 @@ class Credentials(Step):
             changes.append(Change(f"link {self.link} to it"))
         return changes
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         self.ctx.platform.write(self.ctx.layout.clouds_yaml, self.content(), mode=0o600)
         if self.link and not os.path.lexists(self.link):
             self.link.parent.mkdir(exist_ok=True)

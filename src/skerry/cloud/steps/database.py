@@ -55,7 +55,7 @@ class Databases(Step):
                 changes.append(Change(f"set the password of database account {user}"))
         return changes
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         with connect(self.ctx) as root, root.cursor() as cursor:
             for user, names in self.wanted.items():
                 password = self.ctx.secrets[f"db-{user}"]
@@ -87,19 +87,19 @@ class Schema(Once):
         super().__init__(ctx, name, title, work, of=of, needs=needs, cost=cost, heavy=True)
         self.databases = databases
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         journal = self.ctx.journal
         torn = journal.started(self.name) and journal.done(self.name) is None
         if self._are_empty():
             journal.begin(self.name)
         try:
-            super().apply(say)
+            super().apply(report)
         except CommandError:
             if not torn:
                 raise
-            say("an earlier run was torn: again, with empty databases")
+            report("an earlier run was torn: again, with empty databases")
             self._empty()
-            super().apply(say)
+            super().apply(report)
 
     def _are_empty(self) -> bool:
         with connect(self.ctx) as root, root.cursor() as cursor:

@@ -36,7 +36,7 @@ class Files(Step):
                 changes.append(Change(f"permissions of {file.path}", f"{mode:o}", f"{file.mode:o}"))
         return changes
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         for file in self._files():
             same = self.ctx.platform.read(file.path) == file.content
             if not same or self.ctx.platform.mode(file.path) != file.mode:

@@ -43,7 +43,7 @@ class MachineSetup(Step):
             changes.append(Change(f"draw secrets into {self.ctx.secrets.path}"))
         return changes
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         if not self.ctx.platform.users.exists(SERVICE_USER):
             make_user(self.ctx.platform, self.ctx.layout)
         for path, owner in self.folders.items():
@@ -77,7 +77,7 @@ class Login(Step):
         shell = self.ctx.platform.users.shell(SERVICE_USER)
         return [] if shell == self.SHELL else [Change(f"shell of {SERVICE_USER}", shell, self.SHELL)]
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         self.ctx.platform.users.allow_login(SERVICE_USER, self.SHELL)
 
 
@@ -97,7 +97,7 @@ class Bytecode(Step):
     def check(self) -> list[Change]:
         return [] if self._mark.exists() else [Change("compile the services' modules")]
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         argv = [self.ctx.layout.bin("python"), "-m", "compileall", "-q", "-j", "2", "-x", self.SKIPPED]
         # A few packages carry templates that are not Python: their failure is none of ours.
         self.ctx.platform.run([*argv, str(self.ctx.layout.site_packages)], timeout=600, check=False)
@@ -128,7 +128,7 @@ class LibvirtBinding(Step):
             Change(f"link {link.name}") for link, path in links.items() if link.resolve() != path.resolve()
         ]
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         for link, path in self._links().items():
             link.unlink(missing_ok=True)
             link.symlink_to(path)

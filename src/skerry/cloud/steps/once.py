@@ -43,6 +43,6 @@ class Once(Step):
     def check(self) -> list[Change]:
         return [] if self.ctx.journal.done(self.name) == self._fingerprint else [Change(self.title)]
 
-    def apply(self, say: Callable[[str], None]) -> None:
-        self._work(say)
+    def apply(self, report: Callable[[str], None]) -> None:
+        self._work(report)
         self.ctx.journal.finish(self.name, self._fingerprint)

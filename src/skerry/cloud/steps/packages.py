@@ -33,12 +33,12 @@ class Packages(Step):
         have = self.ctx.platform.packages.installed(self.packages)
         return [Change(f"install {name}") for name in self.packages if name not in have]
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         manager = self.ctx.platform.packages
         before = manager.everything()
         wanted = [change.what.removeprefix("install ") for change in self.check()]
         try:
-            manager.install(wanted, say)
+            manager.install(wanted, report)
         finally:
             added = {*self.added(), *(manager.everything() - before)}
             self.ctx.platform.write(self.record, "\n".join(sorted(added)) + "\n")

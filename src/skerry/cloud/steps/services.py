@@ -23,7 +23,7 @@ class Surplus(Step):
     def check(self) -> list[Change]:
         return [Change(f"end {name}") for name in self._surplus()]
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         for name in self._surplus():
             self.ctx.supervisor.forget(name)
 
@@ -56,7 +56,7 @@ class ServiceStep(Step):
         missing = self.service.ready.missing(process.pid)
         return [Change(f"wait until {self.service.name} is ready ({missing})")] if missing else []
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         process = self.ctx.supervisor.process(self.service.name)
         self.ctx.supervisor.install(self.service)
         if not process.pid or process.fingerprint != self.service.fingerprint:

@@ -40,10 +40,10 @@ class ValidConfiguration(Step):
             return []
         return [Change(str(problem)) for problem in warnings]
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         warnings = _operators(self._problems())
         for problem in warnings:
-            say(str(problem))
+            report(str(problem))
         self.ctx.journal.finish(self.name, _mark(warnings))
 
     def _problems(self) -> list[Problem]:

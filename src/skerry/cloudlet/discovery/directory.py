@@ -182,8 +182,8 @@ def _ask(identity: Identity, directory: str, method: str, body: bytes) -> bytes:
 class Heartbeat:
     """Registers an engine again and again, until it is closed. What goes wrong is said once, until it changes."""
 
-    def __init__(self, beat: Callable[[], None], say: Callable[[str], None]) -> None:
-        self._beat, self._say, self._end = beat, say, threading.Event()
+    def __init__(self, beat: Callable[[], None], report: Callable[[str], None]) -> None:
+        self._beat, self._report, self._end = beat, report, threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
@@ -200,7 +200,7 @@ class Heartbeat:
             except Exception as error:  # the engine serves on
                 now = str(error)
             if now and now != last:
-                self._say(now)
+                self._report(now)
             last = now
             if self._end.wait(HEARTBEAT):
                 return

@@ -42,7 +42,7 @@ def ask(identity: Identity, where: str, engine: str) -> Cloudlet:
 
 
 def tell_apart(
-    identity: Identity, heard: Sequence[Heard], say: Callable[[str], None]
+    identity: Identity, heard: Sequence[Heard], report: Callable[[str], None]
 ) -> tuple[list[Cloudlet], list[Heard]]:
     """Paired engines with what they report of themselves, and the others, which are not asked.
 
@@ -69,5 +69,5 @@ def tell_apart(
                 continue
             others.append(each)
             for trouble in answer:
-                say(str(trouble))
+                report(str(trouble))
     return proven, others

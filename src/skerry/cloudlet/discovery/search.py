@@ -26,14 +26,14 @@ def in_directory(identity: Identity, want: Wanted, directory: str) -> Search:
     return Search(rank(every, want, measure_all([each.where for each in every])), ())
 
 
-def in_the_lan(identity: Identity, want: Wanted, seconds: float, say: Callable[[str], None]) -> Search:
+def in_the_lan(identity: Identity, want: Wanted, seconds: float, report: Callable[[str], None]) -> Search:
     """Those that are announced in the LAN, after listening for so long. Raises MulticastError."""
     heard = mdns.browse(seconds)
     if not heard:
-        say(
+        report(
             "no cloudlet is announced in the LAN; routers keep announcements back, and 'serve' on loopback makes none"
         )
-    every, strangers = neighbours.tell_apart(identity, heard, say)
+    every, strangers = neighbours.tell_apart(identity, heard, report)
     found = rank(every, want, measure_all([each.where for each in every]))
     return Search(
         found, list(zip(strangers, measure_all([each.addresses[0] for each in strangers]), strict=True))

@@ -37,9 +37,9 @@ class HandoffServer:
         most: int = 2,
         most_mib: int = 65536,
         outbound: bool = False,
-        say: Callable[[str], None] = lambda text: None,
+        report: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._store, self._say = store, say
+        self._store, self._report = store, report
         self.about: Callable[[], Cloudlet] | None = None
         self._outbound, self._most_mib = outbound, most_mib
         self._identity = Identity(store.root / "keys")
@@ -100,7 +100,7 @@ class HandoffServer:
         except ssl.SSLEOFError:
             pass  # it only measured the way
         except (ssl.SSLError, OSError) as error:
-            self._say(f"{host}: {getattr(error, 'verify_message', '') or error}")
+            self._report(f"{host}: {getattr(error, 'verify_message', '') or error}")
         finally:
             self._open.discard(sock)
             sock.close()
@@ -132,7 +132,7 @@ class HandoffServer:
         except ConnectionError:
             pass  # whoever has nothing more to send hangs up
         except (SkerryError, ValueError) as reason:
-            self._say(f"{link.name}, {peer[:16]}: {reason}")
+            self._report(f"{link.name}, {peer[:16]}: {reason}")
             link.refuse(reason)
 
     def _handoff(self, link: PeerConnection, peer: str, begin: Begin) -> None:
@@ -141,10 +141,10 @@ class HandoffServer:
             ticket.end()
             raise RefusedError("as many VMs arrive here as are allowed at a time; try again later")
         try:
-            self._say(f"'{ticket.offer.name}' arrives from {link.name}, {peer[:16]}")
-            destination.receive(self._store, link, ticket, begin, self._say)
+            self._report(f"'{ticket.offer.name}' arrives from {link.name}, {peer[:16]}")
+            destination.receive(self._store, link, ticket, begin, self._report)
         except OSError as error:
-            self._say(f"'{ticket.offer.name}' did not arrive: {error}")
+            self._report(f"'{ticket.offer.name}' did not arrive: {error}")
             raise
         finally:
             self._places.release()

@@ -68,7 +68,7 @@ def _base(store: Store, offer: Offer) -> Base:
 
 
 def receive(
-    store: Store, link: PeerConnection, ticket: Ticket, begin: Begin, say: Callable[[str], None]
+    store: Store, link: PeerConnection, ticket: Ticket, begin: Begin, report: Callable[[str], None]
 ) -> Session:
     """Take the VM over: to its end, or not at all. Raises SkerryError, OSError, ValueError."""
     offer = ticket.offer
@@ -112,8 +112,10 @@ def receive(
         raise
     with contextlib.suppress(OSError):
         link.send(Kind.RUNNING)
-    say(f"'{session.name}' runs here: {arriving.batches} batches, {arriving.literals.count} pages by content")
-    _set_clock(vm, say)
+    report(
+        f"'{session.name}' runs here: {arriving.batches} batches, {arriving.literals.count} pages by content"
+    )
+    _set_clock(vm, report)
     vm.let_go()
     return session
 
@@ -156,13 +158,13 @@ class _Arriving:
         return self._tail
 
 
-def _set_clock(vm: Vm, say: Callable[[str], None]) -> None:
+def _set_clock(vm: Vm, report: Callable[[str], None]) -> None:
     """Set the guest's clock, which was paused with it. Guests without an agent keep what they have."""
     agent = vm.agent()
     try:
         agent.run(f"date -s @{time.time():.3f}", timeout=5)
     except SkerryError as trouble:
-        say(f"the guest's clock was not set: {trouble}")
+        report(f"the guest's clock was not set: {trouble}")
     finally:
         agent.close()
 

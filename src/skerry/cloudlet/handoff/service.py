@@ -45,7 +45,7 @@ def address_of(listen: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def announce(server: HandoffServer, engine: str, say: Say) -> mdns.Announcement | None:
+def announce(server: HandoffServer, engine: str, report: Say) -> mdns.Announcement | None:
     """Announce an engine in the LAN. One that cannot be announced serves all the same."""
     addresses = mdns.announced(server.address, mdns.own_interfaces())
     if not addresses:
@@ -53,22 +53,22 @@ def announce(server: HandoffServer, engine: str, say: Say) -> mdns.Announcement 
     try:
         announcement = mdns.Announcement(engine, addresses, server.port)
     except MulticastError as error:
-        say(f"not announced in the LAN: {error}")
+        report(f"not announced in the LAN: {error}")
         return None
-    say(f"announced in the LAN at {', '.join(addresses)}")
+    report(f"announced in the LAN at {', '.join(addresses)}")
     return announcement
 
 
 @contextmanager
 def announced(
-    server: HandoffServer, identity: Identity, *, directory: str | None, multicast: bool, say: Say
+    server: HandoffServer, identity: Identity, *, directory: str | None, multicast: bool, report: Say
 ) -> Iterator[None]:
     """While it lasts, a server that has its ``about`` is announced to a directory, if one is given, and in the LAN."""
     about = server.about
     with ExitStack() as ends:
         if directory and about:
-            beat = directories.Heartbeat(lambda: directories.register(identity, directory, about()), say)
+            beat = directories.Heartbeat(lambda: directories.register(identity, directory, about()), report)
             ends.enter_context(closing(beat))
-        if multicast and (announcement := announce(server, identity.fingerprint, say)):
+        if multicast and (announcement := announce(server, identity.fingerprint, report)):
             ends.enter_context(closing(announcement))
         yield

@@ -63,7 +63,9 @@ class Done:
     times: dict[str, float]  # seconds after the begin at which each stage was over
 
 
-def handoff(store: Store, name: str, where: str, *, rename: str = "", say: Say = lambda text: None) -> Done:
+def handoff(
+    store: Store, name: str, where: str, *, rename: str = "", report: Say = lambda text: None
+) -> Done:
     """Move the session ``name`` to the engine at ``where`` (HOST:PORT); it is called ``rename`` there.
 
     Raises NotFoundError, PeerRefusedError, HandoffError (and then the VM runs here as before), UnsettledError.
@@ -73,15 +75,15 @@ def handoff(store: Store, name: str, where: str, *, rename: str = "", say: Say =
         recovery.recover(store, session, vm)
         link = wire.connect(Identity(store.root / "keys"), where)
         try:
-            return _Handoff(store, session, vm, link, say).run(rename or name)
+            return _Handoff(store, session, vm, link, report).run(rename or name)
         finally:
             link.close()
             vm.let_go()
 
 
 class _Handoff:
-    def __init__(self, store: Store, session: Session, vm: Vm, link: PeerConnection, say: Say) -> None:
-        self.store, self.session, self.vm, self.link, self.say = store, session, vm, link, say
+    def __init__(self, store: Store, session: Session, vm: Vm, link: PeerConnection, report: Say) -> None:
+        self.store, self.session, self.vm, self.link, self.report = store, session, vm, link, report
         self.base: Base = store.base(session.base)
         self.committed = False
         self.passes = 0
@@ -92,7 +94,7 @@ class _Handoff:
         where = self.link.name
         try:
             self._offer(name)
-            self.say(f"{where} takes it, and holds {self.overlays} of its overlays")
+            self.report(f"{where} takes it, and holds {self.overlays} of its overlays")
             held = Held(self.store, self.base, self.chain[: self.overlays])
             self.spool = Spool(
                 self.base.machine.memory_pages, self.base.path("memory"), self.base.listed("memory")["page"]
@@ -174,7 +176,7 @@ class _Handoff:
             self.out.send(self.spool.take(), NOTHING)
             self.out.all_seen()
             self._time(f"pass {self.passes}")
-            self.say(f"pass {self.passes} is over: {self.link.sent / 1e6:.1f} MB sent")
+            self.report(f"pass {self.passes} is over: {self.link.sent / 1e6:.1f} MB sent")
 
     def _say_begin(self, intake: Intake) -> None:
         end = time.monotonic() + 30

@@ -72,12 +72,12 @@ class _PageReader:
         return data
 
 
-def import_(store: Store, path: Path, say: Callable[[str], None], name: str | None = None) -> Base:
+def import_(store: Store, path: Path, report: Callable[[str], None], name: str | None = None) -> Base:
     """Take a base out of a file, checking all of it; under another name, perhaps. Raises BadBaseError, RefusedError."""
     with store.work() as folder:
         target = folder / "base"
         target.mkdir()
-        say("unpacking it")
+        report("unpacking it")
         try:
             _unpack(path, target)
             if name:
@@ -85,7 +85,7 @@ def import_(store: Store, path: Path, say: Callable[[str], None], name: str | No
             base = Base(target)
         except (tarfile.TarError, zstandard.ZstdError, ValueError, OSError, KeyError) as reason:
             raise BadBaseError(path.name, reason) from None
-        say("checking its pages")
+        report("checking its pages")
         for image in IMAGES:
             (target / f"{image}.pages").write_bytes(listing(target / image).tobytes())
         base.verify()

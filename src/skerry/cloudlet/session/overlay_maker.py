@@ -65,7 +65,7 @@ def create(
     warm: str = "",
     network: GuestNetwork | None = None,
     level: int = LEVEL,
-    say: Say = lambda text: None,
+    report: Say = lambda text: None,
 ) -> Created:
     """Resume the base (or overlay) ``word``, run ``script`` in it, and keep what has changed as an overlay.
 
@@ -78,7 +78,7 @@ def create(
     session, vm = _begin(store, word, f"new-{name}")
     folder = sessions.folder_of(store, session.name)
     try:
-        say("running the script in the guest")
+        report("running the script in the guest")
         agent = vm.agent()
         try:
             if files:
@@ -94,7 +94,7 @@ def create(
             vm.remove_files()
         if network:
             vm.remove_nic()
-        return keep(store, session, vm, name, warm=warm, level=level, say=say)
+        return keep(store, session, vm, name, warm=warm, level=level, report=report)
     finally:
         vm.quit()
         store.remove(folder)
@@ -129,13 +129,13 @@ def keep(
     *,
     warm: str = "",
     level: int = LEVEL,
-    say: Say = lambda text: None,
+    report: Say = lambda text: None,
 ) -> Created:
     """Take an overlay of a session, which runs on meanwhile and afterwards. It must have no network card."""
     if session.mode == "early":
         raise UsageError(f"The session '{session.name}' began early: its disk is not on the base's own.")
     base = store.base(session.base)
-    say("taking its memory and disk")
+    report("taking its memory and disk")
     started = time.monotonic()
     taken = snapshot.take(vm, base.machine.memory_pages, go_on=True)
     memory = snapshot.memory_changes(base, taken.memory, taken.held)
@@ -145,13 +145,13 @@ def keep(
     with store.work() as folder:
         state = taken.state.pack()
         if warm:
-            say("recording what it touches first")
+            report("recording what it touches first")
             recording = time.monotonic()
             touched = _record(store, base, folder, memory, disk, state, warm)
             started += time.monotonic() - recording
         else:
             touched = np.empty(0, np.uint32), np.empty(0, np.uint32)
-        say("finding what is new in it, and compressing that")
+        report("finding what is new in it, and compressing that")
         chosen = plan(memory, disk, _sources(store, base, parents), *touched)
         made = make(
             chosen,
@@ -238,7 +238,7 @@ def export(store: Store, word: str, target: Path) -> Manifest:
     return Overlay(FileSource(target), None).manifest
 
 
-def import_(store: Store, path: Path, *, most: int = 1 << 36, say: Say = lambda text: None) -> Manifest:
+def import_(store: Store, path: Path, *, most: int = 1 << 36, report: Say = lambda text: None) -> Manifest:
     """Take an overlay of at most ``most`` bytes out of a file, checking all of it as synthesis does.
 
     What is checked is a copy, and the copy is what is kept: whoever changes the file meanwhile changes nothing.
@@ -259,7 +259,7 @@ def import_(store: Store, path: Path, *, most: int = 1 << 36, say: Say = lambda 
                 f"Cannot take {path} into the store: {error.strerror}.",
                 remedy=f"Nothing of it was kept. Is there room below {store.root}?",
             ) from None
-        say("checking its pages")
+        report("checking its pages")
         with contextlib.closing(FileSource(copy)) as taken:
             taken.name = source.name
             rebuild = Rebuild(Overlay(taken, store.keys), store)

@@ -11,17 +11,17 @@ from skerry.cloudlet.session.session import Session
 from skerry.cloudlet.vm.process import GATEWAY, Vm
 
 
-def keep(store: Store, session: Session, vm: Vm, name: str, say: Callable[[str], None]) -> Created:
+def keep(store: Store, session: Session, vm: Vm, name: str, report: Callable[[str], None]) -> Created:
     """Keep an overlay of a session. Its network card, which no overlay has, is out meanwhile: connections break.
 
     Raises what overlay_maker.keep does, and GuestError when the card does not come back.
     """
     card = vm.has_nic()
     if card:
-        say("taking its network card out")
+        report("taking its network card out")
         vm.remove_nic()
     try:
-        return overlay_maker.keep(store, session, vm, name, say=say)
+        return overlay_maker.keep(store, session, vm, name, report=report)
     finally:
         if card:
             vm.add_nic(session.mac, session.address, session.ports, session.outbound)

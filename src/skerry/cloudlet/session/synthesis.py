@@ -92,7 +92,7 @@ def synthesize(
     prepare: bool = True,
     paused: bool = False,
     most: int = 1 << 36,
-    say: Callable[[str], None] = lambda text: None,
+    report: Callable[[str], None] = lambda text: None,
 ) -> SynthesisedVm:
     """Synthesise a VM as the session ``name``.
 
@@ -113,7 +113,7 @@ def synthesize(
     session = Session(name, rebuild.base.id, manifest.id, "early" if early else "full")
     running: SynthesisedVm | None = None
     try:
-        say(f"base '{rebuild.base.name}' is here; {manifest.segments / 1e6:.1f} MB to fetch")
+        report(f"base '{rebuild.base.name}' is here; {manifest.segments / 1e6:.1f} MB to fetch")
         start = _early if early else _full
         running = start(store, rebuild, state, folder, session, paused)
         running.times["resumed"] = time.monotonic() - started_at

@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 
 
 def from_recipe(
-    store: Store, name: str, machine: Machine, say: Say, guest: recipe.Guest | None = None
+    store: Store, name: str, machine: Machine, report: Say, guest: recipe.Guest | None = None
 ) -> Base:
     """A base of the small Debian; ``guest`` is one that was built before.
 
@@ -33,27 +33,27 @@ def from_recipe(
     """
     _check(store, name, machine)
     with store.work() as folder:
-        built = guest or recipe.build(folder / "guest", say)
+        built = guest or recipe.build(folder / "guest", report)
         target = folder / "base"
         target.mkdir()
         shutil.copyfile(built.kernel, target / "kernel")
         shutil.copyfile(built.initrd, target / "initrd")
         boot = KernelBoot(target / "kernel", target / "initrd", built.append)
-        return _boot_and_keep(store, folder, name, machine, built.disk, "raw", boot, "", 300, say)
+        return _boot_and_keep(store, folder, name, machine, built.disk, "raw", boot, "", 300, report)
 
 
 def from_zip(
-    store: Store, package: Path, name: str, machine: Machine, ready: str, timeout: float, say: Say
+    store: Store, package: Path, name: str, machine: Machine, ready: str, timeout: float, report: Say
 ) -> Base:
     """A base of a zip of elijah-provisioning, which is booted again; raises as ``from_image`` does."""
     with store.work() as folder:
-        say("extracting the disk from the zip")
+        report("extracting the disk from the zip")
         elijah.extract_disk(package, folder / "disk")
-        return from_image(store, name, machine, folder / "disk", ready, timeout, say)
+        return from_image(store, name, machine, folder / "disk", ready, timeout, report)
 
 
 def from_image(
-    store: Store, name: str, machine: Machine, image: Path, ready: str, timeout: float, say: Say
+    store: Store, name: str, machine: Machine, image: Path, ready: str, timeout: float, report: Say
 ) -> Base:
     """A base of a raw or qcow2 image that boots by itself.
 
@@ -71,7 +71,7 @@ def from_image(
     with store.work() as folder:
         (folder / "base").mkdir()
         return _boot_and_keep(
-            store, folder, name, machine, image.resolve(), str(info["format"]), None, ready, timeout, say
+            store, folder, name, machine, image.resolve(), str(info["format"]), None, ready, timeout, report
         )
 
 
@@ -93,7 +93,7 @@ def _boot_and_keep(
     boot: KernelBoot | None,
     ready: str,
     timeout: float,
-    say: Say,
+    report: Say,
 ) -> Base:
     place, target = folder / "vm", folder / "base"
     place.mkdir()
@@ -107,11 +107,11 @@ def _boot_and_keep(
         for path in (boot.kernel, boot.initrd):
             shutil.copyfile(path, place / path.name)
         boot = KernelBoot(place / boot.kernel.name, place / boot.initrd.name, boot.append)
-    say("booting it")
+    report("booting it")
     vm = Vm.start(place, machine, qcow2_on(place / "disk.qcow2", raw), None, boot)
     try:
         _wait_ready(vm, ready, timeout)
-        say("taking its memory and disk")
+        report("taking its memory and disk")
         taken = snapshot.take(vm, machine.memory_pages, go_on=False)
         own_to(folder, taken.disk)
         run(["qemu-img", "rebase", "-u", "-b", str(raw), "-F", "raw", str(taken.disk)])
@@ -122,7 +122,7 @@ def _boot_and_keep(
     finally:
         vm.kill()
     write_sparse(target / "memory", taken.memory)
-    say("hashing its pages")
+    report("hashing its pages")
     seal(target, name, machine, taken.state.pack(), boot.append if boot else "")
     return store.keep_base(target)
 

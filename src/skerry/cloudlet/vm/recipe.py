@@ -59,7 +59,7 @@ def version() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in ours)).hexdigest()[:8]
 
 
-def build(out: Path, say: Callable[[str], None]) -> Guest:
+def build(out: Path, report: Callable[[str], None]) -> Guest:
     """Build the Debian guest into the folder ``out``; takes a minute or two and 2 GB meanwhile.
 
     Raises PreflightError (not root, a tool is missing), PackageError (no package sources), CommandError.
@@ -70,10 +70,10 @@ def build(out: Path, say: Callable[[str], None]) -> Guest:
         place = Path(scratch)
         place.chmod(0o755)  # apt drops its privileges to read what it downloads
         root = place / "root"
-        say(f"installing Debian {debian.codename()}")
+        report(f"installing Debian {debian.codename()}")
         tree(root)
         guest = Guest(out / "disk.raw", out / "vmlinuz", out / "initrd")
-        say("writing the disk")
+        report("writing the disk")
         shutil.copyfile((root / "vmlinuz").resolve(), guest.kernel)
         shutil.copyfile((root / "initrd.img").resolve(), guest.initrd)
         raw = place / "disk.raw"

@@ -52,14 +52,14 @@ class Experiment:
         site: Site,
         plan: EvaluationPlan,
         results: Results,
-        say: Say,
+        report: Say,
         *,
         seed: int | None = None,
         hosts: Sequence[str] | None = None,
         captures: bool = True,
         interval: float = 0.01,
     ) -> None:
-        self._api, self._site, self._plan, self._results, self._say = api, site, plan, results, say
+        self._api, self._site, self._plan, self._results, self._report = api, site, plan, results, report
         self._hosts = hosts_up(api, hosts)
         self._demand(captures)
         about = {
@@ -100,9 +100,9 @@ class Experiment:
     def run(self) -> None:
         """Make all runs that are left; hosts and cloud are in the end as they were."""
         left = self.left()
-        self._say(f"seed {self.seed}: {len(left)} runs, {self._time_left(left)}")
+        self._report(f"seed {self.seed}: {len(left)} runs, {self._time_left(left)}")
         with (
-            Fleet(self._api, self._site, self._plan.flavors, self._say) as fleet,
+            Fleet(self._api, self._site, self._plan.flavors, self._report) as fleet,
             Vantage(self._api, self._site, fleet.network) as namespace,
             self._settings() as tell,
         ):
@@ -115,7 +115,7 @@ class Experiment:
                 told = row.pop("told")
                 self._results.add(row)
                 rest = self._time_left(left[number + 1 :])
-                self._say(f"{number + 1} of {len(left)}, {run.key}: {told}; {rest}")
+                self._report(f"{number + 1} of {len(left)}, {run.key}: {told}; {rest}")
             if self._plan.crowded and "crowded" not in {row["key"] for row in self._results.rows()}:
                 self._results.add(self._crowded(fleet))
 
@@ -134,15 +134,15 @@ class Experiment:
         def tell(setting: MigrationSetting) -> None:
             nonlocal now
             if setting != now:
-                self._say(f"sets the hosts to {setting}")
+                self._report(f"sets the hosts to {setting}")
                 now = setting
-                self._site.configure(setting.options, self._say)
+                self._site.configure(setting.options, self._report)
 
         try:
             yield tell
         finally:
             if now is not None:
-                self._site.configure(None, self._say)
+                self._site.configure(None, self._report)
 
     def _row(self, fleet: Fleet, run: PlannedRun) -> Row:
         row: Row = {"key": run.key, **run.row()}
@@ -181,7 +181,7 @@ class Experiment:
                 row["answers"] = True
         except SkerryError as error:
             row["failure"] = str(error)
-        self._say(f"a host that is too small, flavor {flavor}: {row['failure']}")
+        self._report(f"a host that is too small, flavor {flavor}: {row['failure']}")
         return row
 
 

@@ -22,8 +22,10 @@ BOOTS, ANSWERS, GONE = 300.0, 180.0, 120.0  # seconds
 class Fleet:
     """The servers of an evaluation, as a context manager. What a killed run left of its own is removed first."""
 
-    def __init__(self, api: Any, site: Site, flavors: dict[str, Flavor], say: Callable[[str], None]) -> None:
-        self._api, self._site, self._flavors, self._say = api, site, flavors, say
+    def __init__(
+        self, api: Any, site: Site, flavors: dict[str, Flavor], report: Callable[[str], None]
+    ) -> None:
+        self._api, self._site, self._flavors, self._report = api, site, flavors, report
         self._servers: dict[str, Server] = {}
         self._failed: dict[str, SkerryError] = {}
 
@@ -47,7 +49,7 @@ class Fleet:
             self._api.compute.delete_server(broken.id, force=True)
             self._api.compute.wait_for_delete(broken.now(), wait=GONE)
         if flavor not in self._servers:
-            self._say(f"boots a server of flavor {flavor}")
+            self._report(f"boots a server of flavor {flavor}")
             try:
                 self._servers[flavor] = self._boot(flavor)
             except SkerryError as error:

@@ -26,7 +26,7 @@ class Made(Step):
     def check(self) -> list[Change]:
         return [] if self.name in self.made else [Change(f"make {self.name}")]
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         if self.fail:
             raise StepError(self.name, "it broke")
         self.made.append(self.name)
@@ -54,9 +54,9 @@ def test_independent_steps_run_at_the_same_time() -> None:
     both = threading.Barrier(2, timeout=at_most(5))
 
     class Meets(Made):
-        def apply(self, say: Callable[[str], None]) -> None:
+        def apply(self, report: Callable[[str], None]) -> None:
             both.wait()  # breaks unless the other step is here too
-            super().apply(say)
+            super().apply(report)
 
     made: list[str] = []
     GraphRun(Graph([Meets("a", made), Meets("b", made)]), quiet).go()
@@ -87,7 +87,7 @@ def test_nothing_is_applied_when_nothing_is_to_do() -> None:
 
 def test_a_step_that_does_not_bring_what_it_should_is_an_error() -> None:
     class Idle(Made):
-        def apply(self, say: Callable[[str], None]) -> None:
+        def apply(self, report: Callable[[str], None]) -> None:
             pass
 
     with pytest.raises(StepError, match="still to do: make a"):
@@ -114,9 +114,9 @@ def test_the_longest_chain_is_the_most_urgent() -> None:
 
 def test_an_interrupt_lets_the_running_step_end_and_starts_no_other() -> None:
     class Interrupted(Made):
-        def apply(self, say: Callable[[str], None]) -> None:
+        def apply(self, report: Callable[[str], None]) -> None:
             os.kill(os.getpid(), signal.SIGINT)
-            super().apply(say)
+            super().apply(report)
 
     made: list[str] = []
     before = signal.getsignal(signal.SIGINT)
@@ -128,9 +128,9 @@ def test_an_interrupt_lets_the_running_step_end_and_starts_no_other() -> None:
 
 def test_an_interrupt_in_the_last_step_is_not_lost() -> None:
     class Interrupted(Made):
-        def apply(self, say: Callable[[str], None]) -> None:
+        def apply(self, report: Callable[[str], None]) -> None:
             os.kill(os.getpid(), signal.SIGINT)
-            super().apply(say)
+            super().apply(report)
 
     with pytest.raises(KeyboardInterrupt):
         GraphRun(Graph([Interrupted("a", [])]), quiet).go()

@@ -119,7 +119,7 @@ def call(platform: Platform, name: str, arguments: Sequence[Any], says: list[str
         found = found(
             *(
                 says.append
-                if key == "say"
+                if key == "report"
                 else Path(next(given))
                 if kind.annotation == "Path"
                 else next(given)

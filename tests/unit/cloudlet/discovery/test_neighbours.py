@@ -31,7 +31,7 @@ class Engine:
         store = Store(root / name)
         self.identity, self.name = Identity(store.root / "keys"), name
         self.said: list[str] = []
-        self.server = HandoffServer(store, "127.0.0.1", 0, say=self.said.append)
+        self.server = HandoffServer(store, "127.0.0.1", 0, report=self.said.append)
         self.server.about = self.about
         self.where = f"127.0.0.1:{self.server.port}"
         self.speaks_for = self.identity.fingerprint

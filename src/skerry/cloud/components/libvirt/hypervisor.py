@@ -65,7 +65,7 @@ class Hypervisor(Step):
             return []
         return [Change("boot a probe guest to see whether KVM works")]
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         wanted = self.ctx.cloud.hypervisor
         users = self.ctx.platform.users
         if group := users.group_of_device(KVM):
@@ -75,7 +75,7 @@ class Hypervisor(Step):
             if wanted == "auto"
             else Verdict(wanted, f"cloud.toml has hypervisor = '{wanted}'")
         )
-        say(f"{verdict.virt_type}: {verdict.reason}")
+        report(f"{verdict.virt_type}: {verdict.reason}")
         data = {"asked": wanted, "device": KVM.exists(), **verdict.__dict__}
         self.ctx.platform.write(self._path, json.dumps(data, indent=1) + "\n")
 

@@ -167,7 +167,7 @@ class Nova(OpenStackComponent):
         url = "{scheme}://{username}:{password}@{hostname}:{port}/"
         query = "?{query}"
 
-        def create(say: object) -> None:
+        def create(report: object) -> None:
             manage(
                 self.ctx,
                 "nova.cmd.manage:main",

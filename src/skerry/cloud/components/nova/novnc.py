@@ -26,7 +26,7 @@ class NoVNC(Step):
     def check(self) -> list[Change]:
         return [] if (self.pages / "vnc_lite.html").exists() else [Change("unpack noVNC's pages")]
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         self.ctx.platform.packages.unpack(self.downloaded() or self.download(), self._folder)
 
     def downloaded(self) -> Path | None:

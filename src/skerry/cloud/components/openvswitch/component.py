@@ -53,7 +53,7 @@ class OpenVSwitch(Component):
     def work(self) -> list[Step]:
         database = self.ctx.layout.state / "ovs/conf.db"
 
-        def create(say: object) -> None:
+        def create(report: object) -> None:
             _create_database(self.ctx, database, self.ctx.platform.share / "openvswitch/vswitch.ovsschema")
 
         needs = ("packages", "machine")

@@ -63,7 +63,7 @@ class ExternalNetwork(Step):
             changes.append(Change("remove address translation for guests"))
         return changes
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         network = self._network
         if not network.has_interface(self.INSIDE):
             network.make_pair(self.INSIDE, self.PORT)

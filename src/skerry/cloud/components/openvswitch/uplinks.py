@@ -55,7 +55,7 @@ class Uplinks(Step):
             changes.append(Change(f"give {TUNNELS} the address", after=host.tunnel))
         return changes
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         run, network, kind = self.ctx.platform.run, self.ctx.platform.network, self._kind()
         for bridge, interface in self._wanted().items():
             made = ["--may-exist", "add-br", bridge, "--", "set", "bridge", bridge, f"datapath_type={kind}"]

@@ -43,7 +43,7 @@ class OVN(Component):
     def work(self) -> list[Step]:
         state = self.ctx.layout.state / "ovn"
 
-        def create(say: object) -> None:
+        def create(report: object) -> None:
             for name in ("nb", "sb"):
                 _create_database(
                     self.ctx, state / f"ovn{name}.db", self.ctx.platform.share / f"ovn/ovn-{name}.ovsschema"
@@ -160,7 +160,7 @@ class Listeners(Step):
                 changes.append(Change(f"{tool} listens", after=target))
         return changes
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         for tool, target in self._wanted().items():
             probe = f"--inactivity-probe={self.PROBE_MS}"
             self.ctx.platform.run([tool, f"--db={self._socket}", probe, "set-connection", target], timeout=30)
@@ -216,6 +216,6 @@ class Chassis(Step):
             if have.get(key) != value
         ]
 
-    def apply(self, say: Callable[[str], None]) -> None:
+    def apply(self, report: Callable[[str], None]) -> None:
         pairs = [f"external_ids:{key}={value}" for key, value in self._wanted().items()]
         self.ctx.platform.run([*self.ctx.layout.vsctl, "set", "Open_vSwitch", ".", *pairs])

@@ -42,14 +42,14 @@ class AptPackages(PackageManager):
     def everything(self) -> set[str]:
         return set(self.host.run(["dpkg-query", "-W", "-f", "${Package}\n"]).stdout.split())
 
-    def install(self, names: Sequence[str], say: Say) -> None:
+    def install(self, names: Sequence[str], report: Say) -> None:
         units = self._units()
         with self._nothing_starts():
-            say("apt-get update")
+            report("apt-get update")
             if self._update().returncode:
-                say("some package lists are out of reach; continuing with those that are there")
-            self._add_backports(say)
-            say(f"apt-get installs {len(names)} packages and what they need")
+                report("some package lists are out of reach; continuing with those that are there")
+            self._add_backports(report)
+            report(f"apt-get installs {len(names)} packages and what they need")
             try:
                 self._apt("install", "--no-install-recommends", *names, timeout=1800)
             except CommandError as error:
@@ -61,9 +61,9 @@ class AptPackages(PackageManager):
         if (new := self._units() - units) and self.host.mode(SYSTEMD) is not None:
             self.host.run(["systemctl", "disable", "--now", *sorted(new)], check=False)
 
-    def remove(self, names: Sequence[str], say: Say) -> None:
+    def remove(self, names: Sequence[str], report: Say) -> None:
         if names:
-            say(f"apt-get removes {len(names)} packages")
+            report(f"apt-get removes {len(names)} packages")
             self._apt("purge", *names, timeout=900, check=False)
         if self.host.mode(SOURCES) is not None:
             self.host.remove(SOURCES)
@@ -99,7 +99,7 @@ class AptPackages(PackageManager):
         """Read the lists of packages; those that are out of reach stay as they were."""
         return self._apt("update", timeout=600, check=False)
 
-    def _add_backports(self, say: Say) -> None:
+    def _add_backports(self, report: Say) -> None:
         """Take QEMU and libvirt from backports where the release has old ones.
 
         The suite is derived from the machine's own sources, and pinned for those two and what they need only.
@@ -111,7 +111,7 @@ class AptPackages(PackageManager):
         if not self._offers(suite):
             entry = backports_entry(self._sources(), codename)
             if entry is None:
-                say(
+                report(
                     f"no apt source of this machine has {codename}: QEMU and libvirt will be {codename}'s own"
                 )
                 return
@@ -120,7 +120,7 @@ class AptPackages(PackageManager):
             if not self._offers(suite):
                 self.host.remove(SOURCES)
                 why = last_lines(updated.stderr, 1) or "the mirror does not have it"
-                say(f"{suite} is out of reach ({why}): live migration of busy guests is not safe then")
+                report(f"{suite} is out of reach ({why}): live migration of busy guests is not safe then")
                 return
         # libvirt wants a part of systemd, of the version that is installed: that may be from backports already.
         from_there = "~bpo" in self.installed(["systemd"]).get("systemd", "")
