@@ -1,4 +1,4 @@
-"""What every step and role works with: one cloud, seen from one of its hosts."""
+"""What every step and component works with: one cloud, seen from one of its hosts."""
 
 from __future__ import annotations
 

@@ -69,10 +69,10 @@ def test_programs_are_where_the_platform_says(tmp_path: Path) -> None:
     (tmp_path / "etc/skerry").mkdir(parents=True)
     (tmp_path / "etc/skerry/cloud.toml").write_text(CLOUD)
     ctx = Context.at(tmp_path)
-    packages = {name for role in registry.present(ctx) for name in role.packages}
+    packages = {name for part in registry.present(ctx) for name in part.packages}
     if missing := packages - set(HERE.packages.installed(sorted(packages))):
         pytest.skip(f"not installed: {', '.join(sorted(missing))}")
-    programs = {service.argv[0] for role in registry.present(ctx) for service in role.services()}
+    programs = {service.argv[0] for part in registry.present(ctx) for service in part.services()}
     own = {program for program in programs if not program.startswith((str(ctx.layout.env), str(tmp_path)))}
     assert {"mariadbd", "rabbitmq-server", "haproxy", "libvirtd"} <= {Path(program).name for program in own}
     own |= {HERE.program(name) for names in PROGRAMS.values() for name in names}

@@ -130,7 +130,7 @@ def prepare() -> None:
     # Not a cloud: packages are the machine's, and its cache is what the tests' clouds are given.
     ctx = Context.at(KEEPS)
     parts = registry.present(ctx)
-    packages = [*PACKAGES, *(name for role in parts for name in role.packages)]
+    packages = [*PACKAGES, *(name for part in parts for name in part.packages)]
     steps: list[Step] = [
         Packages(ctx, packages),
         LibvirtBinding(ctx),

@@ -21,7 +21,7 @@ from skerry.cloud.config import explain as services
 from skerry.cloud.config.validate import Problem
 from skerry.cloud.context import Context
 from skerry.cloud.model.cloud_toml import Cloud
-from skerry.cloud.steps.valid_options import is_layer, role_problems
+from skerry.cloud.steps.valid_options import component_problems, is_layer
 from skerry.common.errors import ConfigError, NotFoundError
 
 AGENT = "neutron-ovn-metadata-agent"
@@ -52,7 +52,7 @@ def every_problem(ctx: Context) -> Iterator[Problem]:
     """What is wrong in all layers of the cloud; a file that cannot be parsed is one problem."""
     for part in with_layers(ctx):
         try:
-            yield from role_problems(part.name, part.every_file())
+            yield from component_problems(part.name, part.every_file())
         except ConfigError as error:
             path, _, line = str(error.args[0]).rpartition(":")
             yield Problem(path, int(line), "", None, str(error.args[1]))

@@ -29,7 +29,7 @@ class ValidConfiguration(Step):
 
     def __init__(self, ctx: Context, files: Mapping[str, Callable[[], Sequence[File]]]) -> None:
         self.ctx, self._files = ctx, files
-        self.needs = tuple(f"configure:{role}" for role in files)
+        self.needs = tuple(f"configure:{component}" for component in files)
 
     def check(self) -> list[Change]:
         """Raises ConfigError for the first error; warnings that were not said yet are to be said."""
@@ -47,20 +47,24 @@ class ValidConfiguration(Step):
         self.ctx.journal.finish(self.name, _mark(warnings))
 
     def _problems(self) -> list[Problem]:
-        return [problem for role, files in self._files.items() for problem in role_problems(role, files())]
+        return [
+            problem
+            for component, files in self._files.items()
+            for problem in component_problems(component, files())
+        ]
 
 
-def role_problems(role: str, files: Sequence[File]) -> list[Problem]:
-    """What is wrong in the layers among ``files``; nothing for a role whose options are not known (horizon).
+def component_problems(component: str, files: Sequence[File]) -> list[Problem]:
+    """What is wrong in the layers among ``files``; nothing for a component whose options are not known (horizon).
 
     Raises ConfigError, with the line, for a file that cannot be parsed.
     """
-    if role not in schema.services():
+    if component not in schema.services():
         return []
     layers = [ini.parse(file.content, str(file.path)) for file in files if is_layer(file.path)]
     found = []
     for layer in layers:
-        found += validate(role, layer, beside=[other for other in layers if other is not layer])
+        found += validate(component, layer, beside=[other for other in layers if other is not layer])
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from skerry.cloud.engine.journal import Journal
-from skerry.cloud.steps.valid_options import ValidConfiguration, role_problems
+from skerry.cloud.steps.valid_options import ValidConfiguration, component_problems
 from skerry.cloud.supervise.service import File
 from skerry.common.errors import ConfigError
 
@@ -52,4 +52,4 @@ def test_warnings_of_the_operators_file_are_said_once(tmp_path: Path) -> None:
 
 
 def test_a_role_without_known_options_is_left_alone() -> None:
-    assert role_problems("horizon", [File(Path("/etc/horizon/settings.py"), "X = 1")]) == []
+    assert component_problems("horizon", [File(Path("/etc/horizon/settings.py"), "X = 1")]) == []

@@ -93,7 +93,7 @@ class OpenStackComponent(Component):
         return self.site(ini.SITE, f"Yours: options here win over those in {self.etc}/{ini.OURS}.")
 
     def steps(self) -> list[Step]:
-        """Nothing of this role is created or started with options that a service would refuse."""
+        """Nothing of this component is created or started with options that a service would refuse."""
         steps = super().steps()
         for step in steps:
             if step.name.startswith(("create:", "start:")):
