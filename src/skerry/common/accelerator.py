@@ -22,13 +22,13 @@ WORTH = 1.0  # seconds that KVM may take longer than TCG for this guest
 
 
 @dataclass(frozen=True)
-class Boot:
+class ProbeBoot:
     """How long a probe guest took to show a sign of life, in seconds; None and why when it showed none."""
 
     seconds: float | None
     why: str = ""
 
-    def keeps_up_with(self, translated: Boot) -> bool:
+    def keeps_up_with(self, translated: ProbeBoot) -> bool:
         """Whether this guest, with KVM, booted and was not the slower one.
 
         There are machines that are guests themselves whose KVM boots this guest within seconds, where translation
@@ -41,7 +41,7 @@ class Boot:
 
 def boot(
     qemu: str, accelerator: str, scratch: Path | None = None, *, user: str | None = None, seconds: float = 5.0
-) -> Boot:
+) -> ProbeBoot:
     """Boot a guest of 512 bytes with ``kvm`` or ``tcg`` and wait at most ``seconds`` for what it writes to its serial port.
 
     ``scratch`` is a folder for its files that ``user``, if QEMU is to run as another, can enter.
@@ -65,7 +65,7 @@ def boot(
                     argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
                 )
             except OSError as error:
-                return Boot(None, f"QEMU does not start: {error.strerror}")
+                return ProbeBoot(None, f"QEMU does not start: {error.strerror}")
             try:
                 _, said = guest.communicate(timeout=seconds)
             except subprocess.TimeoutExpired:
@@ -75,7 +75,7 @@ def boot(
             running.ended(guest.returncode)
         wrote = serial.read_bytes() if serial.exists() else b""
     if b"SKERRY" in wrote:
-        return Boot(took)
+        return ProbeBoot(took)
     words = [line for line in said.decode(errors="replace").splitlines() if line and "warning:" not in line]
     why = words[-1].split(": ", 1)[-1] if words else f"it showed no sign of life within {seconds:.0f} s"
-    return Boot(None, why)
+    return ProbeBoot(None, why)

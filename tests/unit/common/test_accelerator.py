@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from skerry.common.accelerator import Boot, boot
+from skerry.common.accelerator import ProbeBoot, boot
 
 QEMU = shutil.which("qemu-system-x86_64")
 
@@ -16,7 +16,7 @@ QEMU = shutil.which("qemu-system-x86_64")
     [(0.2, 0.1, True), (2.9, 0.1, False), (None, 0.1, False), (0.2, None, True), (None, None, False)],
 )
 def test_kvm_must_not_be_slower(with_kvm: float | None, without: float | None, useful: bool) -> None:
-    assert Boot(with_kvm).keeps_up_with(Boot(without)) == useful
+    assert ProbeBoot(with_kvm).keeps_up_with(ProbeBoot(without)) == useful
 
 
 @pytest.mark.skipif(QEMU is None, reason="not installed: qemu-system-x86_64")
