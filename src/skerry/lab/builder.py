@@ -19,7 +19,7 @@ from skerry.common.process import kill, start_of
 from skerry.lab.hosts import disks
 from skerry.lab.links import ovs, shaping, uplink, veth
 from skerry.lab.model import LabFile
-from skerry.lab.state import FABRIC, MARKER, VARIABLE, Node, Places, Shape, State, Wire
+from skerry.lab.state import FABRIC, MARKER, VARIABLE, Cable, LabState, Node, Places, Shape
 
 TOOLS = {
     "ip": "iproute2",
@@ -39,26 +39,32 @@ def preflight(file: LabFile) -> None:
             raise PreflightError(f"'{tool}' is not installed.", remedy=f"Install {package}.")
     if any(part.kind == "ovs" for part in file.switch):
         ovs.preflight()
+    for part in file.host:
+        for folder in (*part.shared, *([part.root] if part.root else [])):
+            if not Path(folder).is_dir():
+                raise PreflightError(
+                    f"Host {part.name}: there is no folder {folder}.", remedy="Make it first."
+                )
 
 
-def merge(places: Places, file: LabFile, old: State | None) -> State:
+def merge(places: Places, file: LabFile, old: LabState | None) -> LabState:
     """What should be, with the numbers that things already have."""
     if old is None:
-        state = State(file=file, overlay=disks.lays_over(places.folder / MARKER))
+        state = LabState(file=file, overlay=disks.lays_over(places.folder / MARKER))
     else:
-        state = State(file=file, overlay=old.overlay, faults=old.faults)
+        state = LabState(file=file, overlay=old.overlay, faults=old.faults)
         if file.outside:
             names = {part.name for part in file.host}
             state.network = old.network
             state.connected = [name for name in old.connected if name in names]
-    had = old.wires if old else {}
-    free = _free(wire.number for wire in had.values())
+    had = old.cables if old else {}
+    free = _free(cable.number for cable in had.values())
     for link in file.link:
         before = had.get(link.key)
-        state.wires[link.key] = (
-            before if before and before.link == link else Wire(number=next(free), link=link)
+        state.cables[link.key] = (
+            before if before and before.link == link else Cable(number=next(free), link=link)
         )
-    state.faults = [fault for fault in state.faults if fault.link is None or fault.link in state.wires]
+    state.faults = [fault for fault in state.faults if fault.link is None or fault.link in state.cables]
     numbers = old.numbers if old else {}
     free = _free(numbers.values())
     for part in file.host:
@@ -76,7 +82,7 @@ def _free(taken: Iterable[int]) -> Iterator[int]:
         number += 1
 
 
-def take_out(places: Places, old: State, new: State) -> Iterator[str]:
+def take_out(places: Places, old: LabState, new: LabState) -> Iterator[str]:
     """Take away what the new file no longer names, or names otherwise."""
     nodes = {node.name: node for node in places.nodes()}
     fabric = nodes[FABRIC].pid if FABRIC in nodes and nodes[FABRIC].alive else 0
@@ -85,10 +91,10 @@ def take_out(places: Places, old: State, new: State) -> Iterator[str]:
         if fabric:
             veth.ip(lines, fabric, check=False)
 
-    for key, wire in old.wires.items():
-        if new.wires.get(key) is not wire:
-            shaping.forget(wire)
-            cut(veth.remove(wire))
+    for key, cable in old.cables.items():
+        if new.cables.get(key) is not cable:
+            shaping.forget(cable)
+            cut(veth.remove(cable))
             yield f"link {key} taken out"
     switches = [part for part in old.file.switch if part not in new.file.switch]
     names = [part.name for part in new.file.host] + [part.name for part in new.file.switch]
@@ -99,6 +105,11 @@ def take_out(places: Places, old: State, new: State) -> Iterator[str]:
             places.node(name).unlink(missing_ok=True)
             shutil.rmtree(places.folder / name, ignore_errors=True)
             yield f"{node.kind} {name} taken out"
+    before = {part.name: part for part in old.file.host}
+    for part in new.file.host:
+        if part.name in nodes and before.get(part.name, part) != part and nodes[part.name].there:
+            kill([nodes[part.name].pid])
+            yield f"host {part.name} stopped, because it has changed"
     cut(f"link delete dev {part.name}" for part in switches if part.kind == "bridge")
     gone = set(old.numbers) - set(new.numbers)
     cut(f"link delete dev {veth.outside_port(old.numbers[name])}" for name in gone if old.file.outside)
@@ -112,7 +123,7 @@ def take_out(places: Places, old: State, new: State) -> Iterator[str]:
 class Builder:
     """Brings a lab to its state."""
 
-    def __init__(self, places: Places, state: State) -> None:
+    def __init__(self, places: Places, state: LabState) -> None:
         self.places, self.state, self.file = places, state, state.file
         self._frame: list[tuple[str, int, int, int]] = []
 
@@ -171,14 +182,14 @@ class Builder:
     def _forget(self, gone: set[str]) -> list[str]:
         """Note that some nodes lost their interfaces; returns what the fabric is to be told."""
         lines = []
-        for wire in self.state.wires.values():
+        for cable in self.state.cables.values():
             lost = FABRIC in gone
-            sides = veth.SIDES if lost else veth.sides_at(self.file, wire, gone)
+            sides = veth.SIDES if lost else veth.sides_at(self.file, cable, gone)
             if sides:
-                wire.made = "".join(side for side in wire.made if side not in sides)
-                wire.shape = None
-                shaping.forget(wire)
-                lines += [*veth.remove(wire, sides), *veth.carrier(wire)]
+                cable.made = "".join(side for side in cable.made if side not in sides)
+                cable.shape = None
+                shaping.forget(cable)
+                lines += [*veth.remove(cable, sides), *veth.carrier(cable)]
         self.state.connected = [name for name in self.state.connected if not gone & {name, FABRIC}]
         return lines
 
@@ -193,15 +204,18 @@ class Builder:
         }
 
     def _host(self, name: str) -> dict[str, Any]:
-        folder = self.places.folder / name
-        self._frame = self._frame or disks.var_frame()
-        disks.make(folder, overlay=self.state.overlay, frame=self._frame)
+        part = self.file.host_part(name)
+        folder = self.places.kept_by(part)
+        if not part.root:
+            self._frame = self._frame or disks.var_frame()
+            disks.make(folder, overlay=self.state.overlay, frame=self._frame)
         return {
             "name": name,
             "kind": "host",
             "hostname": name,
             "spaces": (*(["cgroup"] if namespace_of("self", "cgroup") else []), *HOST),
-            "mounts": disks.mounts(folder, overlay=self.state.overlay),
+            "root": part.root,
+            "mounts": disks.mounts(part, folder, overlay=self.state.overlay),
             "files": disks.files(self.file, name, folder),
             # A new network takes this over from the machine, which may be a router.
             "settings": {"net/ipv4/ip_forward": "0"},
@@ -238,7 +252,7 @@ class Builder:
                 pid=said[name]["pid"],
                 started=start_of(said[name]["pid"]) or 0,
                 uuid=str(self.file.uuid_of(name)) if is_host else None,
-                folder=str(self.places.folder / name) if is_host else None,
+                folder=str(self.places.kept_by(self.file.host_part(name))) if is_host else None,
                 namespaces=list(specification["spaces"]),
                 addresses=self._addresses(name) if is_host else {},
             )
@@ -272,10 +286,10 @@ class Builder:
 
     def _check(self, have: set[str]) -> None:
         """Believe the notes only as far as the interfaces are there; a killed run, or somebody, may have taken one."""
-        for wire in self.state.wires.values():
-            there = "".join(side for side in wire.made if veth.port_of(wire, side) in have)
-            if there != wire.made:
-                wire.made, wire.shape = there, None
+        for cable in self.state.cables.values():
+            there = "".join(side for side in cable.made if veth.port_of(cable, side) in have)
+            if there != cable.made:
+                cable.made, cable.shape = there, None
         self.state.connected = [
             name for name in self.state.connected if veth.outside_port(self.state.numbers[name]) in have
         ]
@@ -306,42 +320,44 @@ class Builder:
         """Make the sides of links that are not made and whose host or switch is there."""
         file, fabric = self.file, pids[FABRIC]
         new = [
-            (wire, sides)
-            for wire in self.state.wires.values()
+            (cable, sides)
+            for cable in self.state.cables.values()
             if (
                 sides := "".join(
-                    side for side in veth.sides_at(file, wire, set(pids)) if side not in wire.made
+                    side for side in veth.sides_at(file, cable, set(pids)) if side not in cable.made
                 )
             )
         ]
         if new:
-            veth.ip([line for wire, sides in new for line in veth.remove(wire, sides)], fabric, check=False)
-            veth.ip([line for wire, sides in new for line in veth.create(file, wire, pids, sides)])
-            veth.ip([line for wire, sides in new for line in veth.join(file, wire, sides)], fabric)
+            veth.ip([line for cable, sides in new for line in veth.remove(cable, sides)], fabric, check=False)
+            veth.ip([line for cable, sides in new for line in veth.create(file, cable, pids, sides)])
+            veth.ip([line for cable, sides in new for line in veth.join(file, cable, sides)], fabric)
         self._finish(new, pids)
-        for wire, sides in new:
+        for cable, sides in new:
             # With a side that stays, what was done to it stays too.
-            wire.shape = None if wire.made else Shape()
-            wire.made = "".join(sorted(wire.made + sides))
-        veth.ip([line for wire, _ in new for line in veth.carrier(wire)], fabric)
+            cable.shape = None if cable.made else Shape()
+            cable.made = "".join(sorted(cable.made + sides))
+        veth.ip([line for cable, _ in new for line in veth.carrier(cable)], fabric)
         shaping.apply(self.state, fabric, pids)
-        return [f"link {wire.link.key} made" for wire, _ in new]
+        return [f"link {cable.link.key} made" for cable, _ in new]
 
-    def _finish(self, new: list[tuple[Wire, str]], pids: Mapping[str, int]) -> None:
+    def _finish(self, new: list[tuple[Cable, str]], pids: Mapping[str, int]) -> None:
         """Do what is to be done inside of hosts and switches."""
         file = self.file
         with_ovs = any(part.kind == "ovs" for part in file.switch)
         for name in sorted(set(pids) - {FABRIC}):
             mine = [
-                (wire, side)
-                for wire, sides in new
-                for side in veth.sides_at(file, wire, {name})
+                (cable, side)
+                for cable, sides in new
+                for side in veth.sides_at(file, cable, {name})
                 if side in sides
             ]
             if not mine:
                 continue
-            names = [veth.far_of(wire, side) for wire, side in mine]
-            veth.ip([line for wire, side in mine for line in veth.finish(file, wire, name, side)], pids[name])
+            names = [veth.far_of(cable, side) for cable, side in mine]
+            veth.ip(
+                [line for cable, side in mine for line in veth.finish(file, cable, name, side)], pids[name]
+            )
             if any(part.name == name for part in file.switch):
                 ovs.plug_in(name, names, pids[name])
             elif with_ovs:

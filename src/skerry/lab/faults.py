@@ -22,35 +22,43 @@ from skerry.common.errors import NotFoundError, PreflightError
 from skerry.common.process import find, start_of
 from skerry.lab.builder import Builder
 from skerry.lab.links import shaping
-from skerry.lab.state import FABRIC, VARIABLE, Fault, Places, State, Wire
+from skerry.lab.state import FABRIC, VARIABLE, Cable, Fault, LabState, Places
 
 LINK_FAULTS = ("cut", "silent", "rate", "loss", "delay")
 ALWAYS_ON = "the first process of a host cannot be frozen or killed: use power off"
 HEALER_PATIENCE = 20.0  # seconds for a healer to start
 
 
-def find_link(state: State, text: str) -> Wire:
+def find_link(state: LabState, text: str) -> Cable:
     """A link by its name, an end, both ends, or its host if that has one link. Raises NotFoundError."""
     found = [
-        wire
-        for key, wire in state.wires.items()
+        cable
+        for key, cable in state.cables.items()
         if text
-        in (key, wire.link.name, *wire.link.ends, "--".join(wire.link.ends), "--".join(wire.link.ends[::-1]))
+        in (
+            key,
+            cable.link.name,
+            *cable.link.ends,
+            "--".join(cable.link.ends),
+            "--".join(cable.link.ends[::-1]),
+        )
     ]
     if not found:
-        found = [wire for wire in state.wires.values() if text in (host for host, _ in wire.link.host_ends)]
-    links = [wire for wire in found if wire.link.name == text or text not in wire.link.switches]
+        found = [
+            cable for cable in state.cables.values() if text in (host for host, _ in cable.link.host_ends)
+        ]
+    links = [cable for cable in found if cable.link.name == text or text not in cable.link.switches]
     if len(links or found) == 1:
         return (links or found)[0]
-    choices = found or list(state.wires.values())
-    names = ", ".join(wire.link.name or _short(wire) for wire in choices) or "none"
+    choices = found or list(state.cables.values())
+    names = ", ".join(cable.link.name or _short(cable) for cable in choices) or "none"
     what = f"'{text}' is an end of several links." if found else f"There is no link '{text}'."
     raise NotFoundError(what, remedy=f"Say which: {names}" if found else f"There are: {names}")
 
 
-def _short(wire: Wire) -> str:
+def _short(cable: Cable) -> str:
     """The shortest text that names a link."""
-    return next((end for end in wire.link.ends if ":" in end), "--".join(wire.link.ends))
+    return next((end for end in cable.link.ends if ":" in end), "--".join(cable.link.ends))
 
 
 def processes(places: Places, host: str, text: str) -> list[tuple[int, int]]:
@@ -74,7 +82,7 @@ def processes(places: Places, host: str, text: str) -> list[tuple[int, int]]:
     return found
 
 
-def begin(places: Places, state: State, fault: Fault, duration: float | None) -> Fault:
+def begin(places: Places, state: LabState, fault: Fault, duration: float | None) -> Fault:
     """Make a fault that heals after ``duration`` seconds, if any. The caller holds the lab's lock."""
     fault.number = max((other.number for other in state.faults), default=0) + 1
     state.faults.append(fault)
@@ -121,7 +129,7 @@ def _start_healer(places: Places, fault: Fault, duration: float) -> None:
     fault.healer, fault.healer_started = int(answer), start_of(int(answer)) or 0
 
 
-def _make(places: Places, state: State, fault: Fault) -> None:
+def _make(places: Places, state: LabState, fault: Fault) -> None:
     if fault.kind in LINK_FAULTS:
         reshape(places, state)
     elif fault.kind == "power":
@@ -136,7 +144,7 @@ def _make(places: Places, state: State, fault: Fault) -> None:
             _signal(pid, signal.SIGSTOP)
 
 
-def end(places: Places, state: State, faults: Iterable[Fault]) -> None:
+def end(places: Places, state: LabState, faults: Iterable[Fault]) -> None:
     """Heal faults. The caller holds the lab's lock."""
     for fault in list(faults):
         if fault in state.faults:
@@ -160,7 +168,7 @@ def has_healer(fault: Fault) -> bool:
     return fault.healer > 0 and start_of(fault.healer) == fault.healer_started
 
 
-def expire(places: Places, state: State) -> None:
+def expire(places: Places, state: LabState) -> None:
     """Heal what should have healed by now, but whose healer is gone. The caller holds the lab's lock."""
     now = time.monotonic()
     late = [
@@ -172,7 +180,7 @@ def expire(places: Places, state: State) -> None:
         end(places, state, late)
 
 
-def reshape(places: Places, state: State) -> None:
+def reshape(places: Places, state: LabState) -> None:
     """Bring the cables to what the file and the faults say."""
     pids = {node.name: node.pid for node in places.nodes() if node.alive}
     if FABRIC in pids:
@@ -186,7 +194,7 @@ def kill_again(places: Places, fault: Fault) -> None:
             _signal(pid, signal.SIGKILL)
 
 
-def _frozen_otherwise(state: State, pid: int) -> bool:
+def _frozen_otherwise(state: LabState, pid: int) -> bool:
     return any(pid in (other for other, _ in fault.frozen) for fault in state.faults)
 
 

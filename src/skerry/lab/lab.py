@@ -18,7 +18,7 @@ from skerry.lab.builder import Builder
 from skerry.lab.hosts.namespaces import Inside
 from skerry.lab.links import uplink
 from skerry.lab.model import LabFile
-from skerry.lab.state import Fault, LabBusyError, NoSuchLabError, Places, State, labs
+from skerry.lab.state import Fault, LabBusyError, LabState, NoSuchLabError, Places, labs
 
 Say = Callable[[str], None]
 
@@ -44,8 +44,8 @@ class LabHost(Inside):
 
     @property
     def folder(self) -> Path:
-        """What it keeps when it is off: ``etc`` (its changes, or all of it) and ``var``."""
-        return self.lab.places.folder / self.name
+        """What it keeps when it is off: ``etc`` (its changes, or all of it) and ``var``; or its own system."""
+        return self.lab.places.kept_by(self.lab.file.host_part(self.name))
 
     @property
     def address(self) -> str | None:
@@ -116,7 +116,7 @@ class Lab:
             )
         return hosts[name]
 
-    def state(self) -> State:
+    def state(self) -> LabState:
         """What is known of it. Raises NoSuchLabError when it is not up."""
         state = self.places.read_state()
         if state is None:

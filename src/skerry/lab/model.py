@@ -19,6 +19,8 @@ from skerry.lab.units import Rate, Seconds, Share
 HostName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 # The kernel allows 15 characters in the name of an interface.
 SwitchName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,14}$")]
+FOLDER = r"(/[^/\x00]+)+"
+Folder = Annotated[str, Field(pattern=f"^{FOLDER}$")]
 INTERFACE = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]{0,14}")
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 OUTSIDE = "outside"  # a host's interface to this machine's outside
@@ -32,6 +34,14 @@ class HostPart(Table):
     name: HostName = Field(description="its host name")
     uuid: UUID | None = Field(
         default=None, description="its UUID; otherwise one that follows from the names of lab and host"
+    )
+    shared: tuple[Folder, ...] = Field(
+        default=(), description="folders of this machine that it sees too, such as one below /tmp or /var"
+    )
+    root: str = Field(
+        default="",
+        pattern=f"^({FOLDER})?$",
+        description="a folder with a system of its own, such as mmdebstrap makes; this machine's otherwise",
     )
 
 
@@ -211,12 +221,15 @@ class LabFile(Table):
 
     def uuid_of(self, host: str) -> UUID:
         """The UUID of a host: the given one, or always the same for these names."""
-        given = next(part.uuid for part in self.host if part.name == host)
-        return given or uuid5(UUIDS, f"{self.name}/{host}")
+        return self.host_part(host).uuid or uuid5(UUIDS, f"{self.name}/{host}")
 
     def mac_of(self, end: str, link: LinkPart) -> str:
         """The hardware address of a host's end."""
         return link.mac.get(end) or low_mac(f"{self.name}/{end}")
+
+    def host_part(self, name: str) -> HostPart:
+        """The description of a host that there is."""
+        return next(part for part in self.host if part.name == name)
 
     def address_of(self, host: str) -> str | None:
         """The first address of a host, without its prefix length."""

@@ -14,14 +14,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel, Field
 
 from skerry.common.errors import BusyError, NotFoundError, PreflightError
 from skerry.common.files import write_atomically
 from skerry.common.locks import held
 from skerry.common.namespaces import namespace_of
 from skerry.common.process import kill, marked, runs, start_of
-from skerry.lab.model import LabFile, LinkPart
+from skerry.lab.model import HostPart, LabFile, LinkPart
 
 MARKER = ".skerry-lab"
 VARIABLE = "SKERRY_LAB"
@@ -73,7 +73,7 @@ class Shape(BaseModel):
     loss: float = 0.0  # share of frames
 
 
-class Wire(BaseModel):
+class Cable(BaseModel):
     """A link as it was made."""
 
     number: int
@@ -101,11 +101,12 @@ class Fault(BaseModel):
     healer_started: int = 0
 
 
-class State(BaseModel):
+class LabState(BaseModel):
     """What the lab should be, and how far that is done. Written before things are made, so that none is forgotten."""
 
     file: LabFile
-    wires: dict[str, Wire] = {}
+    # Labs that an older version made have them under their old name.
+    cables: dict[str, Cable] = Field(default={}, validation_alias=AliasChoices("cables", "wires"))
     numbers: dict[str, int] = {}  # of hosts, for the way outside
     network: str | None = None  # of the way outside
     overlay: bool = True
@@ -128,6 +129,10 @@ class Places:
     def folder(self) -> Path:
         return self.root / "var/lib/skerry-lab" / self.name
 
+    def kept_by(self, host: HostPart) -> Path:
+        """The folder with what a host keeps when it is off."""
+        return Path(host.root) if host.root else self.folder / host.name
+
     @property
     def state(self) -> Path:
         return self.run / ".lab.json"
@@ -149,13 +154,13 @@ class Places:
     def write_node(self, node: Node) -> None:
         write_atomically(self.node(node.name), node.model_dump_json(indent=1) + "\n")
 
-    def read_state(self) -> State | None:
+    def read_state(self) -> LabState | None:
         try:
-            return State.model_validate_json(self.state.read_text())
+            return LabState.model_validate_json(self.state.read_text())
         except (OSError, ValueError):
             return None
 
-    def write_state(self, state: State) -> None:
+    def write_state(self, state: LabState) -> None:
         write_atomically(self.state, json.dumps(state.model_dump(mode="json"), indent=1) + "\n")
 
     def nodes(self) -> list[Node]:

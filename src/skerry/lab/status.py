@@ -31,14 +31,14 @@ def status(name: str, root: Path | str = "/") -> dict[str, Any]:
                 "pid": node.pid if node and node.alive else None,
                 "uuid": str(state.file.uuid_of(part.name)),
                 "addresses": node.addresses if node else {},
-                "folder": str(places.folder / part.name),
+                "folder": str(places.kept_by(part)),
             }
         )
     switches = []
     for switch in state.file.switch:
         node = nodes.get(switch.name) if switch.kind == "ovs" else fabric
         switches.append({"name": switch.name, "kind": switch.kind, "on": bool(node and node.alive)})
-    links = [{"link": key, "made": wire.made == SIDES} for key, wire in state.wires.items()]
+    links = [{"link": key, "made": cable.made == SIDES} for key, cable in state.cables.items()]
     parts: Iterable[bool] = [
         *(bool(host["on"]) for host in hosts),
         *(bool(switch["on"]) for switch in switches),

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +33,7 @@ ends = ["tor", "spine"]
 ends = ["h1:direct", "h3:direct"]
 addresses = {"h1:direct" = ["10.78.0.1/30"], "h3:direct" = ["10.78.0.2/30"]}
 """
+CAPTURED: Any = {"capture_output": True, "text": True, "check": True}
 pytestmark = pytest.mark.timeout(60)
 
 
@@ -136,6 +141,52 @@ def test_the_network_can_be_entered(lab: Lab) -> None:
         inside = Path("/proc/thread-self/ns/net").readlink()
     assert inside == Path(f"/proc/{lab.host('h1').pid}/ns/net").readlink()
     assert inside != Path("/proc/thread-self/ns/net").readlink()
+
+
+def test_a_host_with_folders_of_this_machine(make_lab: MakeLab, tmp_path: Path) -> None:
+    (tmp_path / "here").write_text("here\n")
+    text = f'name = "shared"\nhost = [{{name = "h1", shared = ["{tmp_path}"]}}, {{name = "h2"}}]'
+    with make_lab(text) as lab:
+        assert out(lab, "h1", "cat", f"{tmp_path}/here") == "here"
+        lab.host("h1").run(["touch", f"{tmp_path}/there"])
+        assert (tmp_path / "there").exists()
+        assert lab.host("h2").run(["ls", str(tmp_path)], check=False).returncode == 2
+        lab.host("h1").power_off()
+        lab.host("h1").power_on()
+        assert out(lab, "h1", "cat", f"{tmp_path}/here") == "here"
+
+
+def test_a_host_with_a_system_of_its_own(make_lab: MakeLab, tmp_path: Path) -> None:
+    system = tmp_path / "system"
+    small_system(system, "sh", "cat", "ls", "sleep", "hostname", "ip")
+    text = f'name = "own"\noutside = true\nhost = [{{name = "h1", root = "{system}"}}, {{name = "h2"}}]\n'
+    text += '[[link]]\nends = ["h1:eth0", "h2:eth0"]\n'
+    text += 'addresses = {"h1:eth0" = ["10.77.0.1/24"], "h2:eth0" = ["10.77.0.2/24"]}'
+    with make_lab(text) as lab:
+        host = lab.host("h1")
+        assert host.folder == system and out(lab, "h1", "hostname") == "h1"
+        assert set(out(lab, "h1", "ls", "/").split()) == {path.name for path in system.iterdir()}
+        assert out(lab, "h1", "ls", "/etc") == "hostname\nhosts\nmachine-id\nresolv.conf"
+        assert len(out(lab, "h1", "cat", "/proc/mounts").splitlines()) < 30, "nothing of the old root is left"
+        assert pings(lab, "h2", "h1") and "default" in out(lab, "h1", "ip", "route")
+        host.run(["sh", "-c", "echo kept >/kept; echo lost >/run/lost"])
+        host.power_off()
+        host.power_on()
+        assert out(lab, "h1", "cat", "/kept") == "kept" and "lost" not in out(lab, "h1", "ls", "/run")
+    assert (system / "kept").exists() and not (system / "run/lost").exists()
+
+
+def small_system(folder: Path, *programs: str) -> None:
+    """A system that has just these programs, and what they are linked with."""
+    for name in ("usr/bin", "dev", "etc", "proc", "run", "sys", "tmp"):
+        (folder / name).mkdir(parents=True)
+    for program in programs:
+        path = str(shutil.which(program))
+        shutil.copy(path, folder / "usr/bin")
+        for library in re.findall(r"(/\S+) \(0x", subprocess.run(["ldd", path], **CAPTURED).stdout):
+            place = folder / library.removeprefix("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, place)
 
 
 def test_hardware_addresses_are_low(lab: Lab) -> None:

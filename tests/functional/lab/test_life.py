@@ -135,6 +135,15 @@ def test_a_changed_link_is_made_anew(lab: Lab) -> None:
     assert pings(changed, "h2", "10.77.0.9") and not pings(changed, "h2", "10.77.0.1")
 
 
+def test_a_changed_host_is_started_again(lab: Lab, tmp_path: Path) -> None:
+    other = lab.host("h2").pid
+    new = text("life", outside=True).replace('name = "h1"', f'name = "h1"\nshared = ["{tmp_path}"]')
+    changed = Lab(parse(new, "lab.toml"), lab_root())
+    assert changed.up()[:2] == ["host h1 stopped, because it has changed", "host h1 started"]
+    assert changed.host("h1").run(["test", "-d", str(tmp_path)]) and changed.host("h2").pid == other
+    assert pings(changed, "h1", "h2") and changed.up() == []
+
+
 def test_a_host_that_died_is_started_again(lab: Lab) -> None:
     first = lab.host("h1").pid
     os.kill(first, signal.SIGKILL)
@@ -216,6 +225,26 @@ def test_a_killed_up_is_taken_away_by_down(tmp_path: Path) -> None:
         up.wait()
         testing.clean("torn")
         assert machine() == before
+
+
+KEEPER = """
+import sys, time
+from skerry.lab.testing import lab_of
+with lab_of(sys.argv[1]) as lab:
+    lab.host("h1").popen(["sleep", "999"])
+    print("up", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_killed_test_run_leaves_no_lab() -> None:
+    before = machine()
+    argv = [sys.executable, "-c", KEEPER, text("torn")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None and run.stdout.readline() == "up\n"
+        assert machine() != before
+        run.kill()
+    wait_for("the end of the lab", lambda: None if machine() == before else "something is left", 20, 0.2)
 
 
 def test_two_labs_do_not_meet(make_lab: MakeLab) -> None:

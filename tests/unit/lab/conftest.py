@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from skerry.lab.model import LabFile, parse
-from skerry.lab.state import Shape, State, Wire
+from skerry.lab.state import Cable, LabState, Shape
 
 LAB = """
 name = "small"
@@ -35,11 +35,11 @@ def lab() -> LabFile:
 
 
 @pytest.fixture
-def state(lab: LabFile) -> State:
-    return State(
+def state(lab: LabFile) -> LabState:
+    return LabState(
         file=lab,
-        wires={
-            link.key: Wire(number=n, link=link, made="ab", shape=Shape()) for n, link in enumerate(lab.link)
+        cables={
+            link.key: Cable(number=n, link=link, made="ab", shape=Shape()) for n, link in enumerate(lab.link)
         },
         numbers={"h1": 0, "h2": 1},
     )

@@ -6,7 +6,7 @@ import pytest
 
 from skerry.common.errors import NotFoundError
 from skerry.lab import faults
-from skerry.lab.state import State
+from skerry.lab.state import LabState
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from skerry.lab.state import State
         ("h2:direct", "h1:direct - h2:direct"),
     ],
 )
-def test_which_link_is_meant(state: State, text: str, key: str) -> None:
+def test_which_link_is_meant(state: LabState, text: str, key: str) -> None:
     assert faults.find_link(state, text).link.key == key
 
 
@@ -33,7 +33,7 @@ def test_which_link_is_meant(state: State, text: str, key: str) -> None:
         ("h1", "several links", "Say which: h1:eth0, h1:direct"),
     ],
 )
-def test_a_link_that_is_not_named(state: State, text: str, said: str, remedy: str) -> None:
+def test_a_link_that_is_not_named(state: LabState, text: str, said: str, remedy: str) -> None:
     with pytest.raises(NotFoundError, match=said) as caught:
         faults.find_link(state, text)
     assert caught.value.remedy == remedy

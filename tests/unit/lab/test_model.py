@@ -50,6 +50,11 @@ WRONG = {
         'name = "x"\nhost = [{name = "h1", memory = 3}]',
         ["unknown option 'host[h1].memory'", "known here: name, uuid"],
     ),
+    "folder that is none": (
+        'name = "x"\nhost = [{name = "h1", shared = ["/a/../b", "tmp"]}]',
+        ["host[h1].shared[2]", '"tmp"'],
+    ),
+    "root that is none": ('name = "x"\nhost = [{name = "h1", root = "/"}]', ["host[h1].root", '"/"']),
     "two of a name": ('name = "x"\nhost = [{name = "a"}]\nswitch = [{name = "a"}]', ["'a' is given twice"]),
     "two of a uuid": (
         'name = "x"\nhost = [{name = "a", uuid = "00000000-0000-0000-0000-0000000000a2"},'

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skerry.lab.state import Fault, Node, Places, State
+from skerry.lab.state import Fault, LabState, Node, Places
 from skerry.lab.status import render, status
 
 
-def test_status_of_a_lab_that_lost_its_hosts(tmp_path: Path, state: State) -> None:
+def test_status_of_a_lab_that_lost_its_hosts(tmp_path: Path, state: LabState) -> None:
     places = Places("small", tmp_path)
     state.faults = [Fault(number=3, kind="loss", link="tor - core", value=0.05)]
     places.write_state(state)

@@ -94,8 +94,11 @@ def mount(source: str, target: str, kind: str | None = None, flags: int = 0, opt
 
 def furnish(node: dict[str, Any]) -> None:
     """As the first process: make the mounts of the node, name it, and bring up its loopback."""
+    root = node.get("root", "")
     socket.sethostname(node["hostname"])
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    # Opened before anything lies over them.
+    shared = {words[0]: os.open(words[0], os.O_PATH) for kind, *words in node["mounts"] if kind == "shared"}
     # Named namespaces of this machine would live on in here after it has deleted them.
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for place in reversed([place for place in mounts if place.startswith("/run/")]):
@@ -105,15 +108,21 @@ def furnish(node: dict[str, Any]) -> None:
         "overlay": overlay,
         "tmpfs": tmpfs,
         "folder": make_folder,
+        "shared": lambda path, target: share(shared[path], target),
     }
     mount("proc", "/proc", "proc")
     mount("sysfs", "/sys", "sysfs")
+    if root:
+        bind(root, root)
+        bind("/proc", f"{root}/proc")
+        bind("/sys", f"{root}/sys")
     for kind, *words in node["mounts"]:
         makers[kind](*words)
-    for path, text in node.get("files", {}).items():
-        if Path(path).is_symlink():
-            Path(path).unlink()
-        Path(path).write_text(text)
+    for name, text in node.get("files", {}).items():
+        path = Path(root + name)
+        if path.is_symlink():
+            path.unlink()
+        path.write_text(text)
     for setting, value in node.get("settings", {}).items():
         if Path("/proc/sys", setting).exists():
             Path("/proc/sys", setting).write_text(value)
@@ -121,10 +130,25 @@ def furnish(node: dict[str, Any]) -> None:
         request = struct.pack("16sh", b"lo", 0)
         flags = struct.unpack("16sh", fcntl.ioctl(any_socket, SIOCGIFFLAGS, request))[1]
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh", b"lo", flags | IFF_UP))
+    if root:
+        enter(root)
+
+
+def enter(root: str) -> None:
+    """Make a mounted folder the root of this namespace, and let go of the old one (pivot_root(2))."""
+    os.chdir(root)
+    if LIBC.pivot_root(b".", b".") != 0 or LIBC.umount2(b".", MNT_DETACH) != 0:
+        raise OSError(f"pivot_root {root}: {os.strerror(ctypes.get_errno())}")
+    os.chdir("/")
 
 
 def bind(source: str, target: str) -> None:
     mount(source, target, flags=MS_BIND | MS_REC)
+
+
+def share(handle: int, target: str) -> None:
+    Path(target).mkdir(parents=True, exist_ok=True)
+    bind(f"/proc/self/fd/{handle}", target)
 
 
 def overlay(lower: str, upper: str, work: str, target: str) -> None:

@@ -1,4 +1,4 @@
-"""What a host has on disk: a view of this machine's /etc, and a /var of its own.
+"""What a host has on disk: a view of this machine's /etc, and a /var of its own; or a system of its own.
 
 /etc is laid over this machine's (overlayfs), or copied where the kernel cannot do that. /var is not: the lab's own
 folder lies in there, which overlayfs refuses, and the machine's databases and clouds are none of a host's business.
@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from skerry.common.proc import run
-from skerry.lab.model import LabFile
+from skerry.lab.model import HostPart, LabFile
 
 SHARED = ("lib/dpkg", "lib/apt")  # of /var: what tells of /usr
 DEPTH = 2  # /var/lib/mysql is made, what is in it is not
@@ -128,8 +128,18 @@ def _of_packages() -> set[Path]:
     return {path for path in paths if path.is_dir() and not path.is_symlink()}
 
 
-def mounts(folder: Path, *, overlay: bool) -> Mounts:
-    """What the first process of a host mounts, in this order."""
+def mounts(host: HostPart, folder: Path, *, overlay: bool) -> Mounts:
+    """What the first process of a host mounts, in this order; ``folder`` is what the host keeps."""
+    root = host.root
+    volatile = [
+        ["tmpfs", f"{root}/dev/shm", "mode=1777"],
+        ["tmpfs", f"{root}/tmp", "mode=1777"],
+        ["tmpfs", f"{root}/run", "mode=755"],
+        ["folder", f"{root}/run/lock", "1777"],
+    ]
+    shared = [["shared", path, f"{root}{path}"] for path in host.shared]
+    if root:
+        return [["bind", "/dev", f"{root}/dev"], *volatile, *shared]
     etc = [["overlay", "/etc", f"{folder}/etc", f"{folder}/etc-work", "/etc"]]
     cache = [["overlay", "/var/cache", f"{folder}/cache", f"{folder}/cache-work", f"{folder}/var/cache"]]
     return [
@@ -137,10 +147,8 @@ def mounts(folder: Path, *, overlay: bool) -> Mounts:
         *(cache if overlay and (folder / "var/cache").is_dir() else []),
         *(["bind", f"/var/{part}", f"{folder}/var/{part}"] for part in SHARED if Path("/var", part).is_dir()),
         ["bind", f"{folder}/var", "/var"],
-        ["tmpfs", "/dev/shm", "mode=1777"],
-        ["tmpfs", "/tmp", "mode=1777"],
-        ["tmpfs", "/run", "mode=755"],
-        ["folder", "/run/lock", "1777"],
+        *volatile,
+        *shared,
     ]
 
 

@@ -62,13 +62,12 @@ class Inside:
     pid: int  # of its first process; 0 while it is off
     spaces: Sequence[str] = namespaces.HOST  # what it has of its own
 
-    def _environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
-        return {**os.environ, **(env or {})}
-
     def enter(self, argv: Sequence[str]) -> list[str]:
-        if not self.pid:
+        """The command that runs ``argv`` on the host. Raises PreflightError while it is off."""
+        first = self.pid
+        if not first:
             raise PreflightError(f"The host {self.name} is off.")
-        return namespaces.entering(self.pid, argv, self.spaces)
+        return namespaces.entering(first, argv, self.spaces)
 
     def popen(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Program:
         """Start a program on the host; its output (both streams, as text) is in ``process.stdout``."""
@@ -79,7 +78,7 @@ class Inside:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env=self._environment(env),
+            env={**os.environ, **(env or {})},
             start_new_session=True,
         )
         log.started(argv, process.pid, self.name)
@@ -105,7 +104,7 @@ class Inside:
                 stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
-                env=self._environment(env),
+                env={**os.environ, **(env or {})},
                 start_new_session=True,
             )
             try:
@@ -134,11 +133,12 @@ class Inside:
 
     def processes(self) -> list[psutil.Process]:
         """All its processes but the first one."""
-        mine = namespaces.namespace_of(self.pid, "pid")
+        first = self.pid
+        mine = namespaces.namespace_of(first, "pid")
         if mine is None:
             return []
         return [
             process
             for process in psutil.process_iter()
-            if process.pid != self.pid and namespaces.namespace_of(process.pid, "pid") == mine
+            if process.pid != first and namespaces.namespace_of(process.pid, "pid") == mine
         ]

@@ -17,7 +17,7 @@ from skerry.common.namespaces import entering
 from skerry.common.proc import run
 from skerry.common.process import find, kill, start_of
 from skerry.lab.links import veth
-from skerry.lab.state import Shape, State, Wire
+from skerry.lab.state import Cable, LabState, Shape
 
 QUEUE = 50  # ms of traffic that may wait for its turn on a slow link
 BURST = 16_000  # bytes at least, else the bucket never holds a segment
@@ -26,9 +26,9 @@ GRAIN = 1_000_000
 SEGMENTS = 65_535  # the kernel's default
 
 
-def wanted(state: State, wire: Wire) -> Shape:
+def wanted(state: LabState, cable: Cable) -> Shape:
     """What a cable should do, by its file and by all faults on it."""
-    link = wire.link
+    link = cable.link
     shape = Shape(rate=link.rate, delay=link.delay, loss=link.loss)
     for fault in state.faults:
         if fault.link != link.key:
@@ -47,45 +47,47 @@ def wanted(state: State, wire: Wire) -> Shape:
     return shape
 
 
-def apply(state: State, fabric: int, pids: Mapping[str, int]) -> None:
+def apply(state: LabState, fabric: int, pids: Mapping[str, int]) -> None:
     """Bring every cable to what it should do. Raises CommandError."""
-    for wire in state.wires.values():
-        shape, before = wanted(state, wire), wire.shape
-        if wire.made != veth.SIDES or (shape == before and _line_as_it_should_be(wire)):
+    for cable in state.cables.values():
+        shape, before = wanted(state, cable), cable.shape
+        if cable.made != veth.SIDES or (shape == before and _line_as_it_should_be(cable)):
             continue
-        wire.shape = shape
-        veth.ip(veth.carrier(wire), fabric)
-        ports = [veth.port_of(wire, side) for side in veth.SIDES]
+        cable.shape = shape
+        veth.ip(veth.carrier(cable), fabric)
+        ports = [veth.port_of(cable, side) for side in veth.SIDES]
         if before is None or shape.rate != before.rate:
             for port in ports:
                 _limit(port, shape.rate, fabric)
         if before is None or shape.loss != before.loss or shape.delay or before.delay:
-            _lose_and_delay(state, wire, ports, fabric, pids)
+            _lose_and_delay(state, cable, ports, fabric, pids)
 
 
-def _lose_and_delay(state: State, wire: Wire, ports: list[str], fabric: int, pids: Mapping[str, int]) -> None:
-    assert wire.shape is not None
-    forget(wire)
-    loss, delay = wire.shape.loss, wire.shape.delay
-    _lose(wire, ports, 0.0 if delay else loss, fabric)
-    _one_frame_at_a_time(state, wire, 0 < loss < 1, pids)
+def _lose_and_delay(
+    state: LabState, cable: Cable, ports: list[str], fabric: int, pids: Mapping[str, int]
+) -> None:
+    assert cable.shape is not None
+    forget(cable)
+    loss, delay = cable.shape.loss, cable.shape.delay
+    _lose(cable, ports, 0.0 if delay else loss, fabric)
+    _one_frame_at_a_time(state, cable, 0 < loss < 1, pids)
     if delay:
         veth.ip([f"link set dev {port} nomaster" for port in ports], fabric)
-        _delay(wire, ports, fabric)
+        _delay(cable, ports, fabric)
     else:
-        veth.ip([f"link set dev {port} master {veth.bridge_of(wire)}" for port in ports], fabric)
+        veth.ip([f"link set dev {port} master {veth.bridge_of(cable)}" for port in ports], fabric)
 
 
-def _line_as_it_should_be(wire: Wire) -> bool:
-    runs = wire.line > 0 and start_of(wire.line) == wire.line_started
-    return runs == (wire.shape is not None and wire.shape.delay > 0)
+def _line_as_it_should_be(cable: Cable) -> bool:
+    runs = cable.line > 0 and start_of(cable.line) == cable.line_started
+    return runs == (cable.shape is not None and cable.shape.delay > 0)
 
 
-def forget(wire: Wire) -> None:
+def forget(cable: Cable) -> None:
     """End the delay line of a cable, if it has one."""
-    if wire.line and start_of(wire.line) == wire.line_started:
-        kill([wire.line])
-    wire.line = wire.line_started = 0
+    if cable.line and start_of(cable.line) == cable.line_started:
+        kill([cable.line])
+    cable.line = cable.line_started = 0
 
 
 def _limit(port: str, rate: int | None, fabric: int) -> None:
@@ -98,8 +100,8 @@ def _limit(port: str, rate: int | None, fabric: int) -> None:
     run([*tc, "replace", "dev", port, "root", "tbf", *words], timeout=20)
 
 
-def _lose(wire: Wire, ports: list[str], loss: float, fabric: int) -> None:
-    table = f"netdev {veth.bridge_of(wire)}"
+def _lose(cable: Cable, ports: list[str], loss: float, fabric: int) -> None:
+    table = f"netdev {veth.bridge_of(cable)}"
     rules = [f"table {table}", f"delete table {table}"]
     if loss > 0:
         what = "drop" if loss >= 1 else f"numgen random mod {GRAIN} < {round(loss * GRAIN)} drop"
@@ -112,19 +114,19 @@ def _lose(wire: Wire, ports: list[str], loss: float, fabric: int) -> None:
     run(nft, input="\n".join(rules) + "\n", timeout=20)
 
 
-def _one_frame_at_a_time(state: State, wire: Wire, on: bool, pids: Mapping[str, int]) -> None:
+def _one_frame_at_a_time(state: LabState, cable: Cable, on: bool, pids: Mapping[str, int]) -> None:
     """Let both ends send frames as they are on a real link: else the loss of one takes up to 64 KiB with it."""
-    for side, end in zip(veth.SIDES, wire.link.ends, strict=True):
+    for side, end in zip(veth.SIDES, cable.link.ends, strict=True):
         pid = pids.get(veth.place_of(state.file, end))
         if pid:
-            far = veth.far_of(wire, side)
+            far = veth.far_of(cable, side)
             veth.ip([f"link set dev {far} gso_max_segs {1 if on else SEGMENTS}"], pid, check=False)
 
 
-def _delay(wire: Wire, ports: list[str], fabric: int) -> None:
-    assert wire.shape is not None
+def _delay(cable: Cable, ports: list[str], fabric: int) -> None:
+    assert cable.shape is not None
     script = [sys.executable, "-I", "-S", str(Path(__file__).with_name("delay_line.py"))]
-    argv = [*script, *ports, str(wire.shape.delay), str(wire.shape.loss)]
+    argv = [*script, *ports, str(cable.shape.delay), str(cable.shape.loss)]
     argv = ["setsid", "--fork", *entering(fabric, argv, ["net", "mount", "pid"])]
     line = subprocess.Popen(
         argv,
@@ -142,4 +144,4 @@ def _delay(wire: Wire, ports: list[str], fabric: int) -> None:
     # It says its number as it is in the fabric, with which it ends.
     if not answer.isdigit() or not (found := list(find(fabric, answer))):
         raise CommandError("delay_line.py", "an error", answer or "it said nothing")
-    wire.line, wire.line_started = found[0]
+    cable.line, cable.line_started = found[0]

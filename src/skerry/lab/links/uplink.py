@@ -19,7 +19,7 @@ from skerry.common.locks import held
 from skerry.common.proc import run
 from skerry.lab.links import veth
 from skerry.lab.model import OUTSIDE, LabFile, low_mac
-from skerry.lab.state import FABRIC, Places, State
+from skerry.lab.state import FABRIC, LabState, Places
 
 POOL = ipaddress.ip_network(
     "100.64.0.0/16"
@@ -67,7 +67,7 @@ def choose(lab: LabFile) -> str:
     )
 
 
-def ensure(places: Places, state: State, fabric: int) -> None:
+def ensure(places: Places, state: LabState, fabric: int) -> None:
     """Make this machine's end, the translation of addresses, and the bridge in the fabric."""
     with _one_at_a_time() as before:
         if state.network is None:
@@ -120,7 +120,7 @@ def complete(places: Places, fabric: int) -> bool:
     return BRIDGE in veth.interfaces(fabric) and interface(places) in veth.interfaces(os.getpid())
 
 
-def connect(state: State, hosts: list[str], pids: Mapping[str, int]) -> None:
+def connect(state: LabState, hosts: list[str], pids: Mapping[str, int]) -> None:
     """Give hosts their way outside."""
     network = ipaddress.ip_network(str(state.network))
     lab = state.file

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Set
 from skerry.common.namespaces import entering
 from skerry.common.proc import run
 from skerry.lab.model import OUTSIDE, LabFile, SwitchPart, low_mac
-from skerry.lab.state import FABRIC, Wire
+from skerry.lab.state import FABRIC, Cable
 
 # Everything to 01:80:c2:00:00:0X but X = 0, 1, 2, which the kernel refuses to pass on.
 PASS_ON = "0xfff8"
@@ -23,19 +23,19 @@ SIDES = "ab"
 Lines = list[str]
 
 
-def bridge_of(wire: Wire) -> str:
-    return f"w_{wire.number}"
+def bridge_of(cable: Cable) -> str:
+    return f"w_{cable.number}"
 
 
-def port_of(wire: Wire, side: str) -> str:
+def port_of(cable: Cable, side: str) -> str:
     """The end of the cable that lies in the fabric, on one side."""
-    return f"w_{wire.number}{side}"
+    return f"w_{cable.number}{side}"
 
 
-def far_of(wire: Wire, side: str) -> str:
+def far_of(cable: Cable, side: str) -> str:
     """The interface on one side that belongs to the host or switch there."""
-    end = wire.link.ends[SIDES.index(side)]
-    return end.partition(":")[2] or f"s_{wire.number}{side}"
+    end = cable.link.ends[SIDES.index(side)]
+    return end.partition(":")[2] or f"s_{cable.number}{side}"
 
 
 def place_of(lab: LabFile, end: str) -> str:
@@ -45,9 +45,9 @@ def place_of(lab: LabFile, end: str) -> str:
     return end if kind_of(lab, end) == "ovs" else FABRIC
 
 
-def sides_at(lab: LabFile, wire: Wire, nodes: Set[str]) -> str:
+def sides_at(lab: LabFile, cable: Cable, nodes: Set[str]) -> str:
     """The sides of a link that are in the network of one of the nodes."""
-    places = zip(SIDES, wire.link.ends, strict=True)
+    places = zip(SIDES, cable.link.ends, strict=True)
     return "".join(side for side, end in places if place_of(lab, end) in nodes)
 
 
@@ -55,13 +55,13 @@ def kind_of(lab: LabFile, switch: str) -> str:
     return next(part.kind for part in lab.switch if part.name == switch)
 
 
-def create(lab: LabFile, wire: Wire, pids: Mapping[str, int], sides: str = SIDES) -> Lines:
+def create(lab: LabFile, cable: Cable, pids: Mapping[str, int], sides: str = SIDES) -> Lines:
     """Make the pairs; to be run in this machine's network, which they never touch."""
     lines = []
     for side in sides:
-        end = wire.link.ends[SIDES.index(side)]
-        port, far = port_of(wire, side), far_of(wire, side)
-        mac = lab.mac_of(end, wire.link) if ":" in end else low_mac(f"{lab.name}/{far}")
+        end = cable.link.ends[SIDES.index(side)]
+        port, far = port_of(cable, side), far_of(cable, side)
+        mac = lab.mac_of(end, cable.link) if ":" in end else low_mac(f"{lab.name}/{far}")
         lines.append(
             f"link add name {far} address {mac} netns {pids[place_of(lab, end)]} type veth"
             f" peer name {port} address {low_mac(f'{lab.name}/{port}')} netns {pids[FABRIC]}"
@@ -69,47 +69,47 @@ def create(lab: LabFile, wire: Wire, pids: Mapping[str, int], sides: str = SIDES
     return lines
 
 
-def join(lab: LabFile, wire: Wire, sides: str = SIDES) -> Lines:
+def join(lab: LabFile, cable: Cable, sides: str = SIDES) -> Lines:
     """Make the piece of cable between them, and plug it into bridges; to be run in the fabric."""
     lines = []
-    bridge = bridge_of(wire)
-    if not wire.made:
+    bridge = bridge_of(cable)
+    if not cable.made:
         lines += [
             f"link add name {bridge} address {low_mac(f'{lab.name}/{bridge}')} type bridge"
             f" ageing_time 0 mcast_snooping 0 group_fwd_mask {PASS_ON}",
             f"link set dev {bridge} up",
         ]
     for side in sides:
-        end, port = wire.link.ends[SIDES.index(side)], port_of(wire, side)
+        end, port = cable.link.ends[SIDES.index(side)], port_of(cable, side)
         lines.append(f"link set dev {port} master {bridge} alias {end}")
         if place_of(lab, end) == FABRIC:
-            lines.append(f"link set dev {far_of(wire, side)} master {end} up")
+            lines.append(f"link set dev {far_of(cable, side)} master {end} up")
     return lines
 
 
-def carrier(wire: Wire) -> Lines:
+def carrier(cable: Cable) -> Lines:
     """Let both ends see whether there is somebody at the other; to be run in the fabric."""
-    up = wire.made == SIDES and not (wire.shape and wire.shape.cut)
-    return [f"link set dev {port_of(wire, side)} {'up' if up else 'down'}" for side in wire.made]
+    up = cable.made == SIDES and not (cable.shape and cable.shape.cut)
+    return [f"link set dev {port_of(cable, side)} {'up' if up else 'down'}" for side in cable.made]
 
 
-def finish(lab: LabFile, wire: Wire, node: str, sides: str = SIDES) -> Lines:
+def finish(lab: LabFile, cable: Cable, node: str, sides: str = SIDES) -> Lines:
     """Addresses and state of a link's interfaces; to be run in the network of one of its hosts or switches."""
     lines = []
-    for side, end in zip(SIDES, wire.link.ends, strict=True):
+    for side, end in zip(SIDES, cable.link.ends, strict=True):
         if place_of(lab, end) == node and node != FABRIC and side in sides:
-            far = far_of(wire, side)
-            for text in wire.link.addresses.get(end, ()):
+            far = far_of(cable, side)
+            for text in cable.link.addresses.get(end, ()):
                 # Nobody else has it; the check would take a second.
                 lines.append(f"address add {text} dev {far}{' nodad' if ':' in text else ''}")
             lines.append(f"link set dev {far} up")
     return lines
 
 
-def remove(wire: Wire, sides: str = SIDES) -> Lines:
+def remove(cable: Cable, sides: str = SIDES) -> Lines:
     """Take a link away, or one side of it, or what there is; to be run in the fabric."""
-    names = [port_of(wire, side) for side in sides]
-    return [f"link delete dev {name}" for name in (*names, *([bridge_of(wire)] if sides == SIDES else []))]
+    names = [port_of(cable, side) for side in sides]
+    return [f"link delete dev {name}" for name in (*names, *([bridge_of(cable)] if sides == SIDES else []))]
 
 
 def switch(lab: LabFile, part: SwitchPart) -> Lines:

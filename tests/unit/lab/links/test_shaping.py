@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from skerry.lab.links import shaping
-from skerry.lab.state import Fault, Shape, State
+from skerry.lab.state import Fault, LabState, Shape
 
 
-def test_faults_add_up(state: State) -> None:
-    wire = state.wires["h1:eth0 - tor"]
-    key = wire.link.key
-    assert shaping.wanted(state, wire) == Shape(rate=10_000_000, loss=0.1)
+def test_faults_add_up(state: LabState) -> None:
+    cable = state.cables["h1:eth0 - tor"]
+    key = cable.link.key
+    assert shaping.wanted(state, cable) == Shape(rate=10_000_000, loss=0.1)
     state.faults = [
         Fault(number=1, kind="rate", link=key, value=5e6),
         Fault(number=2, kind="rate", link=key, value=20e6),
@@ -20,9 +20,9 @@ def test_faults_add_up(state: State) -> None:
         Fault(number=5, kind="delay", link=key, value=0.02),
         Fault(number=6, kind="cut", link="tor - core"),
     ]
-    shape = shaping.wanted(state, wire)
+    shape = shaping.wanted(state, cable)
     assert (shape.rate, shape.cut) == (5_000_000, False)
     assert shape.loss == pytest.approx(0.55) and shape.delay == pytest.approx(0.03)
     state.faults += [Fault(number=7, kind="silent", link=key), Fault(number=8, kind="cut", link=key)]
-    shape = shaping.wanted(state, wire)
+    shape = shaping.wanted(state, cable)
     assert shape.cut and shape.loss == 1
