@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from skerry.common.errors import PackageError, PreflightError
+from skerry.common.privilege import require_root
 from skerry.common.proc import run
 
 
@@ -19,8 +19,7 @@ def codename() -> str:
 
 def demand(*tools: str) -> None:
     """Raises PreflightError when this is not root, or mmdebstrap or one of the other ``tools`` is missing."""
-    if os.geteuid() != 0:
-        raise PreflightError("Building a Debian system needs root: it runs in a chroot.", remedy="Use sudo.")
+    require_root("Building a Debian system needs root: it runs in a chroot.")
     for tool in ("mmdebstrap", *tools):
         if not shutil.which(tool):
             raise PreflightError(f"{tool} is not installed.", remedy=f"Install the package that has {tool}.")

@@ -1,4 +1,4 @@
-"""Making a lab: what its file says, out of namespaces and cables. Whoever calls this holds the lab's lock."""
+"""Making a lab: what its file describes, out of namespaces and cables. Whoever calls this holds the lab's lock."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 from skerry.common import log
 from skerry.common.errors import CommandError, PreflightError
 from skerry.common.namespaces import HOST, namespace_of
+from skerry.common.privilege import require_root
 from skerry.common.proc import last_lines
 from skerry.common.process import kill, start_of
 from skerry.lab.hosts import disks
@@ -31,9 +32,8 @@ TOOLS = {
 
 
 def preflight(file: LabFile) -> None:
-    """Raises PreflightError when the machine lacks what this lab needs."""
-    if os.geteuid() != 0:
-        raise PreflightError("A lab is made of namespaces, and that needs root.", remedy="Run it with sudo.")
+    """Raises PreflightError when something that this lab needs is missing on the machine."""
+    require_root("A lab is made of namespaces, and that needs root.")
     for tool, package in {**TOOLS, **({"nft": "nftables"} if file.outside else {})}.items():
         if not shutil.which(tool):
             raise PreflightError(f"'{tool}' is not installed.", remedy=f"Install {package}.")
@@ -83,7 +83,7 @@ def _free(taken: Iterable[int]) -> Iterator[int]:
 
 
 def take_out(places: Places, old: LabState, new: LabState) -> Iterator[str]:
-    """Take away what the new file no longer names, or names otherwise."""
+    """Remove what the new file no longer names, or describes differently."""
     nodes = {node.name: node for node in places.nodes()}
     fabric = nodes[FABRIC].pid if FABRIC in nodes and nodes[FABRIC].alive else 0
 
@@ -180,7 +180,7 @@ class Builder:
             veth.ip(lines, fabric.pid, check=False)
 
     def _forget(self, gone: set[str]) -> list[str]:
-        """Note that some nodes lost their interfaces; returns what the fabric is to be told."""
+        """Note that some nodes lost their interfaces; returns the commands for the fabric."""
         lines = []
         for cable in self.state.cables.values():
             lost = FABRIC in gone
@@ -274,7 +274,7 @@ class Builder:
         }
 
     def _tell(self, node: Node) -> None:
-        """Tell a host that runs of hosts that are new, and note its addresses."""
+        """Let a host that runs know the hosts that are new, and note its addresses."""
         path = Path(f"/proc/{node.pid}/root/etc/hosts")
         before = path.read_text() if path.exists() else ""
         text = disks.hosts_file(self.file, node.name, before)

@@ -53,7 +53,7 @@ def find_link(state: LabState, text: str) -> Cable:
     choices = found or list(state.cables.values())
     names = ", ".join(cable.link.name or _short(cable) for cable in choices) or "none"
     what = f"'{text}' is an end of several links." if found else f"There is no link '{text}'."
-    raise NotFoundError(what, remedy=f"Say which: {names}" if found else f"There are: {names}")
+    raise NotFoundError(what, remedy=f"Name one of: {names}" if found else f"There are: {names}")
 
 
 def _short(cable: Cable) -> str:
@@ -181,14 +181,14 @@ def expire(places: Places, state: LabState) -> None:
 
 
 def reshape(places: Places, state: LabState) -> None:
-    """Bring the cables to what the file and the faults say."""
+    """Bring the cables to the state that the file and the faults ask for."""
     pids = {node.name: node.pid for node in places.nodes() if node.alive}
     if FABRIC in pids:
         shaping.apply(state, pids[FABRIC], pids)
 
 
 def kill_again(places: Places, fault: Fault) -> None:
-    """What a killing that goes on does: end what has come back."""
+    """Kill again what a lasting fault has killed and what has come back."""
     with suppress(NotFoundError, PreflightError):
         for pid, _ in processes(places, str(fault.host), str(fault.process)):
             _signal(pid, signal.SIGKILL)
@@ -199,7 +199,7 @@ def _frozen_otherwise(state: LabState, pid: int) -> bool:
 
 
 def _thaw(pid: int) -> None:
-    """Let a process go on; and its parent, if that is an nsenter, which stops when what it started stops."""
+    """Let a process continue; and its parent, if that is an nsenter, which stops when what it started stops."""
     with suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid).parent()
         if parent and parent.name() == "nsenter" and parent.status() == psutil.STATUS_STOPPED:

@@ -1,7 +1,7 @@
 """A lab as Python sees it: hosts to run programs on, and faults that last as long as a block.
 
 A lab outlives the program that made it. Everything of it is found again by its records and by a mark in the
-environment of its processes, so that whatever a killed run left is put right, or taken away, by the next.
+environment of its processes, so that whatever a killed run left is completed, or removed, by the next.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Lab:
         return state
 
     def up(self) -> list[str]:
-        """Bring the lab to what its file says, and heal what was broken on purpose.
+        """Bring the lab to the state that its file describes, and heal what was broken on purpose.
 
         Returns what was done: nothing when all was so already. Raises PreflightError where namespaces cannot be made,
         LabBusyError while another command works on the lab, CommandError.
@@ -148,7 +148,7 @@ class Lab:
             return done + [f"fault {fault.number} ({fault.kind}) healed" for fault in healed]
 
     def down(self, *, keep: bool = False) -> None:
-        """Take the lab away: processes, interfaces, and its folder unless ``keep``."""
+        """Take the lab down: processes, interfaces, and its folder unless ``keep``."""
         take_down(self.places, keep=keep)
 
     # -- faults -----------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ class Lab:
 
     @contextmanager
     def freeze(self, host: str, process: str) -> Iterator[Fault]:
-        """Stop processes of a host, by the name of their program or their number there; they go on afterwards."""
+        """Stop processes of a host, by the name of their program or their number there; they continue afterwards."""
         with self._broken(self.break_("freeze", host=host, process=process)) as fault:
             yield fault
 
@@ -241,12 +241,12 @@ def only(root: Path | str = "/") -> str:
     if len(have) == 1:
         return have[0]
     if have:
-        raise NotFoundError(f"There are several labs: {', '.join(have)}.", remedy="Say which one.")
+        raise NotFoundError(f"There are several labs: {', '.join(have)}.", remedy="Name one of them.")
     raise NotFoundError("There is no lab.", remedy="'skerry lab up FILE' makes one.")
 
 
 def take_down(places: Places, *, keep: bool = False) -> None:
-    """Take a lab away, even one that was only begun. Raises NoSuchLabError, LabBusyError."""
+    """Take a lab down, even one that was made in part only. Raises NoSuchLabError, LabBusyError."""
     if not places.run.is_dir() and not places.strays() and not places.folder.exists():
         raise NoSuchLabError(places.name)
     with places.locked(make=True):

@@ -76,7 +76,7 @@ class LinkPart(Table):
     @model_validator(mode="before")
     @classmethod
     def _of_the_one_host(cls, data: Any) -> Any:
-        """Let a link with one host say its addresses and MAC without naming the end again."""
+        """Let a link with one host give its addresses and MAC without naming the end again."""
         if not isinstance(data, dict) or not isinstance(data.get("ends"), list | tuple):
             return data
         data = dict(data)

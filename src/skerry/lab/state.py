@@ -139,7 +139,7 @@ class Places:
 
     @property
     def mark(self) -> str:
-        """What the environment of the lab's own processes says; a namespace of processes has labs of its own."""
+        """The mark in the environment of the lab's own processes; a namespace of processes has labs of its own."""
         return f"{self.run} {namespace_of('self', 'pid')}"
 
     def node(self, name: str) -> Path:
@@ -203,7 +203,7 @@ class Places:
             self.run.parent.rmdir()
 
     def strays(self) -> list[int]:
-        """Processes of this lab that no record tells of: an earlier run was killed before it could write one."""
+        """Processes of this lab that no record names: an earlier run was killed before it could write one."""
         known = {node.pid for node in self.nodes() if node.alive}
         state = self.read_state()
         known |= {fault.healer for fault in state.faults} if state else set()
@@ -219,5 +219,5 @@ class Places:
 
 
 def labs(root: Path) -> list[str]:
-    """The names of the labs that are up, or were begun."""
+    """The names of the labs that are up, in whole or in part."""
     return sorted(path.name for path in (root / "run/skerry-lab").glob("*") if path.is_dir())

@@ -29,8 +29,8 @@ def test_which_link_is_meant(state: LabState, text: str, key: str) -> None:
     ("text", "said", "remedy"),
     [
         ("h9", "no link 'h9'", "There are: h1:eth0, h2:eth0, trunk, tor--edge, h1:direct"),
-        ("tor", "several links", "Say which: h1:eth0, trunk, tor--edge"),
-        ("h1", "several links", "Say which: h1:eth0, h1:direct"),
+        ("tor", "several links", "Name one of: h1:eth0, trunk, tor--edge"),
+        ("h1", "several links", "Name one of: h1:eth0, h1:direct"),
     ],
 )
 def test_a_link_that_is_not_named(state: LabState, text: str, said: str, remedy: str) -> None:

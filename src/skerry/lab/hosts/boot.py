@@ -38,7 +38,7 @@ def main() -> None:
     for node in plan["nodes"]:
         out, into = os.pipe()
         if os.fork() == 0:
-            # Whatever happens in here must not go on as if it were the parent.
+            # Whatever happens in here must not continue as if it were the parent.
             try:
                 start(node, into, plan["mark"])
             except BaseException as error:

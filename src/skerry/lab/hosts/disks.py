@@ -18,7 +18,7 @@ from pathlib import Path
 from skerry.common.proc import run
 from skerry.lab.model import HostPart, LabFile
 
-SHARED = ("lib/dpkg", "lib/apt")  # of /var: what tells of /usr
+SHARED = ("lib/dpkg", "lib/apt")  # of /var: what describes /usr
 DEPTH = 2  # /var/lib/mysql is made, what is in it is not
 # What in /etc makes this machine the one that it is, and not another.
 IDENTITY = (
@@ -35,7 +35,7 @@ Mounts = list[list[str]]
 
 
 def lays_over(note: Path) -> bool:
-    """Whether /etc is laid over this machine's, or copied. Once hosts have been made, that stays as the note says."""
+    """Whether /etc is laid over this machine's, or copied. Once hosts have been made, that stays as it was noted."""
     if note.read_text() not in ("overlay", "copy"):
         note.write_text("overlay" if can_overlay(note.parent) else "copy")
     return note.read_text() == "overlay"
@@ -177,7 +177,7 @@ def hosts_file(lab: LabFile, host: str, before: str) -> str:
 
 
 def _known_outside(without: set[str]) -> Iterator[str]:
-    """What this machine's own /etc/hosts says of others: a registry may be known in no other way."""
+    """The others in this machine's own /etc/hosts: a registry may be known in no other way."""
     with suppress(OSError):
         for line in Path("/etc/hosts").read_text().splitlines():
             words = line.partition("#")[0].split()

@@ -141,7 +141,7 @@ def _delay(cable: Cable, ports: list[str], fabric: int) -> None:
     line.wait()
     with line.stdout as said:
         answer = said.readline().strip()
-    # It says its number as it is in the fabric, with which it ends.
+    # It prints its process id as it is in the fabric, with which it ends.
     if not answer.isdigit() or not (found := list(find(fabric, answer))):
         raise CommandError("delay_line.py", "an error", answer or "it said nothing")
     cable.line, cable.line_started = found[0]

@@ -145,7 +145,7 @@ def connect(state: LabState, hosts: list[str], pids: Mapping[str, int]) -> None:
 
 
 def remove(places: Places) -> None:
-    """Take away what of the lab is in this machine's own network; forwarding is as it was after the last lab."""
+    """Remove what the lab has in this machine's own network; forwarding is as it was after the last lab."""
     veth.ip([f"link delete dev {interface(places)}"], check=False)
     if run(["nft", "list", "table", "ip", table(places)], check=False).returncode == 0:
         run(["nft", "delete", "table", "ip", table(places)])

@@ -17,7 +17,7 @@ from skerry.lab.state import FABRIC, Cable
 
 # Everything to 01:80:c2:00:00:0X but X = 0, 1, 2, which the kernel refuses to pass on.
 PASS_ON = "0xfff8"
-# When the program that makes the lab is killed, what it had begun must not go on beside what the next one does.
+# When the program that makes the lab is killed, what it had started must not run beside what the next one does.
 END_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 SIDES = "ab"
 Lines = list[str]
