@@ -8,8 +8,7 @@ import urllib.parse
 from typing import TYPE_CHECKING
 
 from tests.support.deadlines import at_most
-
-from skerry.lab.host import ADDRESS, WORLD
+from tests.support.machines import ADDRESS, WORLD
 
 if TYPE_CHECKING:
     from tests.support.cloud import Cloud

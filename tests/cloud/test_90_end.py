@@ -24,7 +24,7 @@ def test_destroy_leaves_nothing(cloud: Cloud) -> None:
     assert cloud.host.run(["ip", "netns"]).stdout.strip() == ""
     assert cloud.host.run(["nft", "list", "ruleset"]).stdout.strip() == ""
     mounted = [line.split()[1] for line in cloud.host.run(["cat", "/proc/mounts"]).stdout.splitlines()]
-    assert [
-        place for place in mounted if place.startswith(f"{cloud.root}/") and place != f"{cloud.root}/run"
-    ] == []
+    assert [place for place in mounted if place.startswith(f"{cloud.root}/")] == []
     assert [path for path in cloud.root.rglob("*") if path.is_file() or "skerry" in path.name] == []
+    assert "skerry" not in cloud.host.run(["ls", "/run"]).stdout
+    assert cloud.host.run(["getent", "passwd", "skerry"], check=False).returncode == 2, "its user is gone"

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 2, 0x1000
-HOST, GUEST = "198.51.100.2", "198.51.100.77"
+HOST, GUEST = "203.0.113.2", "203.0.113.77"  # the machine of the test, see machines.py
 
 
 def checksum(data: bytes) -> int:

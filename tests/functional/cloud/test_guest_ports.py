@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from tests.support import CHECKOUT
 from tests.support.deadlines import within
+from tests.support.machines import SimulatedMachine
 
 from skerry.cloud.components.openvswitch import guest_ports
-from skerry.lab.host import Host, Program
+from skerry.lab.hosts.namespaces import Program
 
 SCRIPT = Path(guest_ports.__file__).with_name("guest_ports.sh")
 TAP = "tap12345678-ab"
@@ -21,13 +22,13 @@ SECONDS = 3.0
 
 
 @pytest.fixture(scope="module")
-def host(machine: Callable[[str], Any]) -> Iterator[Host]:
+def host(machine: Callable[[str], Any]) -> Iterator[SimulatedMachine]:
     with machine("ports") as host:
         yield host
 
 
 @pytest.fixture
-def watched(host: Host) -> Iterator[Program]:
+def watched(host: SimulatedMachine) -> Iterator[Program]:
     program = host.popen([*AS_SERVICE, str(SCRIPT)])
     until(lambda: "kept" in host.run([str(SCRIPT), "--check"], check=False).stdout)
     yield program
@@ -39,22 +40,26 @@ def until(fact: Callable[[], bool], seconds: float = SECONDS) -> None:
     within(seconds, "it is so", fact, 0.05)
 
 
-def link(host: Host) -> dict[str, Any]:
+def link(host: SimulatedMachine) -> dict[str, Any]:
     shown = host.run(["ip", "-json", "address", "show", "dev", TAP], check=False)
     return dict(json.loads(shown.stdout)[0]) if shown.returncode == 0 else {}
 
 
-def kept(host: Host) -> bool:
+def kept(host: SimulatedMachine) -> bool:
     state = link(host)
     return "UP" in state.get("flags", ()) and state.get("group") == "29547" and not state["addr_info"]
 
 
-def test_a_new_interface_is_up_and_without_address_within_3_s(host: Host, watched: Program) -> None:
+def test_a_new_interface_is_up_and_without_address_within_3_s(
+    host: SimulatedMachine, watched: Program
+) -> None:
     host.run(["ip", "tuntap", "add", TAP, "mode", "tap"])
     until(lambda: kept(host))
 
 
-def test_one_that_the_switch_sets_down_is_up_again_within_3_s(host: Host, watched: Program) -> None:
+def test_one_that_the_switch_sets_down_is_up_again_within_3_s(
+    host: SimulatedMachine, watched: Program
+) -> None:
     host.run(["ip", "tuntap", "add", TAP, "mode", "tap"])
     until(lambda: kept(host))
     for _ in range(3):
@@ -62,7 +67,7 @@ def test_one_that_the_switch_sets_down_is_up_again_within_3_s(host: Host, watche
         until(lambda: kept(host))
 
 
-def test_others_are_left_alone(host: Host, watched: Program) -> None:
+def test_others_are_left_alone(host: SimulatedMachine, watched: Program) -> None:
     for name in ("tap0", "tap100i0", "mytap12345678-"):
         host.run(["ip", "tuntap", "add", name, "mode", "tap"])
     host.run(["ip", "tuntap", "add", TAP, "mode", "tap"])
@@ -73,7 +78,7 @@ def test_others_are_left_alone(host: Host, watched: Program) -> None:
         host.run(["ip", "link", "delete", name])
 
 
-def test_what_a_guest_sends_to_the_host_is_dropped(host: Host, watched: Program) -> None:
+def test_what_a_guest_sends_to_the_host_is_dropped(host: SimulatedMachine, watched: Program) -> None:
     """A frame to the interface's own MAC reaches the host's network only without the rules."""
     sender = CHECKOUT / "tests/support/guest_frames.py"
     assert host.run(["python3", str(sender), TAP]).stdout.split() == ["taken", "dropped"]

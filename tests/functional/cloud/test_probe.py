@@ -8,20 +8,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.support.machines import WORLD, SimulatedMachine
 
-from skerry.lab.host import GATEWAY, Host
 from skerry.migration.measurement.analysis import Figures, figures
 from skerry.migration.measurement.probe import EchoProbe
 
 
 @pytest.fixture(scope="module")
-def host(machine: Callable[[str], Any]) -> Iterator[Host]:
+def host(machine: Callable[[str], Any]) -> Iterator[SimulatedMachine]:
     with machine("probe") as host:
         yield host
 
 
-def probed(host: Host, during: Callable[[], None]) -> Figures:
-    with host.network(), EchoProbe(GATEWAY, 0.01) as probe:
+def probed(host: SimulatedMachine, during: Callable[[], None]) -> Figures:
+    with host.network(), EchoProbe(WORLD, 0.01) as probe:
         time.sleep(0.7)
         begun = time.monotonic()
         during()
@@ -30,13 +30,13 @@ def probed(host: Host, during: Callable[[], None]) -> Figures:
     return figures(probe.trace, begun, ended)
 
 
-def test_a_quiet_network_has_no_downtime(host: Host) -> None:
+def test_a_quiet_network_has_no_downtime(host: SimulatedMachine) -> None:
     found = probed(host, lambda: time.sleep(0.5))
     assert found.lost == 0 and found.sent >= 150
     assert found.network_downtime < 150, "on a busy machine, too"
 
 
-def test_a_cut_is_as_long_as_it_was(host: Host) -> None:
+def test_a_cut_is_as_long_as_it_was(host: SimulatedMachine) -> None:
     def cut() -> None:
         for state, seconds in (("down", 0.4), ("up", 0.0)):
             subprocess.run(["ip", "link", "set", "eth0", state], check=True)
@@ -47,7 +47,7 @@ def test_a_cut_is_as_long_as_it_was(host: Host) -> None:
     assert found.lost >= 30
 
 
-def test_a_delay_shows_in_the_round_trip_alone(host: Host) -> None:
+def test_a_delay_shows_in_the_round_trip_alone(host: SimulatedMachine) -> None:
     def netem(*words: str) -> bool:
         return (
             host.run(
@@ -67,7 +67,7 @@ def test_a_delay_shows_in_the_round_trip_alone(host: Host) -> None:
     assert found.network_downtime < 150
 
 
-def test_udp_is_answered_by_a_kernel_that_has_no_program_for_it(host: Host) -> None:
+def test_udp_is_answered_by_a_kernel_that_has_no_program_for_it(host: SimulatedMachine) -> None:
     host.run(["sh", "-c", "echo 0 >/proc/sys/net/ipv4/icmp_ratelimit"])
     with host.network(), EchoProbe("127.0.0.1", 0.01) as probe:
         time.sleep(1)

@@ -7,7 +7,6 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
@@ -15,9 +14,13 @@ import psutil
 import pytest
 from tests.support import CHECKOUT
 from tests.support.deadlines import at_most
+from tests.support.machines import SimulatedMachine
 
 from skerry.cloud.platform.choice import platform_of
-from skerry.lab.host import Host, Program
+from skerry.common.proc import run
+from skerry.common.process import marked
+from skerry.lab.hosts.namespaces import Program
+from skerry.lab.state import VARIABLE
 
 LESSER = CHECKOUT / "tests/support/small_cloud.py"
 SWITCH = (
@@ -61,7 +64,7 @@ pytestmark = pytest.mark.timeout(240)
 class Cloud:
     """The lesser cloud of one simulated machine."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: SimulatedMachine) -> None:
         self.host = host
         self.root = host.folder / "r"
 
@@ -106,13 +109,13 @@ class Cloud:
 
 
 @pytest.fixture(scope="module")
-def host(machine: Callable[[str], Any]) -> Iterator[Host]:
+def host(machine: Callable[[str], Any]) -> Iterator[SimulatedMachine]:
     with machine("parts") as host:
         yield host
 
 
 @pytest.fixture(scope="module")
-def cloud(host: Host) -> Cloud:
+def cloud(host: SimulatedMachine) -> Cloud:
     cloud = Cloud(host)
     cloud.up()
     return cloud
@@ -310,8 +313,9 @@ def _nothing_is_left(cloud: Cloud) -> None:
     assert links == {"lo", "eth0"}
     assert cloud.host.run(["nft", "list", "ruleset"]).stdout.strip() == ""
     mounted = [line.split()[1] for line in cloud.host.run(["cat", "/proc/mounts"]).stdout.splitlines()]
-    own = f"{cloud.root}/run"  # the machine's, made with it
-    assert [place for place in mounted if place.startswith(f"{cloud.root}/") and place != own] == []
+    assert [place for place in mounted if place.startswith(f"{cloud.root}/")] == []
+    assert "skerry" not in cloud.host.run(["ls", "/run"]).stdout
+    assert cloud.host.run(["getent", "passwd", "skerry"], check=False).returncode == 2, "its user is gone"
 
 
 MOMENTS = ["service user", "database (MariaDB)", "broker (RabbitMQ)", "external network"]
@@ -319,7 +323,7 @@ MOMENTS = ["service user", "database (MariaDB)", "broker (RabbitMQ)", "external 
 
 @pytest.mark.parametrize("step", MOMENTS)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
-def test_an_interrupted_run_goes_on(host: Host, step: str, how: signal.Signals) -> None:
+def test_an_interrupted_run_goes_on(host: SimulatedMachine, step: str, how: signal.Signals) -> None:
     cloud = Cloud(host)
     run = cloud.start("up")
     assert run.process.stdout is not None
@@ -342,7 +346,9 @@ def test_an_interrupted_run_goes_on(host: Host, step: str, how: signal.Signals) 
 @pytest.mark.parametrize(
     ("seconds", "told"), [(3, "nothing is left"), (60, "all is gone but the user skerry")]
 )
-def test_a_user_of_which_a_process_runs_is_waited_for(host: Host, seconds: int, told: str) -> None:
+def test_a_user_of_which_a_process_runs_is_waited_for(
+    host: SimulatedMachine, seconds: int, told: str
+) -> None:
     cloud = Cloud(host)
     run = cloud.start("up")
     assert run.process.stdout is not None
@@ -362,7 +368,7 @@ def test_a_user_of_which_a_process_runs_is_waited_for(host: Host, seconds: int, 
     _nothing_is_left(cloud)
 
 
-def test_a_taken_port_names_the_program(host: Host) -> None:
+def test_a_taken_port_names_the_program(host: SimulatedMachine) -> None:
     cloud = Cloud(host)
     taker = host.popen([sys.executable, "-m", "http.server", "13306", "--bind", "127.0.0.1"])
     try:
@@ -377,7 +383,7 @@ def test_a_taken_port_names_the_program(host: Host) -> None:
     assert "Stop that program" in done.stderr
 
 
-def _wait_listening(host: Host, port: int) -> None:
+def _wait_listening(host: SimulatedMachine, port: int) -> None:
     script = "for i in $(seq 100); do ss -ltnH sport = :$0 | grep -q . && exit 0; sleep 0.1; done; exit 1"
     host.run(["sh", "-c", script, str(port)])
 
@@ -393,7 +399,7 @@ def _wait_listening(host: Host, port: int) -> None:
         ("name = \n", ["line 1"]),
     ],
 )
-def test_a_wrong_cloud_toml_is_explained(host: Host, text: str, told: list[str]) -> None:
+def test_a_wrong_cloud_toml_is_explained(host: SimulatedMachine, text: str, told: list[str]) -> None:
     cloud = Cloud(host)
     path = cloud.root / "etc/skerry/cloud.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -408,7 +414,7 @@ def test_a_wrong_cloud_toml_is_explained(host: Host, text: str, told: list[str])
     assert "Traceback" not in done.stderr
 
 
-def test_up_must_be_root(host: Host) -> None:
+def test_up_must_be_root(host: SimulatedMachine) -> None:
     cloud = Cloud(host)
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     done = host.run([*nobody, *cloud.argv, "up"], check=False)
@@ -416,7 +422,7 @@ def test_up_must_be_root(host: Host) -> None:
     assert "must be root" in done.stderr and "sudo" in done.stderr
 
 
-def test_a_full_disk_loses_nothing(host: Host) -> None:
+def test_a_full_disk_loses_nothing(host: SimulatedMachine) -> None:
     cloud = Cloud(host)
     cloud.root.mkdir(exist_ok=True)
     host.run(["mount", "-t", "tmpfs", "-o", "size=9g", "tmpfs", str(cloud.root)])
@@ -469,7 +475,7 @@ def _make_room(cloud: Cloud) -> None:
     cloud.host.run(["mount", "-o", "remount,size=9g", str(cloud.root)])
 
 
-def test_the_lab_leaves_nothing(machine: Callable[[str], Any]) -> None:
+def test_a_machine_leaves_nothing(machine: Callable[[str], Any]) -> None:
     before = {link["ifname"] for link in json.loads(_ip())}
     with machine("short") as host:
         folder = host.folder
@@ -481,18 +487,8 @@ def test_the_lab_leaves_nothing(machine: Callable[[str], Any]) -> None:
         assert host.run(["hostname"]).stdout.strip() == "short"
     assert not folder.exists()
     assert {link["ifname"] for link in json.loads(_ip())} == before
-    mark = f"SKERRY_HOST={folder}".encode()
-    assert not [pid for pid in psutil.pids() if mark in _environment(pid)]
+    assert marked(VARIABLE, host.lab.places.mark) == []
 
 
 def _ip() -> str:
-    from skerry.common.proc import run
-
     return run(["ip", "-j", "link"]).stdout
-
-
-def _environment(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return b""

@@ -26,7 +26,7 @@ NOT_OF_A_VERB = {
     "skerry/cloud/supervise/launch.py",
     "skerry/cloudlet/vm/launch.py",
     "skerry/lab/hosts/boot.py",
-    "skerry/lab/host.py",
+    "skerry/lab/testing.py",
 }
 
 
