@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.support.bare import Bare
+from benchmarks.support.bare_debian import bare_debian
 
 FOLDER = Path("/var/tmp/skerry-bench")
 SERVERS = """
@@ -79,7 +79,7 @@ def figure(
 def main() -> None:
     checkout = Path(__file__).resolve().parents[1]
     rows = []
-    with Bare(FOLDER, checkout) as machine:
+    with bare_debian(FOLDER, checkout) as machine:
 
         def timed(command: str) -> float:
             started = time.monotonic()
