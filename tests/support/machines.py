@@ -41,7 +41,7 @@ class SimulatedMachine(LabHost):
 
     @property
     def folder(self) -> Path:
-        """What it shares with this machine, at the same place: a root for a cloud lies in there as ``r``."""
+        """What it shares with this machine, at the same place: a root for a cloud is in there as ``r``."""
         return self._folder
 
     def power_on(self) -> None:

@@ -1,4 +1,4 @@
-"""What lies outside of a simulated machine: a web server that answers with the address under which it sees its visitor.
+"""The outside of a simulated machine: a web server that answers with the address under which it sees its visitor.
 
 Runs under ``python -I -S`` on a host of the machine's lab: ``world.py ADDRESS``.
 """

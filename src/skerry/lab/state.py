@@ -1,7 +1,7 @@
 """What is known of a lab while it is up: its records, its lock, and its processes.
 
 ``/run/skerry-lab/LAB/NAME.json`` describes a host or a switch; other programs may read it (see docs/how-to/lab.md).
-What survives a power cycle is in ``/var/lib/skerry-lab/LAB``. Both lie under a root folder, for tests.
+What survives a power cycle is in ``/var/lib/skerry-lab/LAB``. Both are under a root folder, for tests.
 """
 
 from __future__ import annotations

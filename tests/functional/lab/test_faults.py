@@ -45,11 +45,11 @@ import socket, time
 server = socket.create_server(("", 5001))
 print("ready", flush=True)
 link, _ = server.accept()
-count, begun = 0, None
+count, first = 0, None
 while data := link.recv(1 << 20):
-    begun = begun or time.monotonic()
+    first = first or time.monotonic()
     count += len(data)
-print(count * 8 / (time.monotonic() - begun))
+print(count * 8 / (time.monotonic() - first))
 """
 SOURCE = """
 import socket, sys, time
@@ -224,7 +224,7 @@ def test_freeze_by_number_and_heal_by_time(lab: Lab, within: Within) -> None:
             return lab.host("h1").run(["ps", "-p", number, "-o", "stat="]).stdout[:1]
 
         assert state() == "T"
-        within(10, "it goes on", lambda: state() == "S")
+        within(10, "it continues", lambda: state() == "S")
     finally:
         program.end()
 

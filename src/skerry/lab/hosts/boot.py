@@ -97,7 +97,7 @@ def furnish(node: dict[str, Any]) -> None:
     root = node.get("root", "")
     socket.sethostname(node["hostname"])
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
-    # Opened before anything lies over them.
+    # Opened before anything covers them.
     shared = {words[0]: os.open(words[0], os.O_PATH) for kind, *words in node["mounts"] if kind == "shared"}
     # Named namespaces of this machine would live on in here after it has deleted them.
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]

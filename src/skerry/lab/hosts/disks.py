@@ -1,7 +1,7 @@
 """What a host has on disk: a view of this machine's /etc, and a /var of its own; or a system of its own.
 
 /etc is laid over this machine's (overlayfs), or copied where the kernel cannot do that. /var is not: the lab's own
-folder lies in there, which overlayfs refuses, and the machine's databases and clouds are none of a host's business.
+folder is in there, which overlayfs refuses, and the machine's databases and clouds are none of a host's business.
 It gets the folders that packages made, empty. What belongs to /usr is shared as /usr is: the lists of packages.
 """
 
@@ -30,7 +30,7 @@ IDENTITY = (
     "nvme/hostid",
     "nvme/hostnqn",
 )
-KEPT = "# The lab writes what stands above; what stands below is kept."
+KEPT = "# The lab writes what stands above; what stands below is kept."  # words: ok (hosts have it on disk)
 Mounts = list[list[str]]
 
 

@@ -28,7 +28,7 @@ def bridge_of(cable: Cable) -> str:
 
 
 def port_of(cable: Cable, side: str) -> str:
-    """The end of the cable that lies in the fabric, on one side."""
+    """The end of the cable that is in the fabric, on one side."""
     return f"w_{cable.number}{side}"
 
 
