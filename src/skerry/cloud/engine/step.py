@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from skerry.common.errors import SkerryError, StepError
+from skerry.common.errors import CommandError, SkerryError, StepError
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,8 @@ class GraphRun:
                 self._work(step)
         except Exception as error:
             self.watch(Event("failed", step, str(error), time.monotonic() - started))
+            if isinstance(error, CommandError):
+                raise StepError(step.name, error) from error
             if isinstance(error, SkerryError):
                 raise
             raise StepError(step.name, f"{type(error).__name__}: {error}") from error

@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from tests.support.deadlines import at_most
 
 from skerry.cloud.engine.step import Change, Event, Graph, GraphRun, Step
-from skerry.common.errors import StepError
+from skerry.common.errors import CommandError, StepError
 
 
 class Made(Step):
@@ -134,3 +134,15 @@ def test_an_interrupt_in_the_last_step_is_not_lost() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         GraphRun(Graph([Interrupted("a", [])]), quiet).go()
+
+
+class Typed(Made):
+    def apply(self, report: Callable[[str], None]) -> None:
+        raise CommandError("mkfs", "exit status 1", "no space left")
+
+
+def test_a_command_that_fails_in_a_step_is_a_failed_step() -> None:
+    with pytest.raises(
+        StepError, match="The step 'a' failed: 'mkfs' ended with exit status 1: no space left"
+    ):
+        GraphRun(Graph([Typed("a", [])]), quiet).go()
