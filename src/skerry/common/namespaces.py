@@ -24,7 +24,7 @@ def namespace_of(pid: int | str, kind: str) -> Path | None:
 
 def entering(pid: int, argv: Sequence[str], kinds: Sequence[str] = HOST) -> list[str]:
     """The command that runs ``argv`` in namespaces of a process, by nsenter(1); with its mounts, in the folder /."""
-    folder = ["--wd=/"] if "mount" in kinds else []
+    folder = ["--wdns=/"] if "mount" in kinds else []
     return ["nsenter", "-t", str(pid), *(f"--{kind}" for kind in kinds), *folder, "--", *argv]
 
 

@@ -165,6 +165,7 @@ def test_a_host_with_a_system_of_its_own(make_lab: MakeLab, tmp_path: Path) -> N
     with make_lab(text) as lab:
         host = lab.host("h1")
         assert host.folder == system and out(lab, "h1", "hostname") == "h1"
+        assert out(lab, "h1", "ls") == out(lab, "h1", "ls", "/"), "a program starts in the root of the host"
         assert set(out(lab, "h1", "ls", "/").split()) == {path.name for path in system.iterdir()}
         assert out(lab, "h1", "ls", "/etc") == "hostname\nhosts\nmachine-id\nresolv.conf"
         assert len(out(lab, "h1", "cat", "/proc/mounts").splitlines()) < 30, "nothing of the old root is left"

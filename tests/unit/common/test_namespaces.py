@@ -15,7 +15,7 @@ from skerry.common.namespaces import entered, entering, namespace_of
     ("kinds", "argv"),
     [
         (["net"], ["nsenter", "-t", "7", "--net", "--", "ip", "link"]),
-        (["net", "mount"], ["nsenter", "-t", "7", "--net", "--mount", "--wd=/", "--", "ip", "link"]),
+        (["net", "mount"], ["nsenter", "-t", "7", "--net", "--mount", "--wdns=/", "--", "ip", "link"]),
     ],
 )
 def test_the_command_that_enters(kinds: list[str], argv: list[str]) -> None:
