@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 
 from tests.support import deadlines, machines
+
+# How long an example takes is the machine's business: what hangs is ended by the timeout of its test.
+settings.register_profile("skerry", deadline=None)
+settings.load_profile("skerry")
 
 pytest_plugins = [
     "tests.support.plugins.changed",
