@@ -20,10 +20,10 @@ LANES = {
     "cloud": r"tests/cloud/test_[1-9]0_|tests/cloud/test_35_",
     "hosts": r"tests/cloud/",
     "cloudlet": r"tests/functional/cloudlet/test_(cloudlet|handoff|versions)\b",
+    "labs": r"tests/functional/(lab/|cloudlet/)",  # they look for what is left on this machine
     "services": r"tests/functional/cloud/test_services\b",
     "debian": r"tests/functional/cloud/images/test_debian\b",
     "tiny": r"tests/functional/cloud/images/test_tiny\b",
-    "labs": r"tests/functional/(lab/|cloudlet/)",  # they look for what is left on this machine
     "style": r"tests/unit/house/test_style\b",
 }
 
