@@ -120,6 +120,8 @@ def test_a_signal_of_the_keyboard(tmp_path: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # Who runs the tests in the background has it ignored, which programs inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert verb.stderr is not None
     assert "for good" in verb.stderr.readline()

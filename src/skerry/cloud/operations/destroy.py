@@ -90,6 +90,8 @@ def _remove_user(ctx: Context) -> str | None:
 def _remove_mount_points(ctx: Context) -> None:
     """Remove the empty folders that were made for services to have folders of ours mounted there."""
     for component in registry.components():
+        if not any(ctx.does(role) for role in component.roles):
+            continue
         for service in component(ctx).services():
             for _, target in service.binds:
                 with suppress(OSError):  # it has something in it, and so is not ours
