@@ -50,7 +50,7 @@ def store(guest: recipe.Guest) -> Iterator[Store]:
 
 
 def empty(store: Store) -> None:
-    for folder in [*(store.root / "sessions").iterdir(), *(store.root / "work").glob("*/vm")]:
+    for folder in [*(store.root / "sessions").glob("*"), *(store.root / "work").glob("*/vm")]:
         vm = Vm.find(folder)
         if vm:
             vm.kill()

@@ -108,7 +108,7 @@ def observe(
         beside: EchoProbe | None = None
         if look.namespace is not None:
             beside = stack.enter_context(EchoProbe(server.private, look.interval, look.namespace))
-        _until_it_answers(probe)
+        _until_they_answer(probe, beside)
         time.sleep(AROUND)
         clocks = time.time() - time.monotonic()
 
@@ -118,7 +118,7 @@ def observe(
 
         outcome = server.move(host, switch=switch, limit=limit)
         time.sleep(AROUND)
-        _until_it_answers(probe)
+        _until_they_answer(probe, beside)
     samples = [{**one, "at": one["at"] - clocks} for one in sampler.found]
     done = Round(
         outcome,
@@ -133,11 +133,12 @@ def observe(
     return done
 
 
-def _until_it_answers(probe: EchoProbe) -> None:
-    """A busy cloud may take a while to find the way to a server; that it does not at all shows in the figures."""
+def _until_they_answer(*probes: EchoProbe | None) -> None:
+    """A busy cloud may take a while to find the ways to a server; that it does not at all shows in the figures."""
     deadline = time.monotonic() + FOUND
-    while not probe.trace.answers(within=0.5) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    for probe in filter(None, probes):
+        while not probe.trace.answers(within=0.5) and time.monotonic() < deadline:
+            time.sleep(0.1)
 
 
 def counters(site: Site, server: Server, samples: list[dict[str, float]]) -> dict[str, float]:
