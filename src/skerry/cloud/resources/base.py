@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step, Unknown
 
 PUBLIC, PRIVATE, ROUTER = "public", "private", "router"
-
-
 KEYPAIR, GROUP, SERVER, IMAGE = "skerry", "ssh-ping", "first", "tiny"
-
-
 USER = "skerry"  # of the tiny image
 
 
@@ -38,5 +35,6 @@ class ApiStep(Step):
         except (SDKException, ClientException) as error:
             raise Unknown(f"the APIs do not answer: {error}") from None
 
+    @abstractmethod
     def look(self) -> list[Change]:
-        raise NotImplementedError
+        """What differs, as the APIs show it; they may raise."""
