@@ -120,7 +120,7 @@ class Supervisor(ABC):
                 missing = service.ready.missing(process.pid)
                 if missing is None:
                     return waited
-            time.sleep(0.1 if waited < 5 else 0.3)
+            time.sleep(min(0.1 + waited / 20, 0.5))  # asking takes time from what it waits for
         said = self.last_line(service.name)
         raise NotReadyError(
             service.name,

@@ -93,19 +93,14 @@ class Direct(Supervisor):
             rows = self._rpc().getAllProcessInfo()
         except (OSError, http.client.HTTPException, xmlrpc.client.Error):
             return {}
-        found = {}
-        for row in rows:
-            state = STATES[row["statename"]]
-            pid = int(row["pid"])
-            found[row["name"]] = Process(
-                name=row["name"],
-                state=state,
-                pid=pid,
-                since=float(row["start"]) if pid else 0.0,
-                fingerprint=fingerprint_of(pid) if pid else "",
-                detail=str(row["spawnerr"] or row["description"]),
-            )
-        return found
+        return {row["name"]: _process(row) for row in rows}
+
+    def process(self, name: str) -> Process:
+        # The row of one is a thirtieth of the work of all, and who waits for a service asks often.
+        try:
+            return _process(self._rpc().getProcessInfo(name))
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+            return Process(name, "stopped")
 
     def install(self, service: Service) -> None:
         super().install(service)
@@ -219,3 +214,16 @@ class _UnixTransport(xmlrpc.client.Transport):
 def _become_subreaper() -> None:
     """Orphans of the services (QEMU's probes among them) must have a parent that reaps: init may not do it."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _process(row: dict[str, Any]) -> Process:
+    """A process from supervisord's row of it."""
+    pid = int(row["pid"])
+    return Process(
+        name=row["name"],
+        state=STATES[row["statename"]],
+        pid=pid,
+        since=float(row["start"]) if pid else 0.0,
+        fingerprint=fingerprint_of(pid) if pid else "",
+        detail=str(row["spawnerr"] or row["description"]),
+    )
