@@ -20,23 +20,25 @@ if ! ip -4 addr show dev "$nic" | grep -q "inet $ip/$mask "; then
   ip addr add "$ip/$mask" broadcast "${broadcast:-+}" dev "$nic"
 fi
 
-ip -4 route show dev "$nic" | grep " metric $metric" | while read -r target _; do
-  ip route del "$target" dev "$nic" metric "$metric"
+# Pairs of target and gateway (option 121). With them option 3 does not count (RFC 3442).
+set -- $staticroutes
+[ $# -gt 0 ] || for gateway in $router; do set -- "$@" 0.0.0.0/0 "$gateway"; done
+kept=" "
+while [ $# -ge 2 ]; do
+  target=$1
+  case $1 in 0.0.0.0 | 0.0.0.0/0) target=default ;; esac
+  if [ "$2" = 0.0.0.0 ]; then
+    ip route replace "$target" dev "$nic" metric "$metric"
+  else
+    ip route replace "$target" via "$2" dev "$nic" metric "$metric"
+  fi
+  kept="$kept${target%/32} "
+  shift 2
 done
-if [ "$staticroutes" ]; then
-  # Pairs of target and gateway (option 121). With them option 3 does not count (RFC 3442).
-  set -- $staticroutes
-  while [ $# -ge 2 ]; do
-    if [ "$2" = 0.0.0.0 ]; then
-      ip route add "$1" dev "$nic" metric "$metric"
-    else
-      ip route add "$1" via "$2" dev "$nic" metric "$metric"
-    fi
-    shift 2
-  done
-else
-  for gateway in $router; do ip route add default via "$gateway" dev "$nic" metric "$metric"; done
-fi
+# Only now what no lease names any more: what still holds is never missing, not even while a lease is renewed.
+ip -4 route show dev "$nic" | grep " metric $metric" | while read -r target _; do
+  case $kept in *" $target "*) ;; *) ip route del "$target" dev "$nic" metric "$metric" ;; esac
+done
 
 {
   [ "${search:-$domain}" ] && echo "search ${search:-$domain}"

@@ -81,13 +81,13 @@ apply() {
 tries=0
 until [ -e "$run/drivers" ] && from_drive && source="config drive"; do
   # A first answer takes a cold Nova some seconds, and whoever gives up and asks again gives it more to do.
-  patience=$((5 + tries / 2))
+  patience=$((5 + tries))
   [ "$patience" -gt 30 ] && patience=30
   if [ -e "$run/lease" ] && from_network; then source="metadata service" && break; fi
   tries=$((tries + 1))
   # It may come yet: a server without its key would be lost.
-  [ "$tries" = 60 ] &&
+  [ "$tries" = 30 ] &&
     say "no config drive and no answer from $url: $(tail -n 1 "$run/wget.log" 2>/dev/null); no key, no user data so far"
-  [ "$tries" -lt 50 ] && sleep 0.2 || sleep 3
+  [ "$tries" -lt 20 ] && sleep 0.5 || sleep 3
 done
 apply "$source"
