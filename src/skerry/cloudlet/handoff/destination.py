@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -162,7 +161,7 @@ def _set_clock(vm: Vm, report: Callable[[str], None]) -> None:
     """Set the guest's clock, which was paused with it. Guests without an agent keep what they have."""
     agent = vm.agent()
     try:
-        agent.run(f"date -s @{time.time():.3f}", timeout=5)
+        agent.set_clock()
     except SkerryError as trouble:
         report(f"the guest's clock was not set: {trouble}")
     finally:

@@ -14,6 +14,8 @@ from skerry.cloudlet.errors import GuestError
 from skerry.cloudlet.vm.qmp import connect_unix
 
 MOST_ANSWER = 1 << 16
+CLOCK_ERROR = 0.5  # seconds by which a clock that was just set may be behind
+CLOCK_TRIES = 5
 
 
 class Agent:
@@ -61,7 +63,18 @@ class Agent:
 
     def renew(self, name: str) -> None:
         """Give this copy of a guest a clock that is right, randomness, a host name and a machine id of its own."""
+        asked = time.monotonic()
         self.ask("renew", f"{time.time():.3f}", secrets.token_hex(64), name, uuid.uuid4().hex)
+        if time.monotonic() - asked > CLOCK_ERROR:  # the guest waited for its pages, or the host is busy
+            self.set_clock()
+
+    def set_clock(self, timeout: float = 5) -> None:
+        """Set the guest's clock to the host's, again where the answer shows that it came late. Raises GuestError."""
+        for _ in range(CLOCK_TRIES):
+            asked = time.monotonic()
+            self.run(f"date -s @{time.time():.3f}", timeout=timeout)
+            if time.monotonic() - asked < CLOCK_ERROR:
+                return
 
     def network(self, mac: str, address: str, gateway: str) -> None:
         """Wait for the card and give it its address (with prefix length). Raises GuestError."""
