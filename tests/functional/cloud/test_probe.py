@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.support.machines import WORLD, SimulatedMachine
 
+from skerry.migration.errors import ProbeError
 from skerry.migration.measurement.analysis import Figures, figures
 from skerry.migration.measurement.probe import EchoProbe
 
@@ -74,3 +75,18 @@ def test_udp_is_answered_by_a_kernel_that_has_no_program_for_it(host: SimulatedM
     assert len(probe.udp.sent) == len(probe.trace.sent) >= 50
     lost = sum(back is None for back in probe.udp.received)
     assert lost == 0, f"{lost} of {len(probe.udp.sent)}"
+
+
+def test_a_probe_that_may_not_send_says_so(host: SimulatedMachine) -> None:
+    """Else what it did not see would be taken for a server that does not answer."""
+    rules = "add table inet closed; add chain inet closed out { type filter hook output priority 0; policy drop; }"
+    host.run(["nft", rules])
+    try:
+        with (
+            pytest.raises(ProbeError, match=f"{WORLD} failed: .*not permitted"),
+            host.network(),
+            EchoProbe(WORLD, 0.01),
+        ):
+            time.sleep(0.2)
+    finally:
+        host.run(["nft", "delete table inet closed"])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from skerry.common.clock import Clock
 from skerry.migration.measurement.analysis import Figures, figures
 from skerry.migration.measurement.capture import Captures
 from skerry.migration.measurement.probe import EchoProbe, Trace
@@ -18,7 +19,7 @@ from skerry.migration.plan import Mode
 from skerry.migration.site import Site
 
 AROUND = 2.0  # seconds of probing before and after: what 'before' and 'after' are taken from
-FOUND = 15.0  # seconds at most for a server to be in reach, before its migration and after it
+FOUND = 15.0  # seconds, as of an idle machine, for an address to be in reach, before a migration and after it
 LATEST_SWITCH = 20.0  # seconds of the first round after which post-copy begins at the latest
 
 
@@ -135,9 +136,9 @@ def observe(
 
 def _until_they_answer(*probes: EchoProbe | None) -> None:
     """A busy cloud may take a while to find the ways to a server; that it does not at all shows in the figures."""
-    deadline = time.monotonic() + FOUND
     for probe in filter(None, probes):
-        while not probe.trace.answers(within=0.5) and time.monotonic() < deadline:
+        clock = Clock()
+        while not probe.trace.answers(within=0.5) and clock.now() < FOUND:
             time.sleep(0.1)
 
 

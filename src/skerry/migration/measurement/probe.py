@@ -20,6 +20,7 @@ from pathlib import Path
 
 from skerry.common.errors import PreflightError
 from skerry.common.namespaces import entered
+from skerry.migration.errors import ProbeError
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0  # RFC 792
 UDP_PORT = 33434  # the first of traceroute's: nothing listens there
@@ -63,13 +64,14 @@ class EchoProbe:
     ``trace`` and ``udp`` are what was seen; ``udp`` has no reply where a firewall lets UDP not in.
 
     ``namespace`` is the file of the network to send from, None for this thread's own.
-    Raises PreflightError when raw sockets are not allowed.
+    Raises PreflightError when raw sockets are not allowed; at its end ProbeError when nothing could be sent any more.
     """
 
     def __init__(self, address: str, interval: float = 0.01, namespace: Path | None = None) -> None:
         self.address, self.trace, self.udp = address, Trace(interval), Trace(interval)
         self._mark = os.getpid() & 0xFFFF
         self._over = threading.Event()
+        self._failure: OSError | None = None
         with entered(namespace) if namespace else nullcontext():
             try:
                 self._icmp = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
@@ -94,8 +96,16 @@ class EchoProbe:
         self._thread.join()
         for one in self._sockets:
             one.close()
+        if self._failure is not None:
+            raise ProbeError(self.address, self._failure)
 
     def _run(self) -> None:
+        try:
+            self._probe()
+        except OSError as error:
+            self._failure = error
+
+    def _probe(self) -> None:
         with suppress(OSError):  # without the right to it the probe is late more often, and its report has it
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(PRIORITY))
         started = time.monotonic()
