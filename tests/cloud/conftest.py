@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.support.cloud import Cloud, Servers, Within
-from tests.support.cloud_across_hosts import Spread, lab_text, spread_over
+from tests.support.cloud_across_hosts import Pair, Spread, lab_text, spread_over
 
 from skerry.lab.testing import make_lab
 
@@ -86,6 +86,20 @@ def spread(
         except Exception as error:
             pytest.fail(f"'skerry up': {error}\n{cloud.run('doctor', check=False).stdout}")
         yield cloud
+
+
+@pytest.fixture(scope="package")
+def pair(spread: Spread) -> Iterator[Pair]:
+    """Two servers of that cloud, on different hosts at first: for all tests that move them and leave them running."""
+    with spread.host.network():
+        servers = Servers(spread)
+        names = {"walker": "two", "sitter": "three"}
+        begun = [servers.begin(name, availability_zone=f"nova:{host}") for name, host in names.items()]
+        walker, sitter = (spread.wait_status(server, "ACTIVE") for server in begun)
+        address, other = (str(servers.floating_ip(one).floating_ip_address) for one in (walker, sitter))
+        for name, place in zip(names, (address, other), strict=True):
+            spread.named(place, name)
+    yield Pair(walker, address, sitter, other)  # they go with the lab
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.support.cloud import Servers
-from tests.support.cloud_across_hosts import COMPUTES, Spread
+from tests.support.cloud_across_hosts import COMPUTES, Pair, Spread
 
 pytestmark = pytest.mark.timeout(900, func_only=True)
 FOLDER = "/var/lib/evaluation"  # of the host: a lab shares /root with its machine
@@ -38,7 +37,7 @@ def cloud(spread: Spread) -> Iterator[Spread]:
 @pytest.fixture(scope="module")
 def rows(spread: Spread) -> dict[str, dict[str, Any]]:
     """The raw rows of an evaluation of two runs and the refused one, by their keys."""
-    spread.run(*RUN, timeout=800)
+    print(spread.run(*RUN, timeout=800).stderr)
     told = spread.host.run(["cat", f"{FOLDER}/runs.jsonl"]).stdout
     return {row["key"]: row for row in map(json.loads, told.splitlines())}
 
@@ -48,6 +47,7 @@ def test_runs_are_measured_from_all_sides(rows: dict[str, dict[str, Any]]) -> No
         row = rows[key]
         assert row["failure"] == "", row
         assert row["source"] != row["destination"]
+        assert "private_network_downtime" in row, "the private address answers, too"
         assert 0 < row["qemu_downtime"] < 1000 * row["seconds"]
         assert row["network_downtime"] > 0 and row["udp_network_downtime"] > 0
         # What its neighbours see is back with the guest; the floating address waits for nova and OVN.
@@ -144,16 +144,16 @@ def test_a_host_that_is_down_is_named(cloud: Spread) -> None:
     assert cloud.place(cloud.server("first")) == before
 
 
-def test_a_server_for_which_there_is_no_room_stays(cloud: Spread, servers: Servers) -> None:
+def test_a_server_for_which_there_is_no_room_stays(cloud: Spread, pair: Pair) -> None:
     from skerry.migration.capacity import crowded
 
-    server = servers("stout", availability_zone="nova:two")
-    servers.floating_ip(server)
-    with crowded(cloud.api, ["three"], 64):
-        done = cloud.run("migration", "run", "stout", "--times", "1", check=False)
+    here = cloud.place(pair.walker)
+    (other,) = {*COMPUTES} - {here}
+    with crowded(cloud.api, [other], 64):
+        done = cloud.run("migration", "run", "walker", "--times", "1", check=False)
     assert done.returncode == 4
-    assert "needs 128 MiB of memory, and three has 64 MiB left" in done.stderr
-    assert cloud.place(server) == "two" and cloud.wait_status(server, "ACTIVE")
+    assert f"needs 128 MiB of memory, and {other} has 64 MiB left" in done.stderr
+    assert cloud.place(pair.walker) == here and cloud.wait_status(pair.walker, "ACTIVE")
 
 
 def test_without_the_right_to_capture_it_is_refused(cloud: Spread) -> None:

@@ -20,8 +20,9 @@ from tests.support import CHECKOUT
 from tests.support.deadlines import at_most
 
 UP, ACTIVE, SSH, GONE = 900, 180, 120, 60  # deadlines in seconds
+LOGIN = 1.0  # seconds between two tries to log in: each is work for a guest without KVM, which may be booting
 
-Within = Callable[[float, str, Callable[[], Any]], Any]
+Within = Callable[..., Any]
 
 
 @dataclass
@@ -84,7 +85,7 @@ class Cloud:
             return not lacks
 
         try:
-            self.within(deadline, "all services are ready", ready)
+            self.within(deadline, "all services are ready", ready, 1.0)
         except AssertionError as late:
             raise AssertionError(f"{late}: {lacks}") from None
 
@@ -134,7 +135,7 @@ class Cloud:
             assert now.status != "ERROR" or status == "ERROR", f"{now.name}: {now.fault}"
             return now if now.status == status else None
 
-        return self.within(deadline, f"server {server.name} is {status}", reached)
+        return self.within(deadline, f"server {server.name} is {status}", reached, 0.5)
 
     def floating_ip(self, server: Any) -> Any:
         """A floating address for a server that has none."""
@@ -175,7 +176,7 @@ class Cloud:
             done = self.try_ssh(address, command)
             return None if done.returncode == 255 else done
 
-        done: CompletedProcess[str] = self.within(deadline, f"SSH answers at {address}", answer)
+        done: CompletedProcess[str] = self.within(deadline, f"SSH answers at {address}", answer, LOGIN)
         assert done.returncode == 0, f"'{command}' on {address}: {done.stderr}{done.stdout}"
         return done.stdout.strip()
 
@@ -185,7 +186,7 @@ class Cloud:
         def says() -> bool:
             return self.try_ssh(address, "hostname").stdout == f"{name}\n"
 
-        self.within(deadline, f"server {name} answers at {address} under its name", says)
+        self.within(deadline, f"server {name} answers at {address} under its name", says, LOGIN)
 
     def running(self) -> list[str]:
         """The command lines of what runs on the machine."""
@@ -208,6 +209,7 @@ class Cloud:
             deadline,
             f"{address} answers the first server's ping",
             lambda: self.try_ssh(first, f"ping -c 1 -W 2 {address}").returncode == 0,
+            LOGIN,
         )
 
     @staticmethod

@@ -6,6 +6,7 @@ Tests and benchmarks share it.
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -86,6 +87,13 @@ class Spread(Cloud):
     def place(self, server: Any) -> str:
         return str(self.api.compute.get_server(server.id).compute_host)
 
+    def bring(self, server: Any, host: str) -> None:
+        """Move a running server to this host, unless it is there."""
+        if not self.is_on(server, host):
+            self.api.compute.live_migrate_server(server, host=host, block_migration="auto")
+            self.within(120, f"it runs on {host}", lambda: self.is_on(server, host))
+            self.wait_status(server, "ACTIVE")
+
     def let_in(self, host: str) -> None:
         """An SSH server on the host that lets the control host in, and is known there."""
         here, number = self.lab.hosts[host], HOSTS[host]
@@ -98,6 +106,16 @@ class Spread(Cloud):
         )
         known = here.run(["sh", "-c", script]).stdout.strip()
         self.host.run(["sh", "-c", f"echo '10.77.0.{number} {known}' >>/etc/ssh/ssh_known_hosts"])
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two running servers and their floating addresses."""
+
+    walker: Any
+    walker_at: str
+    sitter: Any
+    sitter_at: str
 
 
 def lab_text(name: str) -> str:

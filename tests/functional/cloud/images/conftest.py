@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -116,9 +117,17 @@ class Guest:
                     assert "error" not in answer, answer
 
     def power_off(self, deadline: float = 30) -> None:
-        """Press the power button, and wait for the guest to stop by itself."""
-        self.qmp("system_powerdown")
-        within(deadline, "the guest stops", lambda: self.process.poll() is not None)
+        """Press the power button, and wait for the guest to stop by itself.
+
+        A guest that has just booted may not hear it yet: as nova does, press again until it stops.
+        """
+
+        def stopped() -> bool:
+            with suppress(OSError):  # it stops this moment
+                self.qmp("system_powerdown")
+            return self.process.poll() is not None
+
+        within(deadline, "the guest stops", stopped, every=2)
         assert self.process.returncode == 0
 
     def kill(self) -> None:

@@ -159,7 +159,7 @@ option router 192.0.2.254
 option dns 192.0.2.3
 option domain example.org
 option mtu 1442
-option lease 10
+option lease 30
 option staticroutes 169.254.169.254/32 192.0.2.2, 0.0.0.0/0 192.0.2.1
 CONF
 touch /tmp/leases
@@ -188,5 +188,5 @@ def test_what_dhcp_says_is_done(yard: Yard, image: tiny.TinyImageFiles, kernel: 
         assert routes[0].startswith("default via 192.0.2.1 ")
         assert routes[1].startswith("169.254.169.254 via 192.0.2.2 ")
         assert "nameserver 192.0.2.3" in client.ssh("cat /etc/resolv.conf")
-        # Long enough that the lease, of 10 s, is renewed.
-        client.ssh("sleep 7")
+        # Long enough that the lease, of 30 s, is renewed.
+        client.ssh("sleep 17")
