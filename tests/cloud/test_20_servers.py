@@ -60,7 +60,11 @@ def test_security_group_blocks_and_opens(
     port = next(iter(network.ports(device_id=three["two"].id)))
     group = network.create_security_group(name="closed")
     servers.undo.append(lambda: network.delete_security_group(group))
-    servers.undo.append(lambda: network.update_port(port, security_groups=port.security_group_ids) and None)
+
+    def give_back() -> None:
+        network.update_port(port.id, security_groups=port.security_group_ids)
+
+    servers.undo.append(give_back)
     network.update_port(port.id, security_groups=[group.id])
     within(15, "port 22 closes with a group without rules", lambda: not cloud.accepts(address, 22))
     rule = network.create_security_group_rule(
