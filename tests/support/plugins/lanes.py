@@ -22,6 +22,7 @@ LANES = {
     "cloudlet": r"tests/functional/cloudlet/test_(cloudlet|handoff|versions)\b",
     "labs": r"tests/functional/(lab/|cloudlet/)",  # they look for what is left on this machine
     "services": r"tests/functional/cloud/test_services\b",
+    "fresh": r"tests/functional/cloud/test_fresh_machine\b",
     "debian": r"tests/functional/cloud/images/test_debian\b",
     "tiny": r"tests/functional/cloud/images/test_tiny\b",
     "style": r"tests/unit/house/test_style\b",
