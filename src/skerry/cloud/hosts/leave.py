@@ -17,6 +17,20 @@ from skerry.common.errors import StepError
 from skerry.common.wait import wait_for
 
 TIMEOUT = 600.0  # seconds for one server to move
+SETTLED = 120.0  # seconds for nova to finish what it knows of moves that are over
+# How a migration ends (nova.db.main.api, migration_get_in_progress_by_host_and_node): with any other one a compute
+# service cannot be deleted, and only the host's own nova-compute can end it.
+ENDED = {"confirmed", "reverted", "error", "failed", "completed", "cancelled", "done"}
+
+
+def unfinished(compute: Any, host: str) -> str | None:
+    """What nova has not finished of the migrations from and to a host; None when there is nothing."""
+    left = [
+        f"{one.migration_type} of {one.server_id} is {one.status}"
+        for one in compute.migrations(host=host)
+        if one.status not in ENDED
+    ]
+    return "; ".join(left) or None
 
 
 class Departed(ApiStep):
@@ -51,6 +65,8 @@ class Departed(ApiStep):
         for server in self._servers():
             report(f"move server {server.name}")
             self._move(server)
+        # A server is elsewhere before the host that it left has noted so.
+        wait_for(f"the last migrations of {name}", lambda: unfinished(compute, name), SETTLED)
         joined = Joined(self.ctx, self.host)
         joined.tell(["destroy", "--yes", *joined.keep_packages], report)
         for service in services:
