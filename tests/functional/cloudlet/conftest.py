@@ -64,9 +64,12 @@ def base(store: Store, guest: recipe.Guest) -> Base:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(store: Store) -> Iterator[None]:
-    """Whatever a test did, no session, mount or unfinished work stays."""
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test did, no session, mount or unfinished work stays. The store is made for tests that use it only."""
     yield
+    if "store" not in request.fixturenames:
+        return
+    store: Store = request.getfixturevalue("store")
     left = [each.name for each in sessions.listed(store)]
     for name in left:
         sessions.stop(store, name)

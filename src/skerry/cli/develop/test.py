@@ -37,7 +37,7 @@ PACKAGES = (
 )  # that only tests need
 KEEPS = Path("/var/cache/skerry-test")  # guest images, downloads and caches of tools, from run to run
 NO_TESTS = 5  # pytest's exit code for it
-LANES = 4  # processes that run tests, where there are no more cores: some compute while others wait
+LANES = 3  # processes that run tests, where there are no more cores: some compute while others wait
 LANE_GIB = 2.5  # memory for each: the largest has a cloud across hosts
 ALONE = ("--pdb", "--trace", "-s", "--capture=no", "--collect-only", "--co")  # options for one process
 

@@ -33,7 +33,7 @@ def test_the_commit_after_changed_is_its_own(
 
 
 @pytest.mark.parametrize(
-    ("cores", "gib", "count"), [(2, 24, 4), (6, 24, 6), (16, 24, 9), (2, 6, 2), (2, 1, 1)]
+    ("cores", "gib", "count"), [(2, 24, 3), (6, 24, 6), (16, 24, 9), (2, 6, 2), (2, 1, 1)]
 )
 def test_there_are_as_many_lanes_as_the_machine_has_room_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, gib: int, count: int
