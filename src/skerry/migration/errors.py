@@ -8,4 +8,6 @@ from skerry.common.errors import StepError
 class ProbeError(StepError):
     """The probe of {} failed: {}"""
 
-    remedy = "Nothing was moved by this. Look at the prober's interfaces and firewall, and run the same command again."
+    remedy = (
+        "Look at the interfaces and the firewall of the host that probes, and run the same command again."
+    )

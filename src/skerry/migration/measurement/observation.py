@@ -135,10 +135,14 @@ def observe(
 
 
 def _until_they_answer(*probes: EchoProbe | None) -> None:
-    """A busy cloud may take a while to find the ways to a server; that it does not at all shows in the figures."""
+    """A busy cloud may take a while to find the ways to a server; that it does not at all shows in the figures.
+
+    Raises ProbeError when one of them does not probe any more.
+    """
     for probe in filter(None, probes):
         clock = Clock()
         while not probe.trace.answers(within=0.5) and clock.now() < FOUND:
+            probe.check()
             time.sleep(0.1)
 
 

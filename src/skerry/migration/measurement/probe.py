@@ -91,13 +91,18 @@ class EchoProbe:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def check(self) -> None:
+        """Raise ProbeError when it does not probe any more."""
+        if self._failure is not None:
+            raise ProbeError(self.address, self._failure)
+
+    def __exit__(self, kind: object, *_: object) -> None:
         self._over.set()
         self._thread.join()
         for one in self._sockets:
             one.close()
-        if self._failure is not None:
-            raise ProbeError(self.address, self._failure)
+        if kind is None:  # else what is under way says more
+            self.check()
 
     def _run(self) -> None:
         try:

@@ -18,7 +18,6 @@ from skerry.migration.site import Site
 NAME = f"{PREFIX}vantage"
 INTERFACE = "vantage"
 NAMESPACE = Path("/run/netns") / NAME
-NO_BRIDGE = 2  # how 'ovs-vsctl br-exists' ends; anything else is an error that the next command reports
 BOUND = 60.0  # seconds for neutron to report that the port is there
 
 
@@ -33,8 +32,9 @@ class Vantage:
         self._network, self._site, self._where = api.network, site, network
 
     def __enter__(self) -> Path | None:
-        asked = self._site.run(self._site.here, [*self._site.vsctl, "br-exists", "br-int"], check=False)
-        if asked.returncode == NO_BRIDGE:
+        if self._site.run(
+            self._site.here, [*self._site.vsctl, "br-exists", "br-int"], check=False
+        ).returncode:
             return None
         self.take_away()
         try:
