@@ -161,7 +161,7 @@ def _set_clock(vm: Vm, report: Callable[[str], None]) -> None:
     """Set the guest's clock, which was paused with it. Guests without an agent keep what they have."""
     agent = vm.agent()
     try:
-        agent.set_clock()
+        agent.set_clock(timeout=5)
     except SkerryError as trouble:
         report(f"the guest's clock was not set: {trouble}")
     finally:

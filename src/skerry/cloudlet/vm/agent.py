@@ -68,7 +68,7 @@ class Agent:
         if time.monotonic() - asked > CLOCK_ERROR:  # the guest waited for its pages, or the host is busy
             self.set_clock()
 
-    def set_clock(self, timeout: float = 5) -> None:
+    def set_clock(self, timeout: float = 30.0) -> None:
         """Set the guest's clock to the host's, again where the answer shows that it came late. Raises GuestError."""
         for _ in range(CLOCK_TRIES):
             asked = time.monotonic()
