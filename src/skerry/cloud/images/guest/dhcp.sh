@@ -22,7 +22,7 @@ fi
 
 # Pairs of target and gateway (option 121). With them option 3 does not count (RFC 3442).
 set -- $staticroutes
-[ $# -gt 0 ] || for gateway in $router; do set -- "$@" 0.0.0.0/0 "$gateway"; done
+[ $# -gt 0 ] || set -- ${router:+0.0.0.0/0 ${router%% *}} # the first is the preferred one
 kept=" "
 while [ $# -ge 2 ]; do
   target=$1
