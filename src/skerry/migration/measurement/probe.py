@@ -101,7 +101,7 @@ class EchoProbe:
         self._thread.join()
         for one in self._sockets:
             one.close()
-        if kind is None:  # else what is under way says more
+        if kind is None:  # else it would hide the error that is on its way
             self.check()
 
     def _run(self) -> None:
