@@ -338,7 +338,7 @@ class Builder:
             cable.shape = None if cable.made else Shape()
             cable.made = "".join(sorted(cable.made + sides))
         veth.ip([line for cable, _ in new for line in veth.carrier(cable)], fabric)
-        shaping.apply(self.state, fabric, pids)
+        shaping.apply(self.state, fabric, pids, lambda: self.places.write_state(self.state))
         return [f"link {cable.link.key} made" for cable, _ in new]
 
     def _finish(self, new: list[tuple[Cable, str]], pids: Mapping[str, int]) -> None:

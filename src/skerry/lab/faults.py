@@ -184,7 +184,7 @@ def reshape(places: Places, state: LabState) -> None:
     """Bring the cables to the state that the file and the faults ask for."""
     pids = {node.name: node.pid for node in places.nodes() if node.alive}
     if FABRIC in pids:
-        shaping.apply(state, pids[FABRIC], pids)
+        shaping.apply(state, pids[FABRIC], pids, lambda: places.write_state(state))
 
 
 def kill_again(places: Places, fault: Fault) -> None:

@@ -60,6 +60,18 @@ until = time.monotonic() + float(sys.argv[2])
 while time.monotonic() < until:
     link.sendall(bytes(65536))
 """
+KILLED = """
+import os, signal, sys
+from skerry.lab.lab import Lab
+from skerry.lab.links import shaping
+
+def apply(*given, real=shaping.apply):
+    real(*given)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+shaping.apply = apply
+Lab.open("faults", sys.argv[1]).break_(sys.argv[2], link="h1:eth0", value=float(sys.argv[3]), duration=2)
+"""
 Within = Callable[[float, str, Callable[[], Any]], Any]
 pytestmark = pytest.mark.timeout(60)
 
@@ -202,6 +214,24 @@ def test_a_fault_heals_although_its_command_was_killed(lab: Lab, within: Within)
     command.send_signal(signal.SIGKILL)
     command.communicate()
     within(10, "the carrier is back", lambda: carrier(lab, "h1") == "1")
+
+
+@pytest.mark.parametrize(("kind", "value"), [("cut", 0.0), ("silent", 0.0), ("delay", 0.05), ("rate", 1e6)])
+def test_a_fault_heals_whose_command_was_killed_before_it_wrote_what_it_had_done(
+    lab: Lab, within: Within, kind: str, value: float
+) -> None:
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(lab_root()), kind, str(value)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    within(20, "the fault is off the list", lambda: not faults(lab))
+
+    def as_before() -> bool:
+        lost, least = ping(lab, "h1", "10.77.0.2")
+        return lost == 0 and least < 0.04
+
+    within(20, "frames pass as before", as_before)
+    assert throughput(lab, "h1", "h2", "10.77.0.2", 0.5) > 20e6
+    # One line would give every frame a second time.
+    assert "DUP" not in lab.host("h1").run(["ping", "-c", "3", "-i", "0.01", "10.77.0.2"]).stdout
 
 
 def test_freeze(lab: Lab) -> None:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from skerry.common import log
 from skerry.common.errors import CommandError
-from skerry.common.namespaces import entering
+from skerry.common.namespaces import entering, namespace_of
 from skerry.common.proc import run
 from skerry.common.process import find, kill, start_of
 from skerry.lab.links import veth
@@ -24,6 +27,7 @@ BURST = 16_000  # bytes at least, else the bucket never holds a segment
 BURST_TIME = 0.002  # seconds of traffic, on fast links
 GRAIN = 1_000_000
 SEGMENTS = 65_535  # the kernel's default
+DELAY_LINE = Path(__file__).with_name("delay_line.py")
 
 
 def wanted(state: LabState, cable: Cable) -> Shape:
@@ -47,12 +51,22 @@ def wanted(state: LabState, cable: Cable) -> Shape:
     return shape
 
 
-def apply(state: LabState, fabric: int, pids: Mapping[str, int]) -> None:
-    """Bring every cable to what it should do. Raises CommandError."""
-    for cable in state.cables.values():
-        shape, before = wanted(state, cable), cable.shape
-        if cable.made != veth.SIDES or (shape == before and _line_as_it_should_be(cable)):
-            continue
+def apply(state: LabState, fabric: int, pids: Mapping[str, int], note: Callable[[], None]) -> None:
+    """Bring every cable to what it should do. Raises CommandError.
+
+    ``note`` writes the state down: what is about to be changed is unknown there until its caller has written it again.
+    """
+    changing = [
+        (cable, shape, cable.shape)
+        for cable in state.cables.values()
+        if cable.made == veth.SIDES
+        and ((shape := wanted(state, cable)) != cable.shape or not _line_as_it_should_be(cable))
+    ]
+    if changing:
+        for cable, _, _ in changing:
+            cable.shape = None
+        note()
+    for cable, shape, before in changing:
         cable.shape = shape
         veth.ip(veth.carrier(cable), fabric)
         ports = [veth.port_of(cable, side) for side in veth.SIDES]
@@ -68,6 +82,7 @@ def _lose_and_delay(
 ) -> None:
     assert cable.shape is not None
     forget(cable)
+    kill(_lines(ports, fabric))  # one of a command that was killed before it could write it down
     loss, delay = cable.shape.loss, cable.shape.delay
     _lose(cable, ports, 0.0 if delay else loss, fabric)
     _one_frame_at_a_time(state, cable, 0 < loss < 1, pids)
@@ -81,6 +96,22 @@ def _lose_and_delay(
 def _line_as_it_should_be(cable: Cable) -> bool:
     runs = cable.line > 0 and start_of(cable.line) == cable.line_started
     return runs == (cable.shape is not None and cable.shape.delay > 0)
+
+
+def _lines(ports: list[str], fabric: int) -> list[int]:
+    """The delay lines between two ports of this fabric."""
+    space = namespace_of(fabric, "net")
+    return [
+        pid
+        for pid in psutil.pids()
+        if [str(DELAY_LINE), *ports] == _argv(pid)[-5:-2] and namespace_of(pid, "net") == space
+    ]
+
+
+def _argv(pid: int) -> list[str]:
+    with suppress(psutil.Error, OSError):
+        return psutil.Process(pid).cmdline()
+    return []
 
 
 def forget(cable: Cable) -> None:
@@ -125,8 +156,15 @@ def _one_frame_at_a_time(state: LabState, cable: Cable, on: bool, pids: Mapping[
 
 def _delay(cable: Cable, ports: list[str], fabric: int) -> None:
     assert cable.shape is not None
-    script = [sys.executable, "-I", "-S", str(Path(__file__).with_name("delay_line.py"))]
-    argv = [*script, *ports, str(cable.shape.delay), str(cable.shape.loss)]
+    argv = [
+        sys.executable,
+        "-I",
+        "-S",
+        str(DELAY_LINE),
+        *ports,
+        str(cable.shape.delay),
+        str(cable.shape.loss),
+    ]
     argv = ["setsid", "--fork", *entering(fabric, argv, ["net", "mount", "pid"])]
     line = subprocess.Popen(
         argv,
