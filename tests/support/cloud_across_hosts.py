@@ -93,6 +93,9 @@ class Spread(Cloud):
             self.api.compute.live_migrate_server(server, host=host, block_migration="auto")
             self.within(120, f"it runs on {host}", lambda: self.is_on(server, host))
             self.wait_status(server, "ACTIVE")
+            # The host that it left may cut its cables only when it is done with it.
+            running = {"server_id": server.id, "status": "running"}
+            self.within(60, "nova has finished", lambda: not list(self.api.compute.migrations(**running)))
 
     def let_in(self, host: str) -> None:
         """An SSH server on the host that lets the control host in, and is known there."""

@@ -13,24 +13,31 @@ from skerry.cloud.members import Members
 from skerry.cloud.model.cloud_toml import Host
 from skerry.cloud.resources.base import ApiStep
 from skerry.cloud.steps.certificates import Certificates
-from skerry.common.errors import StepError
+from skerry.cloud.steps.database import connect
+from skerry.common.errors import NotReadyError, StepError
 from skerry.common.wait import wait_for
 
 TIMEOUT = 600.0  # seconds for one server to move
-SETTLED = 120.0  # seconds for nova to finish what it knows of moves that are over
+SETTLED = 30.0  # seconds for nova to finish what it knows of moves that are over
 # How a migration ends (nova.db.main.api, migration_get_in_progress_by_host_and_node): with any other one a compute
 # service cannot be deleted, and only the host's own nova-compute can end it.
 ENDED = {"confirmed", "reverted", "error", "failed", "completed", "cancelled", "done"}
 
 
-def unfinished(compute: Any, host: str) -> str | None:
-    """What nova has not finished of the migrations from and to a host; None when there is nothing."""
-    left = [
-        f"{one.migration_type} of {one.server_id} is {one.status}"
-        for one in compute.migrations(host=host)
-        if one.status not in ENDED
-    ]
-    return "; ".join(left) or None
+def unfinished(compute: Any, host: str) -> list[Any]:
+    """What nova has not finished of the migrations from and to a host."""
+    return [one for one in compute.migrations(host=host) if one.status not in ENDED]
+
+
+def described(migrations: list[Any]) -> str | None:
+    """Migrations and their states in words; None when there are none."""
+    return "; ".join(f"{one.migration_type} of {one.server_id} is {one.status}" for one in migrations) or None
+
+
+def moves(compute: Any, migration: Any) -> bool:
+    """Whether the server of a migration is on its way still, or waits for a word about it."""
+    server = compute.find_server(migration.server_id, all_projects=True)
+    return server is not None and (bool(server.task_state) or server.status == "VERIFY_RESIZE")
 
 
 class Departed(ApiStep):
@@ -65,10 +72,10 @@ class Departed(ApiStep):
         for server in self._servers():
             report(f"move server {server.name}")
             self._move(server)
-        # A server is elsewhere before the host that it left has noted so.
-        wait_for(f"the last migrations of {name}", lambda: unfinished(compute, name), SETTLED)
+        self._settle()
         joined = Joined(self.ctx, self.host)
         joined.tell(["destroy", "--yes", *joined.keep_packages], report)
+        self._close(report)
         for service in services:
             compute.delete_service(service)
         for agent in self.ctx.api.network.agents(host=name):
@@ -77,6 +84,29 @@ class Departed(ApiStep):
         Certificates(self.ctx).apply(report)  # its key is let in no more
         for host in self.ctx.cloud.others:
             Joined(self.ctx, host).bring()
+
+    def _settle(self) -> None:
+        """Wait for nova: a server is elsewhere before the host that it left has noted so.
+
+        Raises NotReadyError when one still moves. What else is left will never end: a host lost its power at the time.
+        """
+        compute, name = self.ctx.api.compute, self.host.name
+        try:
+            wait_for(f"the last migrations of {name}", lambda: described(unfinished(compute, name)), SETTLED)
+        except NotReadyError:
+            if any(moves(compute, one) for one in unfinished(compute, name)):
+                raise
+
+    def _close(self, report: Callable[[str], None]) -> None:
+        """End the migrations that nobody will end any more: nova has no call for it, and keeps the host for their sake."""
+        api = self.ctx.api
+        for one in unfinished(api.compute, self.host.name):
+            report(f"end a migration that was broken off: {described([one])}")
+            api.placement.delete(
+                f"/allocations/{one.uuid}"
+            )  # what it holds of the host; 404 when it holds nothing
+            with connect(self.ctx, database="nova") as root, root.cursor() as cursor:
+                cursor.execute("update migrations set status = 'error' where uuid = %s", (one.uuid,))
 
     def _move(self, server: Any) -> None:
         compute = self.ctx.api.compute

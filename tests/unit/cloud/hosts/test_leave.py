@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from skerry.cloud.hosts.leave import unfinished
+from skerry.cloud.hosts.leave import described, moves, unfinished
 
 
 class Compute:
-    """nova's list of migrations."""
+    """nova's lists of migrations and servers."""
 
-    def __init__(self, *states: str) -> None:
-        self.states = states
+    def __init__(self, *states: str, server: Any = None) -> None:
+        self.states, self.server = states, server
 
     def migrations(self, host: str) -> list[Any]:
         assert host == "three"
@@ -22,6 +22,10 @@ class Compute:
             SimpleNamespace(migration_type="live-migration", server_id=f"s{number}", status=state)
             for number, state in enumerate(self.states)
         ]
+
+    def find_server(self, name: str, all_projects: bool) -> Any:
+        assert all_projects
+        return self.server
 
 
 @pytest.mark.parametrize(
@@ -39,4 +43,19 @@ class Compute:
 def test_a_host_stays_until_nova_has_finished_its_migrations(
     states: tuple[str, ...], told: str | None
 ) -> None:
-    assert unfinished(Compute(*states), "three") == told
+    assert described(unfinished(Compute(*states), "three")) == told
+
+
+@pytest.mark.parametrize(
+    ("server", "still"),
+    [
+        (None, False),
+        (SimpleNamespace(task_state=None, status="ACTIVE"), False),
+        (SimpleNamespace(task_state=None, status="VERIFY_RESIZE"), True),
+        (SimpleNamespace(task_state="migrating", status="ACTIVE"), True),
+    ],
+)
+def test_a_migration_is_broken_off_when_its_server_does_not_move(server: Any, still: bool) -> None:
+    compute = Compute("running", server=server)
+    (migration,) = unfinished(compute, "three")
+    assert moves(compute, migration) is still
