@@ -110,7 +110,7 @@ def _lines(ports: list[str], fabric: int) -> list[int]:
 
 def _argv(pid: int) -> list[str]:
     with suppress(psutil.Error, OSError):
-        return psutil.Process(pid).cmdline()
+        return list(psutil.Process(pid).cmdline())
     return []
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from skerry.common.errors import StepError
 from skerry.migration.evaluation.experiment import seen_inside
-from skerry.migration.measurement.guest import Load, Reading, rate_between
+from skerry.migration.measurement.guest import LOOKS, Load, Reading, rate_between
 
 
 class Guest:
@@ -40,13 +40,18 @@ def test_a_writer_gets_a_quarter_of_the_memory_and_its_rate_is_taken() -> None:
 
 
 def test_a_guest_that_is_too_slow_is_told_and_left_alone() -> None:
-    shell = Guest("10 0 0 2", "18 0 0 2")
+    shell = Guest(*("10 0 0 2", "18 0 0 2") * LOOKS)
     with (
         pytest.raises(StepError, match=r"writes 4.0 MiB/s of the 10 that were asked for"),
         Load(shell, 256, 10),
     ):
         raise AssertionError("it does not get here")
     assert shell.asked[-1].endswith(" stop")
+
+
+def test_a_guest_that_was_halted_in_one_look_is_looked_at_again() -> None:
+    with Load(Guest("10 0 0 2", "11 0 0 2", "12 0 0 2", "28 0 0 2"), 256, 10) as load:
+        assert load.rate == pytest.approx(8)
 
 
 def test_an_idle_guest_only_checks_and_ticks() -> None:
