@@ -12,7 +12,7 @@ import pytest
 from tests.support import CHECKOUT
 
 STUB = """#!/bin/sh
-echo "$SKERRY_ENV"; echo "$SKERRY_CHECKOUT"; echo "$PYTHONPATH"; for word; do echo "$word"; done
+echo "$SKERRY_ENV"; echo "$SKERRY_CHECKOUT"; echo "$PYTHONPATH"; echo "$PYTHONSAFEPATH"; for word; do echo "$word"; done
 """
 PYTHON = Path("/usr/bin/python3")
 
@@ -46,11 +46,13 @@ def environment(checkout: Path, home: Path) -> Path:
     return made
 
 
-def run(script: Path, home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def run(
+    script: Path, home: Path, *words: str, cwd: Path | None = None, **more: str
+) -> subprocess.CompletedProcess[str]:
     (home / "uv").touch()  # where a file is, nothing can be installed: a wrong environment fails at once
-    settings = {"SKERRY_HOME": str(home), "PATH": os.defpath}
+    settings = {"SKERRY_HOME": str(home), "PATH": os.defpath, **more}
     return subprocess.run(
-        ["sh", str(script), *words], env=settings, capture_output=True, text=True, timeout=60
+        ["sh", str(script), *words], env=settings, capture_output=True, text=True, timeout=60, cwd=cwd
     )
 
 
@@ -63,11 +65,31 @@ def test_it_runs_the_environment_of_its_lock(checkout: Path, tmp_path: Path) -> 
         str(made),
         str(checkout),
         f"{checkout}/src",
+        "1",
         "-m",
         "skerry.cli.main",
         *words,
         "",
     ]
+
+
+def test_nothing_is_imported_from_where_the_caller_is_or_points_to(checkout: Path, tmp_path: Path) -> None:
+    made = environment(checkout, tmp_path / "home")
+    place = tmp_path / "place"
+    for folder in (place, place / "skerry", place / "ensurepip", place / "venv"):
+        folder.mkdir()
+        (folder / "__init__.py").write_text("import sys; sys.exit('imported')\n")
+    for name in ("sys", "argparse", "os", "yaml"):
+        (place / f"{name}.py").write_text("import sys; sys.exit('imported')\n")
+    (made / "bin/python").write_text(f'#!/bin/sh\nexec {PYTHON} "$@"\n')
+    package = checkout / "src/skerry/cli"
+    package.mkdir(parents=True)
+    (package / "main.py").write_text("import argparse, subprocess, sys\nprint(argparse.__file__)\n")
+    with (package / "main.py").open("a") as file:
+        file.write("subprocess.run([sys.executable, '-m', 'argparse'])\n")  # and its children neither
+    done = run(checkout / "skerry", tmp_path / "home", cwd=place, PYTHONPATH=str(place))
+    assert done.returncode == 0 and "imported" not in done.stderr, done.stderr
+    assert str(place) not in done.stdout and done.stdout
 
 
 def test_it_is_found_through_a_link(checkout: Path, tmp_path: Path) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +19,11 @@ from skerry.cloud.model.layout import Layout
 from skerry.cloud.platform.choice import platform_of
 from skerry.cloud.steps.certificates import SECRET, Certificates
 from skerry.cloud.steps.machine import make_user
+from skerry.cloud.steps.own_tree import MARK, digest, packed
 from skerry.cloud.supervise.service import SERVICE_USER
 from skerry.common.errors import CommandError, ConfigError, PreflightError, SkerryError, StepError
 from skerry.common.proc import last_lines
 
-TREE = ("skerry", "LICENSE", "pyproject.toml", "locks", "src")
 TIMEOUT = 1200.0  # seconds for a bare host: packages, environment and all
 
 
@@ -60,7 +58,7 @@ class Joined(Step):
         """The program there: in a lab the same files, elsewhere a copy of this source tree."""
         if self.host.transport == "lab":
             return str(self.ctx.layout.checkout / "skerry")
-        return str(self.layout.state / "tree/skerry")
+        return str(self.layout.tree / "skerry")
 
     def files(self) -> dict[Path, tuple[str, int, str | None]]:
         """What the host gets, by its path there: text, permission bits, owner."""
@@ -158,29 +156,23 @@ class Joined(Step):
 
     # -- the source tree, for a host that does not share it ------------------------------------------------
 
-    def _tree(self) -> bytes:
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w") as archive:
-            for name in TREE:
-                archive.add(self.ctx.layout.checkout / name, name, filter=_plain)
-        return packed.getvalue()
-
     def _tree_differs(self) -> bool:
         if self.host.transport == "lab":
             return False
-        mark = self.layout.state / "tree/.digest"
-        return self.there.read(mark) != hashlib.sha256(self._tree()).hexdigest()
+        mark = self.there.read(self.layout.tree / MARK)
+        return mark != digest(packed(self.ctx.layout.checkout))
 
     def _send_tree(self) -> None:
         import base64
 
-        place, tree = self.layout.state / "tree", self._tree()
+        place, tree = self.layout.tree, packed(self.ctx.layout.checkout)
         script = 'set -e; rm -rf "$1.new"; mkdir -p "$1.new"; base64 -d | tar -x -C "$1.new"\n'
         script += 'printf %s "$2" >"$1.new/.digest"\n'
         script += 'rm -rf "$1.old"; [ ! -e "$1" ] || mv "$1" "$1.old"; mv "$1.new" "$1"; rm -rf "$1.old"'
-        digest = hashlib.sha256(tree).hexdigest()
         self.there.run(
-            ["sh", "-c", script, "sh", str(place), digest], input=base64.b64encode(tree).decode(), timeout=300
+            ["sh", "-c", script, "sh", str(place), digest(tree)],
+            input=base64.b64encode(tree).decode(),
+            timeout=300,
         )
 
     @property
@@ -226,12 +218,3 @@ def told_cause(said: str) -> str:
         return " ".join(filter(None, (error["message"], error["remedy"])))
     except (ValueError, LookupError, TypeError):
         return last_lines(said) or "it printed nothing"
-
-
-def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """The same archive for the same files, without what Python and editors leave."""
-    if "__pycache__" in member.name or member.name.endswith((".pyc", ".egg-info")):
-        return None
-    member.mtime = member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    return member

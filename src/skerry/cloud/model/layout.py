@@ -75,6 +75,11 @@ class Layout:
         return ["ovs-vsctl", f"--db={self.switch}", "--timeout=20"]
 
     @property
+    def tree(self) -> Path:
+        """The cloud's own copy of Skerry, for what outlives a command."""
+        return self.state / "tree"
+
+    @property
     def clouds_yaml(self) -> Path:
         return self.etc / "clouds.yaml"
 

@@ -24,6 +24,7 @@ from skerry.cloud.steps.certificates import Certificates
 from skerry.cloud.steps.credentials import Credentials
 from skerry.cloud.steps.database import Databases
 from skerry.cloud.steps.machine import Bytecode, LibvirtBinding, MachineSetup
+from skerry.cloud.steps.own_tree import OwnTree
 from skerry.cloud.steps.packages import Packages
 from skerry.cloud.steps.services import Surplus
 from skerry.cloud.steps.valid_options import ValidConfiguration
@@ -45,6 +46,7 @@ def graph(ctx: Context) -> Graph:
     folders = {path: owner for part in parts for path, owner in part.folders().items()}
     steps: list[Step] = [
         MachineSetup(ctx, folders),
+        OwnTree(ctx),
         Packages(
             ctx,
             [name for part in parts for name in part.packages],
@@ -99,7 +101,7 @@ class SupervisorStep(Step):
 
     name = "supervisor"
     title = "supervisor of the services"
-    needs = ("machine",)
+    needs = ("machine", "own-tree")
     cost = 0.5
 
     def __init__(self, ctx: Context) -> None:

@@ -42,7 +42,7 @@ class Supervisor(ABC):
 
     def launcher(self, name: str) -> list[str]:
         """The command that becomes the service."""
-        program = Path(__file__).with_name("launch.py")
+        program = self.layout.tree / "src/skerry/cloud/supervise/launch.py"
         return [self.layout.bin("python"), "-I", "-S", str(program), str(self.spec_path(name))]
 
     def install(self, service: Service) -> None:

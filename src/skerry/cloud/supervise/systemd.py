@@ -87,7 +87,7 @@ Wants=network-online.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart={self.layout.checkout}/skerry up --no-packages
+ExecStart={self.layout.tree}/skerry up --no-packages
 TimeoutStartSec=900
 
 [Install]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from pathlib import Path
 
 from tests.support.samples.three_hosts import at
@@ -27,17 +25,6 @@ def test_a_host_gets_no_secret_that_it_does_not_need(tmp_path: Path) -> None:
     joined = at(tmp_path / "two", "two")
     for component in registry.present(joined):
         component.every_file()  # would raise for a secret that is not there
-
-
-def test_the_source_tree_goes_without_what_python_leaves(tmp_path: Path) -> None:
-    ctx = at(tmp_path)
-    joined = Joined(ctx, ctx.cloud.others[0])
-    tree = joined._tree()
-    assert tree == joined._tree()
-    with tarfile.open(fileobj=io.BytesIO(tree)) as archive:
-        names = archive.getnames()
-    assert "skerry" in names and "src/skerry/cloud/hosts/join.py" in names
-    assert not [name for name in names if "__pycache__" in name or name.startswith((".git", "tests"))]
 
 
 def test_the_cause_of_a_failure_there_is_a_sentence() -> None:

@@ -17,8 +17,8 @@ from skerry.cloud.supervise.systemd import Systemd
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 def test_generated_units_are_accepted_by_systemd(tmp_path: Path) -> None:
     (tmp_path / "var/log/skerry").mkdir(parents=True)
-    checkout = tmp_path / "checkout"
-    checkout.mkdir()
+    checkout = tmp_path / "var/lib/skerry/tree"
+    checkout.mkdir(parents=True)
     (checkout / "skerry").write_text("#!/bin/sh\n")
     (checkout / "skerry").chmod(0o755)
     python = tmp_path / "env/bin/python"
