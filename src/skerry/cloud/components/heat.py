@@ -8,6 +8,7 @@ from skerry.cloud.engine.step import Step
 from skerry.cloud.model.catalogue import Endpoint
 from skerry.cloud.model.ports import Port
 from skerry.cloud.model.secrets import Secret
+from skerry.cloud.steps.accounts import NEVER_LOCKED
 from skerry.cloud.steps.manage import manage
 from skerry.cloud.steps.once import Once
 from skerry.cloud.supervise.probes import ConnectedProbe
@@ -67,9 +68,11 @@ class Heat(OpenStackComponent):
             user = identity.find_user(DOMAIN_ADMIN, domain_id=found.id)
             password = self.ctx.secrets["heat-domain"]
             if user is None:
-                user = identity.create_user(name=DOMAIN_ADMIN, domain_id=found.id, password=password)
+                user = identity.create_user(
+                    name=DOMAIN_ADMIN, domain_id=found.id, password=password, options=NEVER_LOCKED
+                )
             else:
-                user = identity.update_user(user, password=password)
+                user = identity.update_user(user, password=password, options=NEVER_LOCKED)
             identity.assign_domain_role_to_user(found, user, identity.find_role("admin"))
             for role in ("heat_stack_owner", "heat_stack_user"):
                 if identity.find_role(role) is None:

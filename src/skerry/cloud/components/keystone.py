@@ -32,6 +32,9 @@ class Keystone(OpenStackComponent):
             "credential": {"key_repository": self.state / "credential-keys"},
             "fernet_receipts": {"key_repository": self.state / "fernet-keys"},
             "oslo_messaging_notifications": {"driver": "noop"},
+            # Who guesses a password gets ten tries in five minutes; the cloud's own accounts are not locked
+            # (steps/accounts.py): anybody could stop them so, and nobody guesses what is drawn.
+            "security_compliance": {"lockout_failure_attempts": 10, "lockout_duration": 300},
             "oslo_middleware": {"enable_proxy_headers_parsing": True},
         }
 

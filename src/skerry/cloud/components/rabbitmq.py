@@ -54,7 +54,7 @@ log.file = false
                     "name": "openstack",
                     "password_hash": _rabbit_hash(self.ctx.secrets["rabbitmq"]),
                     "hashing_algorithm": "rabbit_password_hashing_sha256",
-                    "tags": "administrator",
+                    "tags": "",  # services use queues, and administer nothing
                 }
             ],
             "permissions": [

@@ -10,6 +10,7 @@ from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step, Unknown
 
 INTERFACES = ("public", "internal", "admin")
+NEVER_LOCKED = {"ignore_lockout_failure_attempts": True}  # by wrong passwords, for which one needs no account
 
 
 class Accounts(Step):
@@ -69,12 +70,15 @@ class Accounts(Step):
         )
         roles = [identity.find_role(name) or identity.create_role(name=name) for name in ("admin", "service")]
         users = {user.name: user for user in identity.users(domain_id="default")}
+        identity.update_user(users["admin"], options=NEVER_LOCKED)
         for name in self.users:
             password = self.ctx.secrets[f"service-{name}"]
             if name not in users:
-                user = identity.create_user(name=name, password=password, domain_id="default")
+                user = identity.create_user(
+                    name=name, password=password, domain_id="default", options=NEVER_LOCKED
+                )
             else:
-                user = identity.update_user(users[name], password=password)
+                user = identity.update_user(users[name], password=password, options=NEVER_LOCKED)
             for role in roles:
                 identity.assign_project_role_to_user(project, user, role)
             self.ctx.journal.finish(f"account:{name}", _mark(password))
@@ -101,4 +105,5 @@ class Accounts(Step):
 
 
 def _mark(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()[:12]
+    """What an account was made of."""
+    return hashlib.sha256(f"{secret} {NEVER_LOCKED}".encode()).hexdigest()[:12]

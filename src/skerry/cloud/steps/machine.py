@@ -39,17 +39,27 @@ class MachineSetup(Step):
                 for path, owner in self.folders.items()
                 if path.is_dir() and path.owner() != owner
             ]
+        changes += [
+            Change(f"mode of {path}", f"{path.stat().st_mode & 0o777:o}", f"{self._mode(path):o}")
+            for path in self.folders
+            if path.is_dir() and path.stat().st_mode & 0o777 & ~self._mode(path)
+        ]
         if not self.ctx.secrets.saved:
             changes.append(Change(f"draw secrets into {self.ctx.secrets.path}"))
         return changes
+
+    def _mode(self, path: Path) -> int:
+        """The services' user gets into each folder; of the cloud's own, only logs are not for everybody's eyes."""
+        layout = self.ctx.layout
+        return 0o755 if path in layout.folders() and path != layout.log else 0o750
 
     def apply(self, report: Callable[[str], None]) -> None:
         if not self.ctx.platform.users.exists(SERVICE_USER):
             make_user(self.ctx.platform, self.ctx.layout)
         for path, owner in self.folders.items():
-            mode = 0o755 if path in self.ctx.layout.folders() else 0o750
+            mode = self._mode(path)
             self.ctx.platform.make_folder(path, mode=mode, owner=owner)
-            if owner == "root" and mode == 0o750:
+            if owner == "root" and mode == 0o750 and path != self.ctx.layout.log:
                 shutil.chown(path, "root", SERVICE_USER)
         if not self.ctx.secrets.saved:
             self.ctx.secrets.save()

@@ -69,7 +69,9 @@ class Direct(Supervisor):
         end_all(self.layout)  # a supervisord that was killed leaves its services: they are to start in order
         write_atomically(self._config, self._supervisord_conf(), mode=0o600)
         argv = [self.layout.bin("supervisord"), "-n", "-c", str(self._config)]
-        with (self.layout.log / "supervisord.out").open("ab") as out:
+        said = self.layout.log / "supervisord.out"
+        said.touch(0o640)
+        with said.open("ab") as out:
             daemon = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
@@ -84,8 +86,8 @@ class Direct(Supervisor):
         deadline = time.monotonic() + 20
         while not self.running():
             if daemon.poll() is not None or time.monotonic() > deadline:
-                said = (self.layout.log / "supervisord.out").read_text().strip().splitlines()
-                raise NotReadyError("supervisord", 20, said[-1] if said else "it said nothing")
+                lines = said.read_text().strip().splitlines()
+                raise NotReadyError("supervisord", 20, lines[-1] if lines else "it said nothing")
             time.sleep(0.05)
 
     def processes(self) -> dict[str, Process]:
@@ -169,7 +171,7 @@ logfile_backups=1
 pidfile={layout.run}/supervisord.pid
 nodaemon=true
 minfds=4096
-umask=022
+umask=027
 
 [unix_http_server]
 file={self._socket}

@@ -109,6 +109,7 @@ KillMode={kill}
 TimeoutStopSec={service.stop_seconds}
 StandardOutput=append:{self.log_path(service.name)}
 StandardError=inherit
+UMask=0027
 LimitNOFILE={service.nofile}
 Delegate=yes
 """

@@ -17,6 +17,16 @@ from skerry.cloud.steps.manage import apart, manage
 from skerry.cloud.supervise.probes import AllOf, ConnectedProbe, TcpProbe
 from skerry.cloud.supervise.service import SERVICE_USER, File, Service
 
+# As oslo.log has them (DEFAULT_LOG_LEVELS of 8.3), for what the services use; and one more: at INFO the consoles' proxies
+# write down each address that is asked for, and the token in it opens the console.
+LOG_LEVELS = (
+    *("amqp=WARN", "sqlalchemy=WARN", "oslo.messaging=INFO", "oslo_messaging=INFO", "iso8601=WARN"),
+    *("requests.packages.urllib3.connectionpool=WARN", "urllib3.connectionpool=WARN", "websocket=WARN"),
+    *("requests.packages.urllib3.util.retry=WARN", "urllib3.util.retry=WARN", "keystonemiddleware=WARN"),
+    *("routes.middleware=WARN", "stevedore=WARN", "taskflow=WARN", "keystoneauth=WARN", "oslo.cache=INFO"),
+    *("oslo_policy=INFO", "dogpile.core.dogpile=INFO", "nova.console.websocketproxy=WARNING"),
+)
+
 
 class Nova(OpenStackComponent):
     name = "nova"
@@ -53,6 +63,7 @@ class Nova(OpenStackComponent):
         return {
             "DEFAULT": {
                 **self.logging(),
+                "default_log_levels": LOG_LEVELS,
                 **self.stopping(),
                 "transport_url": self.transport_url(),
                 "host": self.ctx.host.name,
