@@ -18,6 +18,7 @@ from skerry.cloud.operations import graph as graphs
 from skerry.cloud.operations import plan, up
 from skerry.cloud.steps.database import Databases
 from skerry.cloud.steps.machine import MachineSetup
+from skerry.cloud.steps.own_tree import OwnTree
 from skerry.cloud.steps.packages import Packages
 
 
@@ -31,6 +32,7 @@ def graph(ctx: Context) -> Graph:
     ctx.cloud = ctx.cloud.model_copy(update={"first_server": False})
     steps: list[Step] = [
         MachineSetup(ctx, folders),
+        OwnTree(ctx),
         Packages(ctx, [name for part in parts for name in part.packages]),
         graphs.SupervisorStep(ctx),
         Databases(ctx, {"keystone": ("keystone",)}, needs=("start:mariadb",)),
