@@ -37,15 +37,15 @@ class BrokerAlarms(Check):
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
         told = json.loads(_ask(patient, "rabbitmq-diagnostics", "alarms"))
-        for alarm in told.get("alarms", []):
-            kind = alarm.get("resource", alarm) if isinstance(alarm, Mapping) else alarm
+        # Without an alarm it has "alarms", which is empty; with one, two lists of sentences in place of that.
+        for kind in (*told.get("local", ()), *told.get("global", ())):
             remedy = (
                 f"Free some disk where {patient.ctx.layout.state} is."
                 if "disk" in str(kind)
                 else "Find the queue that grows ('skerry doctor' names those that nobody reads)."
             )
             yield Finding(
-                "error", f"RabbitMQ has an alarm ({kind}) and blocks all who send", (str(alarm),), remedy
+                "error", "RabbitMQ has an alarm and blocks all who send", (str(kind),), remedy
             )
 
 
