@@ -189,6 +189,12 @@ os.kill(int((ctx.layout.run / "other").read_text()), signal.SIGKILL)
         r"Port \d+ \(novnc\) is taken by python",
         "Stop that program",
     ),
+    "host-identity": Case(
+        "subprocess.run(['hostname', 'renamed'], check=True)",
+        "subprocess.run(['hostname', ctx.host.name], check=True)",
+        "the machine is called renamed now, and stays host",
+        "",
+    ),
     "left-overs": Case(
         """
 mark = {**os.environ, "SKERRY_SERVICE": str(ctx.layout.etc / "services/cinder-api.json")}
@@ -246,7 +252,16 @@ api.delete_flavor(api.find_flavor("vast"))
 NOT_HERE = {"memory", "network-agents-alive"}
 # All at once, in this order: what others need is broken last.
 ORDER = (
-    *("servers-in-error", "queues-read", "services-up", "clock", "services-steady", "ports", "left-overs"),
+    *(
+        "servers-in-error",
+        "queues-read",
+        "services-up",
+        "clock",
+        "services-steady",
+        "ports",
+        "left-overs",
+        "host-identity",
+    ),
     *("services-up-to-date", "valid-options", "private-files", "disk-space", "host-network"),
     *("forwarding-allowed", "compute-alive", "hosts-usable", "metadata-proxies", "guests-known"),
     *("hypervisor-fit", "database-accounts", "database-connections", "broker-login", "broker-alarms"),
@@ -321,6 +336,20 @@ def test_a_fault_is_found_and_fixed(cloud: Cloud, name: str) -> None:
         assert not fits(case, by_check(doctor(cloud, "--fix")), name)
     finally:
         inside(cloud, case.end)
+
+
+def test_a_machine_with_another_name_stays_the_host_that_it_was(cloud: Cloud) -> None:
+    before = json.loads(cloud.run("openstack", "hypervisor", "list", "-f", "json").stdout)
+    called = cloud.host.run(["hostname"]).stdout.strip()
+    cloud.host.run(["hostname", "renamed"])
+    try:
+        cloud.host.run(["kill", "-9", str(cloud.status()["libvirtd"]["pid"])])
+        cloud.host.run(["kill", "-9", str(cloud.status()["nova-compute"]["pid"])])
+        cloud.run("up", timeout=300)
+        assert cloud.run("plan").stdout.strip() == "Nothing would change."
+        assert json.loads(cloud.run("openstack", "hypervisor", "list", "-f", "json").stdout) == before
+    finally:
+        cloud.host.run(["hostname", called])
 
 
 def test_the_cloud_is_healthy_after_all_that(cloud: Cloud) -> None:

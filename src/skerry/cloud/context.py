@@ -31,7 +31,7 @@ class Context:
     def at(cls, root: Path | str = "/") -> Context:
         """The cloud under ``root``. Raises ConfigError when its cloud.toml is wrong."""
         layout, platform = Layout.at(root), platform_of()
-        cloud = load(layout.cloud_toml)
+        cloud = load(layout.cloud_toml).with_name_of_leader(platform.read(layout.host_name))
         found = cls(
             layout=layout,
             cloud=cloud,

@@ -44,9 +44,7 @@ class BrokerAlarms(Check):
                 if "disk" in str(kind)
                 else "Find the queue that grows ('skerry doctor' names those that nobody reads)."
             )
-            yield Finding(
-                "error", "RabbitMQ has an alarm and blocks all who send", (str(kind),), remedy
-            )
+            yield Finding("error", "RabbitMQ has an alarm and blocks all who send", (str(kind),), remedy)
 
 
 class QueuesRead(Check):

@@ -20,7 +20,7 @@ from skerry.cloud.doctor.broker import BrokerAlarms, BrokerLogin, QueuesRead
 from skerry.cloud.doctor.database import DatabaseAccounts, DatabaseConnections
 from skerry.cloud.doctor.files import PrivateFiles, ValidOptions
 from skerry.cloud.doctor.hypervisor import GuestsKnown, HypervisorAnswers, HypervisorFit
-from skerry.cloud.doctor.machine import ClockJumps, DiskSpace, LeftOvers, Memory, PortsOwn
+from skerry.cloud.doctor.machine import ClockJumps, DiskSpace, HostIdentity, LeftOvers, Memory, PortsOwn
 from skerry.cloud.doctor.network import ForwardingAllowed, HostNetwork
 from skerry.cloud.doctor.servers import ServersInError
 from skerry.cloud.doctor.services import ServicesSteady, ServicesUp, ServicesUpToDate
@@ -52,6 +52,7 @@ CHECKS: tuple[Check, ...] = (
     DiskSpace(),
     Memory(),
     ClockJumps(),
+    HostIdentity(),
     PortsOwn(),
     LeftOvers(),
     HostNetwork(),

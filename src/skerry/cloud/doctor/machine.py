@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import time
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -13,7 +14,7 @@ import psutil
 import pymysql
 
 from skerry.cloud.doctor.base import Check, Finding, Patient
-from skerry.cloud.operations.preflight import PortsFree
+from skerry.cloud.operations.preflight import IDENTITY, PortsFree
 from skerry.cloud.steps.database import connect
 from skerry.cloud.supervise.process_marks import service_of
 
@@ -148,6 +149,25 @@ def jumped(jumps: Sequence[float]) -> Iterable[Finding]:
         yield Finding(
             "warning", f"the clock was set {way} by about {abs(middle):.0f} s while the services ran"
         )
+
+
+class HostIdentity(Check):
+    """This machine is the host that the cloud knows, by name and address."""
+
+    name = "host-identity"
+    message = "Other hosts do not find it, or nova takes it for a second host."
+    when_down = True
+
+    def findings(self, patient: Patient) -> Iterable[Finding]:
+        ctx = patient.ctx
+        for check in IDENTITY:
+            if problem := check.problem(ctx):
+                yield Finding("error", problem, remedy=check.remedy)
+        called = socket.gethostname().split(".")[0]
+        if called != ctx.host.name and len(ctx.cloud.host) == 1:
+            yield Finding(
+                "note", f"the machine is called {called} now, and stays host {ctx.host.name} of the cloud"
+            )
 
 
 class PortsOwn(Check):

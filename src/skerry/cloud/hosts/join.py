@@ -68,6 +68,7 @@ class Joined(Step):
             etc / "cloud.toml": (read(self.ctx.layout.cloud_toml) or "", 0o644, None),
             etc / "secrets.json": (self.ctx.secrets.subset(known), 0o600, None),
             self.layout.joined: (f"{self.host.name}\n", 0o644, None),
+            self.layout.host_name: (f"{self.ctx.cloud.leader.name}\n", 0o644, None),
         }
         for name, text in Certificates(self.ctx).parts(self.host).items():
             private = name in SECRET

@@ -192,6 +192,15 @@ class Cloud(Table):
         """The control host where 'skerry up' runs, which brings the other hosts up."""
         return next(host for host in self.control_hosts if host.transport == "local")
 
+    def with_name_of_leader(self, kept: str | None) -> Cloud:
+        """The same cloud, with the name that its leader was brought up with, where the file gives it none."""
+        if kept is None or "name" in self.leader.model_fields_set:
+            return self
+        leader = self.leader.model_copy(update={"name": kept.strip()})
+        return self.model_copy(
+            update={"host": tuple(leader if host is self.leader else host for host in self.host)}
+        )
+
     @property
     def moves(self) -> bool:
         """Whether hosts are set up for servers to move: there are several, or one of two is just leaving."""

@@ -60,6 +60,11 @@ class Layout:
         return self.etc / "host"
 
     @property
+    def host_name(self) -> Path:
+        """The name under which the cloud knows the host that leads, whatever the machine is called later."""
+        return self.state / "host-name"
+
+    @property
     def tls(self) -> Path:
         """The cloud's own certificates."""
         return self.etc / "tls"

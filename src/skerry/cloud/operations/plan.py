@@ -9,6 +9,7 @@ from pathlib import Path
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Unknown
 from skerry.cloud.operations.graph import graph
+from skerry.cloud.operations.preflight import IDENTITY, preflight
 
 
 @dataclass
@@ -36,8 +37,12 @@ class Plan:
 
 
 def plan(root: Path | str) -> Plan:
-    """Ask every step what it would change. Nothing is touched; a changed configuration names what restarts."""
+    """Ask every step what it would change. Nothing is touched; a changed configuration names what restarts.
+
+    Raises ConfigError, and PreflightError when the machine is not the host that the cloud knows.
+    """
     ctx = Context.at(root)
+    preflight(ctx, IDENTITY)
     changes: dict[str, list[str]] = {}
     later: dict[str, str] = {}
     pending: dict[str, str] = {}  # step -> title of the first change that it waits for

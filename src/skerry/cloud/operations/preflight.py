@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import psutil
 
@@ -98,6 +99,35 @@ class HostNameKnown(PreflightCheck):
         return None if socket.gethostname() else "This machine has no host name."
 
 
+class SameHost(PreflightCheck):
+    """The host has the name that it was brought up with: another name is another host for nova, neutron and OVN."""
+
+    remedy = "Give it that name in cloud.toml ([[host]], name); the machine's own name does not matter."
+
+    def problem(self, ctx: Context) -> str | None:
+        kept, name = ctx.platform.read(ctx.layout.host_name), ctx.cloud.leader.name
+        if kept is None or kept.strip() == name:
+            return None
+        return f"cloud.toml calls the host '{name}', and this cloud knows it as '{kept.strip()}'."
+
+
+class OwnAddress(PreflightCheck):
+    """The host's address, at which other hosts reach it, is one of this machine's."""
+
+    remedy = (
+        "Give the machine that address again, or write the one that it has into cloud.toml ([[host]], address):"
+        " 'skerry plan' shows what 'skerry up' changes for it."
+    )
+
+    def problem(self, ctx: Context) -> str | None:
+        address = str(ctx.host.address)
+        have = {row.address for rows in psutil.net_if_addrs().values() for row in rows}
+        if ctx.host.address.is_loopback or address in have:
+            return None
+        return f"The address {address} of host {ctx.host.name} is on no interface of this machine."
+
+
+IDENTITY: tuple[PreflightCheck, ...] = (SameHost(), OwnAddress())
 CHECKS: tuple[PreflightCheck, ...] = (
     IsRoot(),
     SupportedSystem(),
@@ -105,12 +135,13 @@ CHECKS: tuple[PreflightCheck, ...] = (
     EnoughDisk(),
     PortsFree(),
     HostNameKnown(),
+    *IDENTITY,
 )
 
 
-def preflight(ctx: Context) -> None:
+def preflight(ctx: Context, checks: Sequence[PreflightCheck] = CHECKS) -> None:
     """Raises PreflightError for the first requirement that is not met."""
-    for check in CHECKS:
+    for check in checks:
         problem = check.problem(ctx)
         if problem:
             raise PreflightError(problem, remedy=check.remedy)

@@ -44,6 +44,8 @@ class MachineSetup(Step):
             for path in self.folders
             if path.is_dir() and path.stat().st_mode & 0o777 & ~self._mode(path)
         ]
+        if self._kept_name() is None:
+            changes.append(Change(f"note that the host is called {self.ctx.cloud.leader.name}"))
         if not self.ctx.secrets.saved:
             changes.append(Change(f"draw secrets into {self.ctx.secrets.path}"))
         return changes
@@ -61,8 +63,13 @@ class MachineSetup(Step):
             self.ctx.platform.make_folder(path, mode=mode, owner=owner)
             if owner == "root" and mode == 0o750 and path != self.ctx.layout.log:
                 shutil.chown(path, "root", SERVICE_USER)
+        if self._kept_name() is None:
+            self.ctx.platform.write(self.ctx.layout.host_name, f"{self.ctx.cloud.leader.name}\n")
         if not self.ctx.secrets.saved:
             self.ctx.secrets.save()
+
+    def _kept_name(self) -> str | None:
+        return self.ctx.platform.read(self.ctx.layout.host_name)
 
 
 def make_user(platform: Platform, layout: Layout) -> None:

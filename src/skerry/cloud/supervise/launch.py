@@ -16,7 +16,7 @@ import struct
 import sys
 import time
 
-CLONE_NEWNS = 0x00020000
+CLONE_NEWNS, CLONE_NEWUTS = 0x00020000, 0x04000000
 MS_BIND, MS_REC, MS_SLAVE = 0x1000, 0x4000, 0x80000
 MNT_DETACH = 2
 PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 8, 47, 2
@@ -53,6 +53,8 @@ def main(path: str) -> None:
         bind(spec["binds"])
         for path, user in spec.get("devices", ()):
             give(path, pwd.getpwnam(user).pw_uid)
+    if spec.get("hostname"):
+        call_machine(spec["hostname"])
     account = pwd.getpwnam(spec["user"])
     if account.pw_uid:
         become(account, spec["capabilities"])
@@ -121,6 +123,14 @@ def left_overs(marker: str) -> list[int]:
             if needle in variables:
                 found.append(int(name))
     return found
+
+
+def call_machine(hostname: str) -> None:
+    """Let the machine be called so for this process and its children."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    name = hostname.encode()
+    if libc.unshare(CLONE_NEWUTS) != 0 or libc.sethostname(name, len(name)) != 0:
+        sys.exit(f"skerry launch: hostname: {os.strerror(ctypes.get_errno())}")
 
 
 def bind(binds: list[list[str]]) -> None:

@@ -37,7 +37,7 @@ class Service:
     sees in place of the machine's own, in a mount namespace of its own. ``keeps_children`` means that the
     processes it leaves behind when it dies (guests, proxies) must live on. ``capabilities`` are what an
     unprivileged user keeps, by their names in capabilities(7) without CAP_. ``devices`` are (path, user): devices that
-    this user may open, in the mount namespace of ``binds`` alone.
+    this user may open, in the mount namespace of ``binds`` alone. ``hostname`` is what it takes the machine to be called.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Service:
     capabilities: tuple[str, ...] = ()
     binds: tuple[tuple[Path, Path], ...] = ()
     devices: tuple[tuple[Path, str], ...] = ()
+    hostname: str = ""
     keeps_children: bool = False
     stop_seconds: int = 20
     ready_seconds: int = 90
@@ -66,6 +67,7 @@ class Service:
             "env": dict(self.env),
             "binds": [[str(source), str(target)] for source, target in self.binds],
             "devices": [[str(path), user] for path, user in self.devices],
+            **({"hostname": self.hostname} if self.hostname else {}),
             "keeps_children": self.keeps_children,
             "nofile": self.nofile,
             "capabilities": self.capabilities,

@@ -199,6 +199,7 @@ vnc_tls = 1
             files=(*files[:3], *files[5:]),
             after=("packages", "hypervisor", "start:virtlogd", "start:ovsdb", *guards),
             devices=((FAULTS, SERVICE_USER),) if self.ctx.cloud.moves else (),
+            hostname=self.ctx.host.name,  # nova takes a libvirt that is called otherwise for another host
             keeps_children=True,
             cost=1.0,
         )
