@@ -20,6 +20,7 @@ from skerry.cloud.steps.database import Databases
 from skerry.cloud.steps.machine import MachineSetup
 from skerry.cloud.steps.own_tree import OwnTree
 from skerry.cloud.steps.packages import Packages
+from skerry.cloud.steps.restored import RestoredState
 
 
 def present(ctx: Context) -> list[Component]:
@@ -33,6 +34,7 @@ def graph(ctx: Context) -> Graph:
     steps: list[Step] = [
         MachineSetup(ctx, folders),
         OwnTree(ctx),
+        RestoredState(ctx, {}),
         Packages(ctx, [name for part in parts for name in part.packages]),
         graphs.SupervisorStep(ctx),
         Databases(ctx, {"keystone": ("keystone",)}, needs=("start:mariadb",)),

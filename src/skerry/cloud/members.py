@@ -13,7 +13,7 @@ class Members:
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        self._path = ctx.layout.state / "hosts.json"
+        self._path = ctx.layout.hosts
 
     def all(self) -> dict[str, Host]:
         text = self.ctx.platform.read(self._path)

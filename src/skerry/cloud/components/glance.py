@@ -34,6 +34,9 @@ class Glance(OpenStackComponent):
         kept = {self.state / part: SERVICE_USER for part in ("images", "staging", "tasks")}
         return {**super().folders(), **kept}
 
+    def bulk(self) -> dict[Path, str]:
+        return {self.state / "images": SERVICE_USER}
+
     def settings(self) -> Sections:
         return {
             "DEFAULT": {

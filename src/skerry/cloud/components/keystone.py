@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from skerry.cloud.components.base.openstack import OpenStackComponent, Sections
 from skerry.cloud.config.option_source import COMMON, OptionSource
@@ -37,6 +38,9 @@ class Keystone(OpenStackComponent):
             "security_compliance": {"lockout_failure_attempts": 10, "lockout_duration": 300},
             "oslo_middleware": {"enable_proxy_headers_parsing": True},
         }
+
+    def irreplaceable(self) -> dict[Path, str]:
+        return {self.state / keys: SERVICE_USER for keys in ("fernet-keys", "credential-keys")}
 
     def work(self) -> list[Step]:
         def create(report: Callable[[str], None]) -> None:

@@ -15,7 +15,12 @@ from skerry.cloud.supervise.service import SERVICE_USER, File, Service
 class MariaDB(Component):
     name = "mariadb"
     title = "the database (MariaDB)"
-    packages = ("mariadb-server-core", "mariadb-client-core")
+    packages = (
+        "mariadb-server-core",
+        "mariadb-client-core",
+        "mariadb-client",
+        "age",
+    )  # the last two: for backups
     ports = (Port("mariadb", 13306),)
 
     @property

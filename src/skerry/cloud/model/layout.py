@@ -65,6 +65,21 @@ class Layout:
         return self.state / "host-name"
 
     @property
+    def hosts(self) -> Path:
+        """Which hosts have joined."""
+        return self.state / "hosts.json"
+
+    @property
+    def restoring(self) -> Path:
+        """What 'restore' has unpacked, until 'up' has loaded it."""
+        return self.state / "restoring"
+
+    @property
+    def northbound(self) -> Path:
+        """OVN's northbound database."""
+        return self.state / "ovn/ovnnb.db"
+
+    @property
     def tls(self) -> Path:
         """The cloud's own certificates."""
         return self.etc / "tls"

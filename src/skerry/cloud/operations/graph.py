@@ -26,6 +26,7 @@ from skerry.cloud.steps.database import Databases
 from skerry.cloud.steps.machine import Bytecode, LibvirtBinding, MachineSetup
 from skerry.cloud.steps.own_tree import OwnTree
 from skerry.cloud.steps.packages import Packages
+from skerry.cloud.steps.restored import RestoredRecords, RestoredState
 from skerry.cloud.steps.services import Surplus
 from skerry.cloud.steps.valid_options import ValidConfiguration
 from skerry.cloud.supervise.service import Service
@@ -62,7 +63,17 @@ def graph(ctx: Context) -> Graph:
     ]
     if ctx.has_control_plane:
         databases = {user: names for part in parts for user, names in part.databases.items()}
-        steps.append(Databases(ctx, databases, needs=("start:mariadb",)))
+        places = {
+            path: owner
+            for part in parts
+            for kept in (part.irreplaceable(), part.bulk())
+            for path, owner in kept.items()
+        }
+        steps += [
+            Databases(ctx, databases, needs=("start:mariadb",)),
+            RestoredState(ctx, places),
+            RestoredRecords(ctx),
+        ]
     if ctx.leads:
         steps += once_for_the_cloud(ctx)
     if set(ctx.host.roles) != set(ALL_ROLES):

@@ -77,6 +77,14 @@ class Component(ABC):
         """Folders to make, with their owner."""
         return {}
 
+    def irreplaceable(self) -> dict[Path, str]:
+        """Files and folders that a backup must have, besides databases and configuration, with their owner."""
+        return {}
+
+    def bulk(self) -> dict[Path, str]:
+        """What a backup has if that is asked for: it is large."""
+        return {}
+
     def files(self) -> list[File]:
         return []
 

@@ -196,7 +196,7 @@ class OpenStackComponent(Component):
             work,
             databases=[name for names in self.databases.values() for name in names],
             of=[self.ctx.layout.env.name, *of],
-            needs=("databases", f"configure:{self.name}", "bytecode"),
+            needs=("databases", "restored-records", f"configure:{self.name}", "bytecode"),
             cost=cost,
         )
 

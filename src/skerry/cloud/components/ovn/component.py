@@ -49,7 +49,7 @@ class OVN(Component):
                     self.ctx, state / f"ovn{name}.db", self.ctx.platform.share / f"ovn/ovn-{name}.ovsschema"
                 )
 
-        needs = ("packages", "machine")
+        needs = ("packages", "restored-state")
         steps: list[Step] = [Chassis(self.ctx), Uplinks(self.ctx)]
         if self.ctx.has_control_plane:
             steps += [
@@ -67,7 +67,7 @@ class OVN(Component):
             "ovn-ovsdb",
             (
                 self.ctx.platform.program("ovsdb-server"),
-                str(state / "ovnnb.db"),
+                str(layout.northbound),
                 str(state / "ovnsb.db"),
                 f"--remote=punix:{run}/ovn.sock",
                 "--remote=db:OVN_Northbound,NB_Global,connections",
@@ -79,7 +79,7 @@ class OVN(Component):
             UnixProbe(run / "ovn.sock"),
             title="OVN's databases",
             env=self.environment(),
-            after=("create:ovn",),
+            after=("create:ovn", "restored-state"),
             cost=0.2,
         )
         northd = Service(
