@@ -1,12 +1,55 @@
-"""The end of the cloud. Nothing can be tested on it after this."""
+"""The end of the cloud, and another one from its backup. Nothing can be tested on it after this."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 if TYPE_CHECKING:
-    from tests.support.cloud import Cloud
+    from pathlib import Path
+
+    from tests.support.cloud import Cloud, Servers
+
+
+def records(cloud: Cloud) -> dict[str, Any]:
+    """What a cloud has on record, of each kind that a user meets."""
+    api = cloud.api
+    return {
+        "servers": {server.id: server.name for server in api.compute.servers(all_projects=True)},
+        "images": {image.id: image.checksum for image in api.image.images()},
+        "users": {user.id: user.name for user in api.identity.users()},
+        "networks": {network.id: network.name for network in api.network.networks()},
+        "addresses": {ip.id: ip.floating_ip_address for ip in api.network.ips()},
+        "flavors": {flavor.id: flavor.name for flavor in api.compute.flavors()},
+        "keys": {key.fingerprint for key in api.compute.keypairs()},
+    }
+
+
+@pytest.fixture(scope="module")
+def saved(whole: Cloud) -> tuple[Path, dict[str, Any]]:
+    """A backup of the running cloud, and what was on record."""
+    file = whole.host.folder / "isle.backup"
+    with whole.host.network():
+        before = records(whole)
+        told = json.loads(whole.run("backup", str(file), "--images", "--json", timeout=180).stdout)
+    assert told["verified"] and told["bytes"] == file.stat().st_size and not file.stat().st_mode & 0o077
+    shutil.copy(told["key"], whole.host.folder / "backup.key")
+    return file, before
+
+
+def test_a_backup_shows_nothing_of_what_it_holds(cloud: Cloud, saved: tuple[Path, dict[str, Any]]) -> None:
+    data = saved[0].read_bytes()
+    secrets = json.loads((cloud.etc / "secrets.json").read_text())
+    assert secrets["admin"].encode() not in data and b"CREATE TABLE" not in data
+    assert data.startswith(b"age-encryption.org/v1")
+
+
+def test_nothing_is_restored_over_a_cloud(cloud: Cloud, saved: tuple[Path, dict[str, Any]]) -> None:
+    refused = cloud.run("restore", str(saved[0]), check=False)
+    assert refused.returncode == 11 and "nothing was restored over it" in refused.stderr
 
 
 def test_destroy_wants_the_word(cloud: Cloud) -> None:
@@ -28,3 +71,24 @@ def test_destroy_leaves_nothing(cloud: Cloud) -> None:
     assert [path for path in cloud.root.rglob("*") if path.is_file() or "skerry" in path.name] == []
     assert "skerry" not in cloud.host.run(["ls", "/run"]).stdout
     assert cloud.host.run(["getent", "passwd", "skerry"], check=False).returncode == 2, "its user is gone"
+
+
+@pytest.mark.timeout(900)
+def test_a_backup_is_restored_on_a_bare_machine(
+    cloud: Cloud, saved: tuple[Path, dict[str, Any]], servers: Servers
+) -> None:
+    file, before = saved
+    torn = file.with_name("torn")
+    torn.write_bytes(file.read_bytes()[:-500])
+    refused = cloud.run("restore", str(torn), check=False)
+    assert refused.returncode == 11 and not (cloud.etc / "cloud.toml").exists()
+    cloud.run("restore", str(file), timeout=600)
+    assert records(cloud) == before
+    assert cloud.run("plan").stdout.strip() == "Nothing would change."
+    server = servers("after-the-restore")
+    cloud.named(str(servers.floating_ip(server).floating_ip_address), server.name)
+    for undo in reversed(servers.undo):
+        undo()
+    servers.undo.clear()
+    cloud.run("destroy", "--yes", "--keep-packages", timeout=180)
+    assert cloud.running() == []
