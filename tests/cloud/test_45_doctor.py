@@ -1,4 +1,4 @@
-"""Each check of the doctor finds the real fault that it is about, says what shows it, and what to do."""
+"""Each check of the doctor finds the real fault that it is about, states what shows it, and what to do."""
 
 from __future__ import annotations
 

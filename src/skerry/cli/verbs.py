@@ -70,8 +70,10 @@ VERBS = (
     ),
     Verb("config", "explain an option of the cloud or of its services, or check all of them", "cloud.config"),
     Verb("secrets", "show, list or rotate the passwords and keys of the cloud", "cloud.secrets"),
-    Verb("backup", "back the control plane up into one encrypted file, while it runs", "cloud.backup"),
-    Verb("restore", "bring the cloud of a backup up on a bare machine", "cloud.restore"),
+    Verb(
+        "backup", "back the control plane up into one encrypted file, while it runs", "cloud.backups.backup"
+    ),
+    Verb("restore", "bring the cloud of a backup up on a bare machine", "cloud.backups.restore"),
     Verb("image", "build guest images, upload them, list them", "cloud.image"),
     Verb(
         "lab",

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from skerry.cloud.operations.backup import backup
+from skerry.cloud.operations.backups.backup import backup
 from skerry.common import log
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from skerry.cli.cloud.progress import Progress
-from skerry.cloud.operations.restore import restore
+from skerry.cloud.operations.backups.restore import restore
 from skerry.common import log
 
 

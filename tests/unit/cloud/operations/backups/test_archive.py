@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from skerry.cloud.operations.archive import BadArchiveError, Key, read, write
+from skerry.cloud.operations.backups.archive import BadArchiveError, Key, read, write
 from skerry.common.errors import NotFoundError
 
 pytestmark = pytest.mark.skipif(shutil.which("age") is None, reason="age is not installed")

@@ -17,7 +17,7 @@ from typing import Any
 from skerry.cloud.components import registry
 from skerry.cloud.context import Context
 from skerry.cloud.engine.lock import exclusive
-from skerry.cloud.operations import archive
+from skerry.cloud.operations.backups import archive
 from skerry.cloud.steps.restored import FILES, JOURNAL, NORTHBOUND, SQL
 from skerry.common.errors import NotFoundError, PreflightError
 from skerry.common.files import write_atomically

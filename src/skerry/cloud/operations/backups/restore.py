@@ -12,7 +12,7 @@ from pathlib import Path
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Event, Graph
 from skerry.cloud.model.layout import Layout
-from skerry.cloud.operations import archive
+from skerry.cloud.operations.backups import archive
 from skerry.cloud.operations.up import up
 from skerry.cloud.platform.choice import platform_of
 from skerry.cloud.steps.restored import FILES, JOURNAL

@@ -1,0 +1,1 @@
+"""Backups of the control plane, and clouds from them."""
