@@ -1,1 +1,1 @@
-"""Verbs about backups."""
+"""Verbs that make backups of a cloud and restore them."""
