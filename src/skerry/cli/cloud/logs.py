@@ -16,6 +16,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    path = log_of(Context.at(args.root), args.service)
+    path = log_of(Context.existing(args.root), args.service)
     follow = ["-F"] if args.follow else []
     proc.become(["tail", "-n", str(args.lines), *follow, str(path)])

@@ -14,5 +14,5 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    program, environment = client(Context.at(args.root))
+    program, environment = client(Context.existing(args.root))
     proc.become([program, *args.passed], env=environment)

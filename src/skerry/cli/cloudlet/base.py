@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from skerry.cli.cloudlet.common import json_argument, opened, report, show
+from skerry.cli.cloudlet.common import existing_file, json_argument, opened, report, show
 from skerry.cloudlet.overlay import elijah, portable
 from skerry.cloudlet.overlay.base import Base
 from skerry.cloudlet.overlay.machine import Machine
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.session.session import remove_base
 from skerry.cloudlet.vm import create
-from skerry.common.errors import NotFoundError, UsageError
+from skerry.common.errors import UsageError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     new = verbs.add_parser("create", help="boot an image, and keep it at the moment when it is ready")
     new.add_argument("name", help="of the new base")
     new.add_argument(
-        "--image", type=Path, metavar="FILE", help="raw or qcow2; without it a small Debian is built (root)"
+        "--image",
+        type=existing_file,
+        metavar="FILE",
+        help="raw or qcow2; without it a small Debian is built (root)",
     )
     sign = "what the image writes to its first serial port when it is ready (default: login:)"
     new.add_argument("--ready", metavar="TEXT", default="login:", help=sign)
@@ -34,7 +37,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     bring = verbs.add_parser(
         "import", help="read a base from a file; a zip of elijah-provisioning is booted again"
     )
-    bring.add_argument("file", type=Path, help="what 'export' wrote, or a zip of elijah-provisioning")
+    bring.add_argument(
+        "file", type=existing_file, help="what 'export' wrote, or a zip of elijah-provisioning"
+    )
     bring.add_argument("--name", help="of the new base (needed for a zip)")
     bring.add_argument("--ready", metavar="TEXT", default="login:", help="for a zip, as for create")
     bring.add_argument(
@@ -88,8 +93,6 @@ def _created(store: Store, args: argparse.Namespace) -> Base:
 
 
 def _imported(store: Store, args: argparse.Namespace) -> Base:
-    if not args.file.is_file():
-        raise NotFoundError(f"There is no file {args.file}.")
     if not elijah.is_package(args.file):
         return portable.import_(store, args.file, report, args.name)
     if not args.name:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from skerry.cloudlet.handoff.recovery import open_store
 from skerry.cloudlet.overlay.store import Store, default_folder
 from skerry.common import log
+from skerry.common.errors import NotFoundError, UsageError
 
 
 def opened(args: argparse.Namespace) -> Store:
@@ -17,6 +19,26 @@ def opened(args: argparse.Namespace) -> Store:
     if args.store is None:
         log.make_folder()
     return open_store((args.store or default_folder(args.root)).absolute())
+
+
+def existing_file(text: str) -> Path:
+    """The type of an argument that names a file. Raises NotFoundError."""
+    path = Path(text)
+    if not path.exists():
+        raise NotFoundError(
+            f"There is no file {text}.", remedy="Look at the name, and at the folder you are in."
+        )
+    return path
+
+
+def text_of(path: Path | str) -> str:
+    """The text of a file that the command line names. Raises NotFoundError, or UsageError when it is no text."""
+    try:
+        return existing_file(str(path)).read_text()
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not text.") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder, and a file is needed.") from None
 
 
 def json_argument(parser: argparse.ArgumentParser) -> None:

@@ -31,7 +31,7 @@ from skerry.cloud.model.layout import Layout
 from skerry.cloud.operations.graph import services
 from skerry.cloud.supervise import Process
 from skerry.cloud.supervise.service import Service
-from skerry.common.errors import BusyError, NotFoundError, PreflightError, SkerryError
+from skerry.common.errors import BusyError, PreflightError, SkerryError
 
 CHECKS: tuple[Check, ...] = (
     ServicesUp(),
@@ -136,11 +136,7 @@ def examine(root: Path | str, *, fix: bool = False, checks: Sequence[Check] = CH
     something to fix while another run works on the cloud.
     """
     started = time.monotonic()
-    ctx = Context.at(root)
-    if not ctx.layout.state.is_dir() or not ctx.layout.cloud_toml.exists():
-        raise NotFoundError(
-            f"There is no cloud under {ctx.layout.root}.", remedy="Bring one up: sudo ./skerry up"
-        )
+    ctx = Context.existing(root)
     busy = at_work(ctx.layout)
     findings, looks = _look(ctx, checks)
     done: list[str] = []

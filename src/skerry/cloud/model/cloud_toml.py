@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 from pathlib import Path
@@ -213,7 +214,7 @@ def load(path: Path) -> Cloud:
 
     Raises ConfigError, which names file, option, and what is allowed.
     """
-    return toml_model.load(path, Cloud) if path.exists() else Cloud()
+    return toml_model.load(path, Cloud) if os.path.lexists(path) else Cloud()
 
 
 def documented_toml() -> str:

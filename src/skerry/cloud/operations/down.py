@@ -17,11 +17,17 @@ from skerry.cloud.engine.lock import exclusive
 from skerry.cloud.hosts.join import Joined
 from skerry.cloud.members import Members
 from skerry.cloud.operations.graph import services
+from skerry.cloud.supervise.process_marks import other_clouds
+from skerry.common.privilege import require_root
 
 
 def down(root: Path | str, report: Callable[[str], None]) -> None:
-    """Stop servers orderly and all services in the reverse of their order; data stays."""
-    ctx = Context.at(root)
+    """Stop servers orderly and all services in the reverse of their order; data stays.
+
+    Raises NotFoundError where there is no cloud, PreflightError when not root, BusyError.
+    """
+    ctx = Context.existing(root)
+    require_root("'skerry down' is for root.")
     with exclusive(ctx.layout, "down"):
         started = time.monotonic()
         on_others(ctx, lambda host: ["down"], report)
@@ -31,10 +37,19 @@ def down(root: Path | str, report: Callable[[str], None]) -> None:
         remove_taps(ctx)
         stop_services(ctx, ctx.supervisor.stop)
         ctx.supervisor.end()
-        remove_metadata_namespaces(ctx)
-        ExternalNetwork(ctx).undo()
-        guest_ports.remove_rules(ctx)
+        undo_network(ctx, report)
         report(f"down after {time.monotonic() - started:.0f} s; data is in {ctx.layout.state}")
+
+
+def undo_network(ctx: Context, report: Callable[[str], None]) -> None:
+    """Remove what the cloud has in the machine's network, but what another cloud that runs has there by now."""
+    remove_metadata_namespaces(ctx)
+    others = other_clouds(ctx.layout)
+    if others:
+        report(f"the machine's network is left alone: the cloud under {min(others)} runs with it")
+        return
+    ExternalNetwork(ctx).undo()
+    guest_ports.remove_rules(ctx)
 
 
 def on_others(ctx: Context, words: Callable[[Joined], list[str]], report: Callable[[str], None]) -> None:

@@ -6,13 +6,14 @@ import os
 import shutil
 import socket
 from abc import ABC, abstractmethod
+from pathlib import Path
 
 import psutil
 
 from skerry.cloud.components import registry
 from skerry.cloud.context import Context
 from skerry.cloud.platform.choice import PLATFORMS
-from skerry.cloud.supervise.process_marks import service_of
+from skerry.cloud.supervise.process_marks import cloud_of, service_of
 from skerry.common.errors import PreflightError
 
 MEMORY_GIB, DISK_GIB = 6.5, 8.0  # "8 GB" machines show a good deal less
@@ -86,6 +87,9 @@ class PortsFree(PreflightCheck):
                 continue
             if connection.pid and service_of(connection.pid, ctx.layout):
                 continue
+            if connection.pid and (root := cloud_of(connection.pid)):
+                down = f"'sudo ./skerry{'' if root == Path('/') else f' --root {root}'} down' stops it."
+                return f"Port {port} ({names[port]}) is taken by the cloud under {root}: {down}"
             who = _describe(connection.pid)
             return f"Port {port} ({names[port]}) is taken by {who}."
         return None

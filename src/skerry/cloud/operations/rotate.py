@@ -76,7 +76,7 @@ def rotate(
     for name in names:
         if name not in rotatable():
             raise NotFoundError(f"There is no secret '{name}'; the names are: {', '.join(rotatable())}.")
-    ctx = Context.at(root)
+    ctx = Context.existing(root)
     with exclusive(ctx.layout, "secrets rotate"):
         ctx = Context.at(root)
         if not names and not ctx.secrets.previous:
