@@ -97,6 +97,7 @@ def test_the_table_names_every_module_once_and_no_other() -> None:
         "verbs",
         "failure",
         "situation",
+        "values",
         "cloud",
         "develop",
         "develop.reference",

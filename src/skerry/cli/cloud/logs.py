@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from skerry.cli.values import whole
 from skerry.cloud.context import Context
 from skerry.cloud.operations.logs import log_of
 from skerry.common import proc
@@ -12,7 +13,9 @@ from skerry.common import proc
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("service", metavar="SERVICE", help="a service's name, as 'skerry status' shows it")
     parser.add_argument("-f", "--follow", action="store_true", help="continue to show new lines")
-    parser.add_argument("-n", "--lines", type=int, default=100, help="how many lines (default: 100)")
+    parser.add_argument(
+        "-n", "--lines", type=whole(0, 10**9), default=100, help="how many lines (default: 100)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from skerry.cli.cloudlet.common import existing_file, json_argument, opened, report, show
+from skerry.cli.values import memory_mib, whole
 from skerry.cloudlet.overlay import elijah, portable
 from skerry.cloudlet.overlay.base import Base
 from skerry.cloudlet.overlay.machine import Machine
@@ -28,8 +29,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     sign = "what the image writes to its first serial port when it is ready (default: login:)"
     new.add_argument("--ready", metavar="TEXT", default="login:", help=sign)
     new.add_argument("--timeout", type=float, default=300, metavar="SECONDS", help="how long that may take")
-    new.add_argument("--memory", type=int, default=1024, metavar="MIB", help="the guest's memory")
-    new.add_argument("--cpus", type=int, default=1, metavar="COUNT", help="its processors")
+    new.add_argument("--memory", type=memory_mib, default=1024, metavar="MIB", help="the guest's memory")
+    new.add_argument("--cpus", type=whole(1, 64), default=1, metavar="COUNT", help="its processors")
     new.add_argument(
         "--cpu", default="Nehalem", metavar="MODEL", help="their model: a named one, that all hosts have"
     )
@@ -45,7 +46,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     bring.add_argument(
         "--timeout", type=float, default=600, metavar="SECONDS", help="for a zip, as for create"
     )
-    bring.add_argument("--memory", type=int, default=1024, metavar="MIB", help="for a zip, as for create")
+    bring.add_argument(
+        "--memory", type=memory_mib, default=1024, metavar="MIB", help="for a zip, as for create"
+    )
     out = verbs.add_parser("export", help="write a base to a file")
     out.add_argument("base", help="a base, by name or id")
     out.add_argument("file", type=Path, help="to be written")

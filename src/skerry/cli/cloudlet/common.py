@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from skerry.cli.values import port as port_number
+from skerry.cli.values import whole
 from skerry.cloudlet.handoff.recovery import open_store
 from skerry.cloudlet.overlay.store import Store, default_folder
 from skerry.common import log
@@ -48,7 +50,7 @@ def json_argument(parser: argparse.ArgumentParser) -> None:
 def network_arguments(parser: argparse.ArgumentParser) -> None:
     """What a VM can be given of the network, and what is done in the guest."""
     parser.add_argument(
-        "--port", type=int, action="append", default=[], metavar="PORT",
+        "--port", type=port_number, action="append", default=[], metavar="PORT",
         help="a TCP port of the guest to be reached on this host's loopback; can be repeated",
     )  # fmt: skip
     parser.add_argument(
@@ -61,7 +63,9 @@ def network_arguments(parser: argparse.ArgumentParser) -> None:
 
 def listen_arguments(parser: argparse.ArgumentParser, port: int) -> None:
     parser.add_argument("--listen", default="127.0.0.1", metavar="ADDRESS", help="(default: loopback)")
-    parser.add_argument("--port", type=int, default=port, help=f"TCP; 0: any free one (default: {port})")
+    parser.add_argument(
+        "--port", type=whole(0, 65535), default=port, help=f"TCP; 0: any free one (default: {port})"
+    )
 
 
 def report(text: str) -> None:

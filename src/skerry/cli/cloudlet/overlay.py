@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from skerry.cli.cloudlet.common import existing_file, json_argument, opened, report, show, text_of
+from skerry.cli.values import whole
 from skerry.cloudlet.overlay.reader import FileSource, Overlay
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.session import overlay_maker, residue
@@ -32,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     first = "a shell script that uses the new server once: what it touches is fetched first"
     create.add_argument("--warm", type=Path, metavar="FILE", help=first)
     create.add_argument("--outbound", action="store_true", help="let the guest reach other hosts meanwhile")
-    create.add_argument("--level", type=int, default=9, metavar="1-19", help="of compression")
+    create.add_argument("--level", type=whole(1, 19), default=9, metavar="1-19", help="of compression")
     keep = verbs.add_parser("keep", help="keep what has changed in a session (its residue); it runs on")
     keep.add_argument("session", help="a session")
     keep.add_argument("name", help="of the new overlay")
@@ -42,7 +43,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     remove = verbs.add_parser("remove", help="remove an overlay")
     bring = verbs.add_parser("import", help="read an overlay from a file; its base must be here")
     bring.add_argument("file", type=existing_file, help="what 'export' wrote")
-    bring.add_argument("--most-mb", type=int, default=65536, metavar="MB", help="refuse a larger overlay")
+    bring.add_argument(
+        "--most-mb", type=whole(1, 1 << 30), default=65536, metavar="MB", help="refuse a larger overlay"
+    )
     out = verbs.add_parser("export", help="write an overlay to a file, to be served or carried")
     for part in (remove, out):
         part.add_argument("overlay", help="an overlay, by name or id")

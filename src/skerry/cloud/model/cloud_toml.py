@@ -6,19 +6,23 @@ import ipaddress
 import os
 import re
 import socket
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     IPvAnyAddress,
-    IPvAnyNetwork,
+    field_validator,
     model_validator,
 )
 
 from skerry.cloud.components import registry
+from skerry.cloud.model import values
 from skerry.common import toml_model
+from skerry.common.errors import did_you_mean
 from skerry.common.toml_model import Table
 
 Role = Literal["control", "network", "compute"]
@@ -26,7 +30,10 @@ Role = Literal["control", "network", "compute"]
 
 def _known(feature: str) -> str:
     if feature not in registry.features():
-        raise ValueError(f"there is no feature '{feature}' (known: {', '.join(registry.features())})")
+        known = registry.features()
+        raise ValueError(
+            f"there is no feature '{feature}'.{did_you_mean(feature, known)} Known: {', '.join(known)}"
+        )
     return feature
 
 
@@ -35,13 +42,15 @@ def _list_known(schema: dict[str, Any]) -> None:
 
 
 Feature = Annotated[str, AfterValidator(_known), Field(json_schema_extra=_list_known)]
-Name = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9-]{0,62}$")]
+Name = Annotated[str, AfterValidator(values.cloud_name)]
+Network = Annotated[IPv4Network, BeforeValidator(values.network)]
+Interface = Annotated[str, AfterValidator(values.interface)]
 
 
 class Host(Table):
     """A machine of the cloud and what it does."""
 
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}$")] = Field(
+    name: Annotated[str, AfterValidator(values.host_name)] = Field(
         default_factory=lambda: socket.gethostname().split(".")[0] or "localhost",
         description="the name under which the services of this host register",
     )
@@ -59,10 +68,10 @@ class Host(Table):
     tunnel: str = Field(
         default="", description="ADDRESS/LENGTH where tunnels between hosts end; empty: the host's address"
     )
-    tunnel_interface: str = Field(
+    tunnel_interface: Interface = Field(
         default="", description="the interface for tunnels, given to the switch where it works in userspace"
     )
-    external_interface: str = Field(
+    external_interface: Interface = Field(
         default="", description="the interface that leads to the external network, given to the switch"
     )
 
@@ -74,13 +83,17 @@ class Host(Table):
             raise ValueError(f"host '{self.name}': target = '{self.target}' is not LAB/HOST")
         if self.transport == "ssh" and not re.fullmatch(r"[\w.-]+@[\w.:\[\]-]+", self.target):
             raise ValueError(f"host '{self.name}': target = '{self.target}' is not USER@ADDRESS")
+        ends = {"address": self.address}
         if self.tunnel:
             try:
-                ipaddress.ip_interface(self.tunnel)
+                ends["tunnel"] = ipaddress.ip_interface(self.tunnel).ip
             except ValueError:
                 raise ValueError(
                     f"host '{self.name}': tunnel = '{self.tunnel}' is not ADDRESS/LENGTH"
                 ) from None
+        for option, address in ends.items():
+            if why := values.reachable(address):
+                raise ValueError(f"host '{self.name}': {option} = '{address}' {why}; give the host's own")
         if self.tunnel_interface and not self.tunnel:
             raise ValueError(f"host '{self.name}': tunnel_interface needs tunnel = 'ADDRESS/LENGTH'")
         return self
@@ -94,8 +107,8 @@ class Host(Table):
 class External(Table):
     """The flat network between guests and the world."""
 
-    cidr: IPvAnyNetwork = Field(
-        default=ipaddress.ip_network("172.24.4.0/24"),
+    cidr: Network = Field(
+        default=IPv4Network("172.24.4.0/24"),
         description="the network; its first address is the host's",
     )
     nat: bool = Field(
@@ -105,11 +118,20 @@ class External(Table):
         default=(), description="name servers for guests; empty: those of the host"
     )
 
+    @field_validator("dns")
+    @classmethod
+    def _for_guests(cls, servers: tuple[IPvAnyAddress, ...]) -> tuple[IPvAnyAddress, ...]:
+        for server in servers:
+            why = "is a loopback address: for a guest that is the guest" if server.is_loopback else ""
+            if why := why or values.reachable(server) or "":
+                raise ValueError(f"'{server}' {why}; leave it empty for the host's own, or name a server")
+        return servers
+
 
 class Private(Table):
     """The first project network (geneve)."""
 
-    cidr: IPvAnyNetwork = Field(default=ipaddress.ip_network("10.20.0.0/24"), description="the network")
+    cidr: Network = Field(default=IPv4Network("10.20.0.0/24"), description="the network")
 
 
 class Sizes(Table):
@@ -154,15 +176,17 @@ class Cloud(Table):
     def _consistent(self) -> Cloud:
         if not self.listen.is_loopback:
             raise ValueError(
-                f"listen = '{self.listen}' would open the APIs to the network without TLS; use a loopback address"
+                f"listen = '{self.listen}' would open the APIs to the network without TLS; use a loopback address,"
+                " such as '127.0.0.1'"
             )
+        if self.listen.version != 4:
+            raise ValueError(f"listen = '{self.listen}' is IPv6; use an IPv4 address, such as '127.0.0.1'")
         if self.external.cidr.overlaps(self.private.cidr):
+            better = values.proposal(self.external.cidr)
             raise ValueError(
-                f"external.cidr and private.cidr overlap ({self.external.cidr}, {self.private.cidr})"
+                f"external.cidr and private.cidr overlap ({self.external.cidr}, {self.private.cidr});"
+                f" private.cidr = '{better}' does not"
             )
-        for part in (self.external.cidr, self.private.cidr):
-            if part.num_addresses < 16:
-                raise ValueError(f"{part} is too small: at least 16 addresses")
         names = [host.name for host in self.host]
         if len(set(names)) != len(names):
             raise ValueError("two hosts have the same name")

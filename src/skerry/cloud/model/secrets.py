@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from skerry.common import log
-from skerry.common.errors import ConfigError, NotFoundError, PreflightError
+from skerry.common.errors import ConfigError, NotFoundError, PreflightError, did_you_mean
 from skerry.common.files import write_atomically
 
 
@@ -47,7 +47,7 @@ class Secrets:
     def __getitem__(self, name: str) -> str:
         """Raises NotFoundError for a name that no part of the cloud uses."""
         if name not in self.names:
-            raise NotFoundError(f"There is no secret '{name}'; the names are: {', '.join(self.names)}.")
+            raise unknown_secret(name, self.names)
         if name not in self._values:
             self._values[name] = _drawn()
         return str(self._values[name])
@@ -88,6 +88,13 @@ class Secrets:
     def is_private(self) -> bool:
         """Whether nobody but the owner can read the file."""
         return self.path.stat().st_mode & 0o077 == 0
+
+
+def unknown_secret(name: str, names: Iterable[str]) -> NotFoundError:
+    """The error for a name that no secret has."""
+    names = list(names)
+    told = f"There is no secret '{name}'.{did_you_mean(name, names)}"
+    return NotFoundError(told, remedy=f"The names are: {', '.join(names)}.")
 
 
 def _read(path: Path) -> dict[str, Any]:
