@@ -8,6 +8,7 @@ import json
 from skerry.cli.progress import Progress
 from skerry.cloud.context import Context
 from skerry.cloud.operations.rotate import rotatable, rotate
+from skerry.common import interrupt
 from skerry.common.errors import NotFoundError, UsageError
 from skerry.common.privilege import require_root
 
@@ -49,7 +50,7 @@ def _rotate(args: argparse.Namespace) -> int:
     if args.all and args.names:
         raise UsageError("Either names or --all, not both.")
     names = rotatable() if args.all else args.names
-    with Progress(quiet=args.json) as progress:
+    with Progress(quiet=args.json) as progress, interrupt.answered(progress.tell):
         done = rotate(args.root, names, progress.console.print, progress.watch, progress.begin)
     print(done.to_json() if args.json else done.render())
     return 0

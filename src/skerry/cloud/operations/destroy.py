@@ -16,6 +16,7 @@ from skerry.cloud.steps.credentials import Credentials
 from skerry.cloud.steps.packages import Packages
 from skerry.cloud.supervise.process_marks import other_clouds
 from skerry.cloud.supervise.service import SERVICE_USER
+from skerry.common import interrupt
 from skerry.common.errors import NotReadyError
 from skerry.common.privilege import require_root
 from skerry.common.wait import wait_for
@@ -36,17 +37,19 @@ def what_goes(root: Path | str, packages: bool) -> list[str]:
 def destroy(root: Path | str, report: Callable[[str], None], *, packages: bool) -> None:
     """Stop everything and remove it. What cannot be removed is reported, and the rest is removed; run it again."""
     ctx = Context.existing(root)
-    require_root("'skerry destroy' is for root.")
-    with exclusive(ctx.layout, "destroy"):
+    require_root("'skerry destroy' must be root.")
+    with interrupt.answered(report), exclusive(ctx.layout, "destroy"):
         others = other_clouds(ctx.layout)
         if others:
             report(f"what the cloud under {min(others)} needs stays: packages, environment, service user")
         keep = [] if packages else ["--keep-packages"]
         on_others(ctx, lambda host: ["destroy", "--yes", *(host.keep_packages or keep)], report)
         stop_guests(ctx, seconds=2)
+        interrupt.check()
         remove_taps(ctx)
         stop_services(ctx, ctx.supervisor.forget)
-        ctx.supervisor.end()
+        with interrupt.running("end the supervisor", 20):
+            ctx.supervisor.end()
         report("services have stopped")
         undo_network(ctx, report)
         link = Credentials(ctx).link
@@ -57,7 +60,9 @@ def destroy(root: Path | str, report: Callable[[str], None], *, packages: bool) 
         ctx.platform.remove(DiskCopies(ctx).client)
         made_user = (ctx.layout.state / "made-user").exists()
         if packages and not others and _is_machines_own(ctx):
-            ctx.platform.packages.remove(Packages(ctx, ()).added(), report)
+            with interrupt.running("remove the packages", 60):
+                ctx.platform.packages.remove(Packages(ctx, ()).added(), report)
+        interrupt.check()
         if _is_machines_own(ctx):
             _remove_mount_points(ctx)
         left = "nothing is left"
@@ -65,8 +70,9 @@ def destroy(root: Path | str, report: Callable[[str], None], *, packages: bool) 
             remedy = ctx.platform.users.remove_command(SERVICE_USER)
             left = f"all is gone but the user {SERVICE_USER} ({why}): '{remedy}' removes it"
         queues = [] if others else Path("/dev/shm").glob(f"{ctx.host.name}_*_qmanager")
-        for folder in (*ctx.layout.folders(), *queues):
-            ctx.platform.remove(folder)
+        with interrupt.running("remove the folders", 30):
+            for folder in (*ctx.layout.folders(), *queues):
+                ctx.platform.remove(folder)
         if _is_machines_own(ctx) and packages and not others:
             home = ctx.layout.env.parent.parent
             if (home / "env").is_dir() and (home / "uv").is_dir():

@@ -161,6 +161,9 @@ def verify(
             for line in process.stdout or ():
                 kept.write(line)
                 _take(line.rstrip("\n"), report, show)
+        except KeyboardInterrupt:
+            show("Interrupted: the tests that run remove what they have made; that may take a minute.")
+            raise
         finally:
             process.terminate()
             process.wait()
