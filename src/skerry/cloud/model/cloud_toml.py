@@ -25,6 +25,8 @@ from skerry.common import toml_model
 from skerry.common.errors import did_you_mean
 from skerry.common.toml_model import Table
 
+POOL_PREFIX = 26  # the length of the networks that are taken from private.pool
+
 Role = Literal["control", "network", "compute"]
 
 
@@ -129,9 +131,13 @@ class External(Table):
 
 
 class Private(Table):
-    """The first project network (geneve)."""
+    """The first project network (geneve), and where other projects' networks come from."""
 
     cidr: Network = Field(default=IPv4Network("10.20.0.0/24"), description="the network")
+    pool: Network = Field(
+        default=IPv4Network("10.64.0.0/16"),
+        description="of which projects get networks: '--network auto', '--use-default-subnet-pool'",
+    )
 
 
 class Sizes(Table):
@@ -187,6 +193,17 @@ class Cloud(Table):
                 f"external.cidr and private.cidr overlap ({self.external.cidr}, {self.private.cidr});"
                 f" private.cidr = '{better}' does not"
             )
+        if self.private.pool.prefixlen > POOL_PREFIX:
+            raise ValueError(
+                f"private.pool = '{self.private.pool}' is smaller than one network of it (/{POOL_PREFIX});"
+                f" '{self.private.pool.supernet(new_prefix=20)}' has room for 64"
+            )
+        for name, other in (("external.cidr", self.external.cidr), ("private.cidr", self.private.cidr)):
+            if self.private.pool.overlaps(other):
+                better = values.proposal(self.external.cidr, self.private.cidr)
+                raise ValueError(
+                    f"private.pool and {name} overlap ({self.private.pool}, {other}); private.pool = '{better}' does not"
+                )
         names = [host.name for host in self.host]
         if len(set(names)) != len(names):
             raise ValueError("two hosts have the same name")

@@ -8,7 +8,7 @@ from pathlib import Path
 from skerry.cloud.context import CloudDownError, Context
 from skerry.cloud.engine.step import Change, Step, Unknown
 
-PUBLIC, PRIVATE, ROUTER = "public", "private", "router"
+PUBLIC, PRIVATE, ROUTER, POOL = "public", "private", "router", "default"
 KEYPAIR, GROUP, SERVER, IMAGE = "skerry", "ssh-ping", "first", "tiny"
 USER = "skerry"  # of the tiny image
 

@@ -30,6 +30,8 @@ from skerry.common.errors import ConfigError
         ("[external]\ncidr = '127.0.0.0/24'", ["external.cidr", "loopback", "'172.24.4.0/24' works"]),
         ("[external]\ncidr = '10.1.2.3/24'", ["the network is '10.1.2.0/24'"]),
         ("[external]\ncidr = '10.20.0.0/16'", ["private.cidr = '172.24.4.0/24' does not"]),
+        ("[private]\npool = '10.20.0.0/16'", ["private.pool and private.cidr overlap", "does not"]),
+        ("[private]\npool = '10.64.0.0/28'", ["private.pool = '10.64.0.0/28' is smaller", "'10.64.0.0/20'"]),
         ("[external]\ndns = ['127.0.0.53']", ["external.dns", "loopback", "guest"]),
         ("[private]\ncidr = '169.254.0.0/16'", ["private.cidr", "link-local"]),
         ("name = 'my cloud'", ["option 'name'", "'my-cloud'"]),
