@@ -24,7 +24,7 @@ def demand(root: str, words: Sequence[str]) -> None:
     if verb.root:
         from skerry.common.privilege import require_root
 
-        require_root(f"'skerry {' '.join(words)}' is for root.")
+        require_root(f"'skerry {' '.join(words)}' must be root.")
     if verb.cloud:
         from skerry.cloud.model.layout import Layout
 

@@ -114,7 +114,7 @@ def test_an_interrupt(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None
     assert "continues from here" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="'destroy' is for root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="'destroy' must be root")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     """A real one, to a verb that waits for an answer."""

@@ -137,7 +137,7 @@ def test_nothing_is_installed_for_what_cannot_be(
 ) -> None:
     checkout = with_source
     if code == 6 and os.geteuid():
-        pytest.skip("'up' is for root")
+        pytest.skip("'up' must be root")
     home = tmp_path / "home"
     home.mkdir()
     done = run(checkout / "skerry", home, *[word.format(checkout) for word in words.split()])
