@@ -38,9 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     bring = verbs.add_parser(
         "import", help="read a base from a file; a zip of elijah-provisioning is booted again"
     )
-    bring.add_argument(
-        "file", type=existing_file, help="what 'export' wrote, or a zip of elijah-provisioning"
-    )
+    bring.add_argument("file", type=Path, help="what 'export' wrote, or a zip of elijah-provisioning")
     bring.add_argument("--name", help="of the new base (needed for a zip)")
     bring.add_argument("--ready", metavar="TEXT", default="login:", help="for a zip, as for create")
     bring.add_argument(
@@ -96,6 +94,7 @@ def _created(store: Store, args: argparse.Namespace) -> Base:
 
 
 def _imported(store: Store, args: argparse.Namespace) -> Base:
+    existing_file(args.file)
     if not elijah.is_package(args.file):
         return portable.import_(store, args.file, report, args.name)
     if not args.name:

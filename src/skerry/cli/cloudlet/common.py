@@ -23,12 +23,12 @@ def opened(args: argparse.Namespace) -> Store:
     return open_store((args.store or default_folder(args.root)).absolute())
 
 
-def existing_file(text: str) -> Path:
-    """The type of an argument that names a file. Raises NotFoundError."""
-    path = Path(text)
+def existing_file(name: Path | str) -> Path:
+    """A file that the command line names; also as the type of an option. Raises NotFoundError."""
+    path = Path(name)
     if not path.exists():
         raise NotFoundError(
-            f"There is no file {text}.", remedy="Look at the name, and at the folder you are in."
+            f"There is no file {name}.", remedy="Look at the name, and at the folder you are in."
         )
     return path
 
@@ -36,7 +36,7 @@ def existing_file(text: str) -> Path:
 def text_of(path: Path | str) -> str:
     """The text of a file that the command line names. Raises NotFoundError, or UsageError when it is no text."""
     try:
-        return existing_file(str(path)).read_text()
+        return existing_file(path).read_text()
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not text.") from None
     except IsADirectoryError:

@@ -42,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     listed = verbs.add_parser("list", help="list the overlays that are here")
     remove = verbs.add_parser("remove", help="remove an overlay")
     bring = verbs.add_parser("import", help="read an overlay from a file; its base must be here")
-    bring.add_argument("file", type=existing_file, help="what 'export' wrote")
+    bring.add_argument("file", type=Path, help="what 'export' wrote")
     bring.add_argument(
         "--most-mb", type=whole(1, 1 << 30), default=65536, metavar="MB", help="refuse a larger overlay"
     )
@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
             path = Path(args.overlay) if Path(args.overlay).is_file() else store.overlay_path(args.overlay)
             return show(Overlay(FileSource(path), None).manifest.about(), args)
         case "import":
+            existing_file(args.file)
             made = overlay_maker.import_(store, args.file, most=args.most_mb << 20, report=report)
             return show(made.about(), args)
         case "export":

@@ -34,7 +34,7 @@ def _known(feature: str) -> str:
     if feature not in registry.features():
         known = registry.features()
         raise ValueError(
-            f"there is no feature '{feature}'.{did_you_mean(feature, known)} Known: {', '.join(known)}"
+            f"there is no feature '{feature}' (known: {', '.join(known)}).{did_you_mean(feature, known)}"
         )
     return feature
 

@@ -102,7 +102,7 @@ class People:
 
     def _own(self) -> set[str]:
         """Accounts that the cloud works with."""
-        return {"admin", "heat_domain_admin", *(part.name for part in registry.components() if part.account)}
+        return {"admin", *(part.name for part in registry.components() if part.account)}
 
     def _role(self, user: Any, project_id: str) -> str | None:
         """The highest of ``ROLES`` that a user has in a project."""
