@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from skerry.cloud.context import CloudDownError
-from skerry.cloud.model.layout import Layout
 from skerry.cloud.operations.restart import restart
-from skerry.cloud.supervise import Process, supervisor_for
+from skerry.cloud.supervise import Process
 from skerry.cloud.supervise.service import Service
 from skerry.cloud.supervise.supervisord import Direct
 from skerry.common.errors import NotFoundError, StepError
@@ -29,7 +28,6 @@ class Noted:
         self.started: list[str] = []
         self.up, self.installed = True, ["keystone", "mariadb"]
         self.pids = {"keystone": 10, "mariadb": 20}
-        assert isinstance(supervisor_for(Layout.at(root), "auto", has_systemd=False), Direct)
         monkeypatch.setattr(Direct, "running", lambda back: self.up)
         monkeypatch.setattr(Direct, "installed", lambda back: self.installed)
         monkeypatch.setattr(Direct, "start", lambda back, service: self.start(service))
