@@ -6,13 +6,27 @@ With ``--json`` the standard output holds the verb's result and nothing else, an
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import traceback
 
-from skerry.common.errors import ApiError, DefectError, InterruptError, SkerryError
+from skerry.common.errors import ApiError, DefectError, InterruptError, PreflightError, SkerryError
 
 # What the client library raises, by name: to import it takes half a second, and it was imported if it raised.
+# What the machine refuses is no defect of Skerry's; what to do, by the number of the error.
+REMEDIES = {
+    errno.EACCES: "Run it with sudo; if you are root, look at the permissions of each folder of this path.",
+    errno.EPERM: "Run it with sudo; if you are root, this machine (a container?) does not permit it.",
+    errno.EROFS: "Mount that file system for writing, or name another folder with --root.",
+    errno.ENOSPC: "Free some space there: 'df -h' shows what is full.",
+    errno.EDQUOT: "Free some space there: the quota of its user is used up.",
+    errno.ENOTDIR: "Something on this path is a file where a folder is needed: move it, or name another folder.",
+    errno.EISDIR: "There is a folder where a file is needed: move it.",
+    errno.ELOOP: "A symbolic link on this path leads back to itself: remove it.",
+    errno.ENAMETOOLONG: "Name a shorter path.",
+    errno.EIO: "The disk fails: look at the kernel's log (dmesg).",
+}
 API_ERRORS = {"keystoneauth1.exceptions.base.ClientException", "openstack.exceptions.SDKException"}
 
 
@@ -23,7 +37,15 @@ def explained(error: BaseException) -> SkerryError:
     if isinstance(error, KeyboardInterrupt):
         return InterruptError()
     names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
-    failure = ApiError(error) if names & API_ERRORS else DefectError(type(error).__name__, error)
+    failure: SkerryError
+    if names & API_ERRORS:
+        failure = ApiError(error)
+    elif isinstance(error, OSError) and error.errno in REMEDIES:
+        remedy = REMEDIES[error.errno]
+        what = f"{error.filename}: " if error.filename else "The machine refuses: "
+        failure = PreflightError(f"{what}{error.strerror}.", remedy=remedy)
+    else:
+        failure = DefectError(type(error).__name__, error)
     failure.__cause__ = error
     return failure
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -14,13 +16,17 @@ from skerry.cli.parser import parse, split
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a verb as Ctrl-C does
     sys.exit(guarded(sys.argv[1:]))
 
 
 def execute(words: Sequence[str]) -> int:
     """Run a command line, and return its exit code. Raises what the verb raises."""
     args = parse(words)
+    from skerry.cli.situation import demand
     from skerry.common import log
+
+    demand(args.root, named(args))
 
     log.open_log(Path(args.root), ["skerry", *split(words)[0]], verbose=args.verbose)
     begun, result = time.monotonic(), ""
@@ -33,6 +39,11 @@ def execute(words: Sequence[str]) -> int:
         raise
     finally:
         log.close_log(result, time.monotonic() - begun)
+
+
+def named(args: argparse.Namespace) -> list[str]:
+    """The words of the verb: one, or the group's and its part's."""
+    return [word for word in (args.verb, getattr(args, "part", "")) if word]
 
 
 def guarded(words: Sequence[str]) -> int:

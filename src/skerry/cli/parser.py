@@ -8,24 +8,35 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from skerry.cli.verbs import VERBS, Verb
-from skerry.common.errors import EXIT_CODES, UsageError
+from skerry.common.errors import EXIT_CODES, UsageError, did_you_mean
 
+BEFORE = ("--root",)  # options that only come before the verb
 DESCRIPTION = "A whole, real OpenStack cloud with one command: skerry up."
 
 
 class VerbParser(argparse.ArgumentParser):
     """The parser of a verb: it learns its arguments when it is first used. Errors are UsageErrors."""
 
-    def __init__(self, *, verb: Verb | None = None, verbose: str = argparse.SUPPRESS, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        verb: Verb | None = None,
+        light: bool = False,
+        verbose: str = argparse.SUPPRESS,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
-        self._verb = verb
+        self._verb, self._light = verb, light
         # Every parser takes it. Without a default, since that would replace what is given before the verb.
         self.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help=verbose)
 
     def learn(self, *, everything: bool = False) -> None:
         """Import the verb's module and take its arguments, and with ``everything`` those of its parts."""
         verb, self._verb = self._verb, None
-        if verb is not None:
+        if verb is not None and self._light:
+            if verb.parts:
+                self.add_verbs(verb.parts, dest="part", metavar="PART")
+        elif verb is not None:
             module = importlib.import_module(f"skerry.cli.{verb.module}")
             if hasattr(module, "arguments"):
                 module.arguments(self)
@@ -42,20 +53,42 @@ class VerbParser(argparse.ArgumentParser):
     def add_verbs(self, verbs: Iterable[Verb], *, dest: str, metavar: str) -> None:
         parsers = self.add_subparsers(dest=dest, metavar=metavar, required=True, parser_class=VerbParser)
         for verb in verbs:
-            parsers.add_parser(verb.name, help=verb.help, description=verb.help, verb=verb)
+            about: dict[str, Any] = {"help": verb.help, "description": verb.help}
+            parsers.add_parser(verb.name, verb=verb, light=self._light, add_help=not self._light, **about)
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         self.learn()
-        return super().parse_known_args(args, namespace)
+        found, left = super().parse_known_args(args, namespace)
+        if left and not self._light:
+            self.error(f"unrecognized arguments: {' '.join(left)}.{self._hint(left[0])}")
+        return found, left
+
+    def _hint(self, word: str) -> str:
+        """What may be meant by an option that there is not."""
+        name = word.split("=", 1)[0]
+        if name in BEFORE:
+            return f" '{name}' comes before the verb: skerry {name} FOLDER VERB."
+        known = [option for option in self._option_string_actions if option.startswith("--")]
+        return did_you_mean(name, known) if name.startswith("-") else ""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        known = list(map(str, action.choices))
+        message = f"there is no '{value}'.{did_you_mean(str(value), known)} There are: {', '.join(known)}."
+        raise argparse.ArgumentError(action, message)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, remedy=self.format_usage().strip())
 
 
-def parser(*, everything: bool = False) -> VerbParser:
-    """The whole command line; with ``everything`` all verbs' arguments are there at once, for pages and completion."""
+def parser(*, everything: bool = False, light: bool = False) -> VerbParser:
+    """The whole command line; with ``everything`` all verbs' arguments are there at once, for pages and completion.
+
+    With ``light`` it knows the verbs and none of their arguments: that takes nothing but Python itself.
+    """
     codes = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
     top = VerbParser(
         prog="skerry",
@@ -63,6 +96,7 @@ def parser(*, everything: bool = False) -> VerbParser:
         epilog=f"exit codes:\n{codes}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         verbose="show every command that is run, on the standard error; also after the verb",
+        light=light,
     )
     top.set_defaults(verbose=False)
     top.add_argument(

@@ -10,7 +10,7 @@ class Verb(NamedTuple):
 
     ``module`` is its module below ``skerry.cli``: with ``arguments(parser)`` and ``run(args)``, or for a group
     its package, whose ``arguments``, if there are, come before the verb. ``passes``: the words after the verb
-    belong to another program.
+    belong to another program. ``root``: only root may run it. ``cloud``: it works on a cloud that is there.
     """
 
     name: str
@@ -18,15 +18,17 @@ class Verb(NamedTuple):
     module: str
     parts: tuple[Verb, ...] = ()
     passes: bool = False
+    root: bool = False
+    cloud: bool = False
 
 
 LAB = (
-    Verb("up", "make a lab, or make it match its file again", "lab.up"),
-    Verb("status", "show the labs, or one: hosts, switches, cables, faults", "lab.status"),
-    Verb("exec", "run a command on a host; ends with its exit status", "lab.exec"),
-    Verb("shell", "open a shell on a host", "lab.shell"),
-    Verb("down", "remove a lab: processes, interfaces, folders", "lab.down"),
-    Verb("fault", "break something on purpose, for a time", "lab.fault"),
+    Verb("up", "make a lab, or make it match its file again", "lab.up", root=True),
+    Verb("status", "show the labs, or one: hosts, switches, cables, faults", "lab.status", root=True),
+    Verb("exec", "run a command on a host; ends with its exit status", "lab.exec", root=True),
+    Verb("shell", "open a shell on a host", "lab.shell", root=True),
+    Verb("down", "remove a lab: processes, interfaces, folders", "lab.down", root=True),
+    Verb("fault", "break something on purpose, for a time", "lab.fault", root=True),
 )
 
 CLOUDLET = (
@@ -46,34 +48,88 @@ CLOUDLET = (
 )
 
 MIGRATION = (
-    Verb("run", "measure migrations: of one server, or a whole evaluation", "migration.run"),
+    Verb(
+        "run",
+        "measure migrations: of one server, or a whole evaluation",
+        "migration.run",
+        root=True,
+        cloud=True,
+    ),
     Verb("report", "make the report of an evaluation again from its raw data", "migration.report"),
 )
 
 VERBS = (
-    Verb("up", "bring the cloud up, or make it match cloud.toml again", "cloud.up"),
+    Verb("up", "bring the cloud up, or make it match cloud.toml again", "cloud.up", root=True),
     Verb("plan", "show exactly what 'up' would change; nothing is done", "cloud.plan"),
-    Verb("status", "show services, readiness, memory and endpoints", "cloud.status"),
-    Verb("down", "stop the cloud; everything comes back with its data at the next 'up'", "cloud.down"),
-    Verb("destroy", "remove the cloud with all its data, and what was installed for it", "cloud.destroy"),
-    Verb("logs", "show the log of a service", "cloud.logs"),
+    Verb("status", "show services, readiness, memory and endpoints", "cloud.status", root=True, cloud=True),
+    Verb(
+        "down",
+        "stop the cloud; everything comes back with its data at the next 'up'",
+        "cloud.down",
+        root=True,
+        cloud=True,
+    ),
+    Verb(
+        "destroy",
+        "remove the cloud with all its data, and what was installed for it",
+        "cloud.destroy",
+        root=True,
+        cloud=True,
+    ),
+    Verb(
+        "restart",
+        "restart services, and wait until they are ready",
+        "cloud.restart",
+        root=True,
+        cloud=True,
+    ),
+    Verb("logs", "show the log of a service", "cloud.logs", root=True, cloud=True),
     Verb(
         "openstack",
-        "run the OpenStack client on this cloud, without any set-up",
+        "run the OpenStack client on this cloud, as its administrator or as a person",
         "cloud.openstack",
         passes=True,
+        root=True,
+        cloud=True,
     ),
-    Verb("verify", "run upstream's own smoke tests (tempest) against this cloud", "cloud.verify"),
-    Verb("ssh", "log in to the first server", "cloud.ssh"),
     Verb(
-        "doctor", "find what is wrong with the cloud, across its services, and how to fix it", "cloud.doctor"
+        "user",
+        "give people accounts to use the cloud with, list them, remove them",
+        "cloud.user",
+        root=True,
+        cloud=True,
+    ),
+    Verb(
+        "verify",
+        "run upstream's own smoke tests (tempest) against this cloud",
+        "cloud.verify",
+        root=True,
+        cloud=True,
+    ),
+    Verb("ssh", "log in to the first server", "cloud.ssh", root=True, cloud=True),
+    Verb(
+        "doctor",
+        "find what is wrong with the cloud, across its services, and how to fix it",
+        "cloud.doctor",
+        root=True,
+        cloud=True,
     ),
     Verb("config", "explain an option of the cloud or of its services, or check all of them", "cloud.config"),
-    Verb("secrets", "show, list or rotate the passwords and keys of the cloud", "cloud.secrets"),
     Verb(
-        "backup", "back the control plane up into one encrypted file, while it runs", "cloud.backups.backup"
+        "secrets",
+        "show, list or rotate the passwords and keys of the cloud",
+        "cloud.secrets",
+        root=True,
+        cloud=True,
     ),
-    Verb("restore", "bring the cloud of a backup up on a bare machine", "cloud.backups.restore"),
+    Verb(
+        "backup",
+        "back the control plane up into one encrypted file, while it runs",
+        "cloud.backups.backup",
+        root=True,
+        cloud=True,
+    ),
+    Verb("restore", "bring the cloud of a backup up on a bare machine", "cloud.backups.restore", root=True),
     Verb("image", "build guest images, upload them, list them", "cloud.image"),
     Verb(
         "lab",

@@ -15,7 +15,12 @@ from skerry.cloud.model.secrets import Secrets
 from skerry.cloud.platform.base import Platform
 from skerry.cloud.platform.choice import platform_of
 from skerry.cloud.supervise import Supervisor, supervisor_for
-from skerry.common.errors import ConfigError
+from skerry.cloud.supervise.process_marks import listens
+from skerry.common.errors import ConfigError, PreflightError
+
+
+class CloudDownError(PreflightError):
+    """The cloud under {} is down: {}."""
 
 
 @dataclass
@@ -44,6 +49,12 @@ class Context:
             names = [secret.name for secret in registry.secrets().values() if secret.on_hosts]
             found.secrets = Secrets(found.secrets.path, names)
         return found
+
+    @classmethod
+    def existing(cls, root: Path | str = "/") -> Context:
+        """The same, of a cloud that is there. Raises NotFoundError when there is none, before anything is looked at."""
+        Layout.at(root).demand_cloud()
+        return cls.at(root)
 
     @cached_property
     def host(self) -> Host:
@@ -90,13 +101,32 @@ class Context:
         """Where an API answers, by the name of its port."""
         return f"http://{self.listen}:{self.port(port)}{path}"
 
+    def demand_up(self) -> None:
+        """Raise CloudDownError unless the cloud runs and its own front listens where its APIs answer.
+
+        Two clouds of one machine have the same ports: what listens there may be another's.
+        """
+        where = "" if self.layout.root == Path("/") else f" --root {self.layout.root}"
+        remedy = f"'sudo ./skerry{where} up' starts it; 'status' shows what runs."
+        if not self.supervisor.running():
+            raise CloudDownError(self.layout.root, "nothing of it runs", remedy=remedy)
+        if self.has_control_plane:
+            pid, port = self.supervisor.process("haproxy").pid, self.port("keystone")
+            if not pid:
+                raise CloudDownError(self.layout.root, "its front (haproxy) does not run", remedy=remedy)
+            if not listens(pid, port):
+                raise CloudDownError(
+                    self.layout.root, f"its front (haproxy) does not listen on port {port}", remedy=remedy
+                )
+
     def forget_api(self) -> None:
         """The next use of ``api`` logs in again: the catalogue has changed, or the password."""
         self.__dict__.pop("api", None)
 
     @cached_property
     def api(self) -> Any:
-        """An openstacksdk connection as the cloud's administrator."""
+        """An openstacksdk connection as the cloud's administrator. Raises CloudDownError."""
+        self.demand_up()
         import openstack
 
         return openstack.connection.Connection(

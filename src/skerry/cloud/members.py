@@ -6,6 +6,7 @@ import json
 
 from skerry.cloud.context import Context
 from skerry.cloud.model.cloud_toml import Host
+from skerry.common.errors import ConfigError
 
 
 class Members:
@@ -17,7 +18,10 @@ class Members:
 
     def all(self) -> dict[str, Host]:
         text = self.ctx.platform.read(self._path)
-        return {name: Host.model_validate(data) for name, data in json.loads(text).items()} if text else {}
+        try:
+            return {name: Host.model_validate(data) for name, data in json.loads(text or "{}").items()}
+        except (ValueError, AttributeError) as error:
+            raise ConfigError(self._path, f"is not a list of hosts ({error})".splitlines()[0]) from None
 
     def _save(self, hosts: dict[str, Host]) -> None:
         data = {name: host.model_dump(mode="json") for name, host in sorted(hosts.items())}

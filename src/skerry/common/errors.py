@@ -9,6 +9,8 @@ never changes, and the classes that a system derives from it have the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class SkerryError(Exception):
     """{}"""
@@ -35,6 +37,7 @@ class ConfigError(SkerryError):
     """{}: {}"""  # where (file, option), what is wrong with it
 
     exit_code = 3
+    remedy = "Fix that file and run this again."
 
 
 class PreflightError(SkerryError):
@@ -105,6 +108,7 @@ class CommandError(SkerryError):
     """'{}' ended with {}: {}"""
 
     exit_code = 14
+    remedy = "With -v, each command is shown; run this one by hand to see all that it prints."
 
 
 class ImageError(SkerryError):
@@ -114,7 +118,7 @@ class ImageError(SkerryError):
 
 
 class InterruptError(SkerryError):
-    """Interrupted."""
+    """Interrupted."""  # by Ctrl-C (SIGINT) or SIGTERM
 
     exit_code = 130
     remedy = "Run the same command again: it continues from here."
@@ -144,5 +148,13 @@ EXIT_CODES: dict[int, str] = {
     13: "the cloud's APIs refused a request, or failed",
     14: "a program that Skerry ran failed, outside a step",
     15: "a guest image cannot be built from what was given",
-    130: "interrupted; run again to continue",
+    130: "interrupted by Ctrl-C or SIGTERM; run again to continue",
 }
+
+
+def did_you_mean(word: str, known: Iterable[str], form: str = "{}") -> str:
+    """`` Did you mean 'NAME'?``, with the nearest of the known names in ``form``; empty when none is near."""
+    import difflib
+
+    found = difflib.get_close_matches(word.lower(), list(known), 1, 0.6)
+    return f" Did you mean '{form.format(found[0])}'?" if found else ""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from types import FrameType
+from typing import IO, NoReturn
 
-from skerry.common import log
-from skerry.common.errors import CommandError
+from skerry.common import interrupt, log
+from skerry.common.errors import CommandError, InterruptError
 
 
 def run(
@@ -42,6 +44,8 @@ def run(
                 capture_output=True,
                 text=True,
                 errors="replace",
+                # A Ctrl-C at the terminal is for us: what an interrupted verb runs (apt-get!) comes to its own end.
+                process_group=0 if interrupt.noting() else None,
             )
         except FileNotFoundError as missing:
             running.result = "it is not installed"
@@ -55,6 +59,32 @@ def run(
         said = last_lines(done.stderr) or last_lines(done.stdout)
         raise CommandError(shown, f"exit status {done.returncode}", said or "it printed nothing")
     return done
+
+
+def attended(
+    argv: Sequence[str], *, env: Mapping[str, str] | None = None, stdout: IO[str] | None = None
+) -> int:
+    """Run a program in the foreground, which ends by itself when it is interrupted; returns its exit status.
+
+    Both have a Ctrl-C of the terminal. A signal that only this process gets is handed on, as an interrupt. After
+    one the result is 130, whatever the program returns.
+    """
+    got: list[int] = []
+    with log.command(argv) as running, subprocess.Popen(argv, env=env, stdout=stdout) as program:
+
+        def hand_on(number: int, frame: FrameType | None) -> None:
+            got.append(number)
+            if number != signal.SIGINT or not sys.stdin.isatty():
+                program.send_signal(signal.SIGINT)
+
+        before = {number: signal.signal(number, hand_on) for number in interrupt.SIGNALS}
+        try:
+            code = program.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        running.ended(code)
+    return InterruptError.exit_code if got else code
 
 
 def become(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from skerry.common.errors import ConfigError
+from skerry.common.errors import ConfigError, did_you_mean
 
 NAMES = ("name", "ends")  # what distinguishes the tables of a list, in the order of preference
 
@@ -58,7 +59,8 @@ def _sentence(problem: ErrorDetails, data: Mapping[str, Any], model: type[BaseMo
     option = _option(problem["loc"], data)
     if problem["type"] == "extra_forbidden":
         known = _model_at(model, problem["loc"][:-1]).model_fields
-        return f"unknown option '{option}' (known here: {', '.join(known)})"
+        slip = did_you_mean(str(problem["loc"][-1]), known)
+        return f"unknown option '{option}' (known here: {', '.join(known)}){'.' if slip else ''}{slip}"
     if problem["type"] == "missing":
         return f"option '{option}' is missing"
     if problem["type"] == "value_error":
@@ -66,7 +68,11 @@ def _sentence(problem: ErrorDetails, data: Mapping[str, Any], model: type[BaseMo
         # A whole table was checked: the sentence names the options of which it speaks.
         return told if isinstance(problem["input"], dict) else f"option '{option}': {told}"
     told = problem["msg"][0].lower() + problem["msg"][1:]
-    return f"option '{option}' = {json.dumps(problem['input'], default=str)}: {told}"
+    choices = re.findall(r"'([^']*)'", str(problem.get("ctx", {}).get("expected", "")))
+    slip = did_you_mean(str(problem["input"]), choices) if problem["type"] == "literal_error" else ""
+    return (
+        f"option '{option}' = {json.dumps(problem['input'], default=str)}: {told}{'.' if slip else ''}{slip}"
+    )
 
 
 def _option(where: tuple[int | str, ...], data: Any) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from subprocess import CompletedProcess
 from typing import Any
 
 import psutil
 import pytest
+from tests.support.deadlines import at_most
 from tests.support.machines import SimulatedMachine
 from tests.support.small_cloud_host import SmallCloud, gone, nothing_is_left
 
@@ -211,6 +214,71 @@ def test_a_second_run_is_refused(cloud: SmallCloud) -> None:
     finally:
         holder.end()
     assert cloud.up() == [], "the kernel frees the lock of a run that was killed"
+
+
+def test_another_root_of_the_machine_leaves_this_cloud_alone(cloud: SmallCloud) -> None:
+    other = SmallCloud(cloud.host)
+    other.root = cloud.host.folder / "r2"
+    before = {name: service["pid"] for name, service in cloud.status().items()}
+    for words in (["status"], ["down"], ["destroy", "--yes"], ["doctor"], ["restart", "mariadb"], ["ssh"]):
+        done = other.run(*words, check=False)
+        assert done.returncode == 12 and "There is no cloud under" in done.stderr, words
+    done = other.run("up", check=False)
+    assert done.returncode == 4
+    assert (
+        f"is taken by the cloud under {cloud.root}" in done.stderr
+        and f"--root {cloud.root} down" in done.stderr
+    )
+    assert not other.root.exists(), "nothing was made"
+    # What a cloud has in the machine's network is this cloud's now, whatever an older state of the other one was.
+    own = [["ip", "link", "add", "skerry-ext", "type", "dummy"], ["nft", "add", "table", "ip", "skerry"]]
+    for argv in own:
+        cloud.host.run(argv)
+    try:
+        for words in (["down"], ["destroy", "--yes", "--keep-packages"]):
+            (other.root / "etc/skerry").mkdir(parents=True, exist_ok=True)
+            other.set("")
+            (other.root / "var/lib/skerry").mkdir(parents=True, exist_ok=True)
+            (other.root / "var/lib/skerry/made-user").touch()
+            done = other.run(*words)
+            assert f"the cloud under {cloud.root}" in done.stderr
+        assert [path for path in other.root.rglob("*") if path.is_file()] == []
+        cloud.host.run(["ip", "link", "show", "skerry-ext"])
+        cloud.host.run(["nft", "list", "table", "ip", "skerry"])
+        cloud.host.run(["getent", "passwd", "skerry"])
+        assert cloud.lacks() == {}
+        assert {name: service["pid"] for name, service in cloud.status().items()} == before
+    finally:
+        cloud.host.run(["ip", "link", "delete", "skerry-ext"], check=False)
+        cloud.host.run(["nft", "delete", "table", "ip", "skerry"], check=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_is_answered_at_once(cloud: SmallCloud, number: signal.Signals) -> None:
+    cloud.run("down")
+    run = cloud.start("up")
+    assert run.process.stdout is not None
+    next(line for line in run.process.stdout if "✓" in line)
+    begun = time.monotonic()
+    run.signal(number)
+    answer = next(line for line in run.process.stdout if "Interrupted" in line)
+    assert time.monotonic() - begun < at_most(2)
+    assert "nothing more is started" in answer
+    rest = run.process.stdout.read()
+    assert run.process.wait(at_most(60)) == 130
+    assert "Traceback" not in rest and "continues from here" in rest
+    assert cloud.up() and cloud.lacks() == {}
+
+
+def test_restart(cloud: SmallCloud) -> None:
+    before = cloud.status()
+    done = json.loads(cloud.run("restart", "mariadb", "--json").stdout)
+    after = cloud.status()
+    assert [row["name"] for row in done["services"]] == ["mariadb"]
+    assert done["services"][0]["pid"] == after["mariadb"]["pid"] != before["mariadb"]["pid"]
+    assert after["mariadb"]["ready"] and cloud.up() == []
+    refused = cloud.run("restart", "mariabd", check=False)
+    assert refused.returncode == 12 and "Did you mean 'mariadb'?" in refused.stderr
 
 
 @pytest.mark.parametrize("supervised", [True, False], ids=["supervised", "its supervisor was killed"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import openstack.exceptions
 import pytest
 from keystoneauth1.exceptions import ConnectFailure
 
+from skerry.cli import situation
 from skerry.cli.cloud import status
 from skerry.cli.main import guarded, json_wanted
 from skerry.common.errors import BusyError
@@ -25,6 +27,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         raise error
 
     monkeypatch.setattr(status, "run", run)
+    monkeypatch.setattr(situation, "demand", lambda root, words: None)
 
 
 def told(capsys: Captured) -> dict[str, Any]:
@@ -111,8 +114,12 @@ def test_an_interrupt(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None
     assert "continues from here" in capsys.readouterr().err
 
 
-def test_a_signal_of_the_keyboard(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="'destroy' must be root")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     """A real one, to a verb that waits for an answer."""
+    (tmp_path / "etc/skerry").mkdir(parents=True)
+    (tmp_path / "etc/skerry/cloud.toml").write_text("")
     words = ["--root", str(tmp_path), "destroy"]
     verb = subprocess.Popen(
         [sys.executable, "-m", "skerry.cli.main", *words],
@@ -125,7 +132,7 @@ def test_a_signal_of_the_keyboard(tmp_path: Path) -> None:
     )
     assert verb.stderr is not None
     assert "for good" in verb.stderr.readline()
-    verb.send_signal(signal.SIGINT)
+    verb.send_signal(number)
     _, error = verb.communicate(timeout=30)
     assert verb.returncode == 130 and "skerry: Interrupted.\n" in error and "Traceback" not in error
 
@@ -143,3 +150,20 @@ def test_a_signal_of_the_keyboard(tmp_path: Path) -> None:
 )
 def test_whose_json_is_it(line: str, wanted: bool) -> None:
     assert json_wanted(line.split()) is wanted
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (OSError(28, "No space left on device", "/var/x"), "/var/x: No space left on device."),
+        (PermissionError(13, "Permission denied", "/var/x"), "/var/x: Permission denied."),
+        (OSError(30, "Read-only file system"), "The machine refuses: Read-only file system."),
+    ],
+)
+def test_what_the_machine_refuses_is_no_defect(
+    error: OSError, shown: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, error)
+    assert guarded(["status"]) == 4
+    text = capsys.readouterr().err
+    assert text.startswith(f"skerry: {shown}\nskerry: ") and "Traceback" not in text

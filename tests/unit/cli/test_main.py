@@ -79,6 +79,8 @@ def test_secrets_of_no_cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(NotFoundError, match="no cloud"):
         execute(["--root", str(tmp_path), "secrets", "show", "admin"])
+    (tmp_path / "etc/skerry").mkdir(parents=True)
+    (tmp_path / "etc/skerry/cloud.toml").write_text("")
     with pytest.raises(UsageError):
         execute(["--root", str(tmp_path), "secrets", "rotate", "admin", "--all"])
 
@@ -97,3 +99,21 @@ def test_listing_secrets_shows_no_values(
     text = capsys.readouterr().out
     assert "admin  (a rotation is under way)" in text
     assert made["admin"] not in text and made.previous["admin"] not in text
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("statsu", "Did you mean 'status'?"),
+        ("lab stauts", "Did you mean 'status'?"),
+        ("secrets rotat", "Did you mean 'rotate'?"),
+        ("up --with herat", "Did you mean 'heat'?"),
+        ("plan --jsno", "Did you mean '--json'?"),
+        ("plan --root /x", "'--root' comes before the verb"),
+        ("cloudlet base lsit", "Did you mean 'list'?"),
+    ],
+)
+def test_a_slip_of_the_pen_gets_a_suggestion(line: str, hint: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse(line.split())
+    assert hint in str(error.value)

@@ -31,6 +31,13 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def with_source(checkout: Path) -> Path:
+    """The same, with the source that is asked before anything is installed."""
+    shutil.copytree(CHECKOUT / "src", checkout / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    return checkout
+
+
 def environment(checkout: Path, home: Path) -> Path:
     """An environment that is complete, named by the digest of the locks."""
     asked = subprocess.run(
@@ -100,18 +107,42 @@ def test_it_is_found_through_a_link(checkout: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", ["lock", "uv"])
-def test_another_lock_never_runs_the_old_environment(checkout: Path, tmp_path: Path, changed: str) -> None:
+def test_another_lock_never_runs_the_old_environment(with_source: Path, tmp_path: Path, changed: str) -> None:
+    checkout = with_source
     environment(checkout, tmp_path / "home")
     for lock in (checkout / "locks").glob("uv.txt" if changed == "uv" else "2026*"):
         lock.write_text(lock.read_text() + "two==2\n")
-    done = run(checkout / "skerry", tmp_path / "home")
+    done = run(checkout / "skerry", tmp_path / "home", "plan")
     assert done.returncode == 6 and done.stdout == ""
     assert "could not be installed" in done.stderr
 
 
-def test_an_environment_that_is_half_made_is_not_used(checkout: Path, tmp_path: Path) -> None:
-    (environment(checkout, tmp_path / "home") / ".complete").unlink()
-    assert run(checkout / "skerry", tmp_path / "home").returncode == 6
+def test_an_environment_that_is_half_made_is_not_used(with_source: Path, tmp_path: Path) -> None:
+    (environment(with_source, tmp_path / "home") / ".complete").unlink()
+    assert run(with_source / "skerry", tmp_path / "home", "plan").returncode == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "shown"),
+    [
+        ("statsu", 2, "Did you mean 'status'?"),
+        ("--root {} status", 12, "There is no cloud"),
+        ("--root {}/skerry up", 2, "is not a folder"),
+        ("--help", 0, "bring the cloud up"),
+        ("--root {} up", 6, "could not be installed"),
+    ],
+)
+def test_nothing_is_installed_for_what_cannot_be(
+    with_source: Path, tmp_path: Path, words: str, code: int, shown: str
+) -> None:
+    checkout = with_source
+    if code == 6 and os.geteuid():
+        pytest.skip("'up' must be root")
+    home = tmp_path / "home"
+    home.mkdir()
+    done = run(checkout / "skerry", home, *[word.format(checkout) for word in words.split()])
+    assert done.returncode == code and shown in done.stdout + done.stderr, done.stderr
+    assert (home / "env").exists() is (code == 6)
 
 
 def test_no_lock_for_this_python(checkout: Path, tmp_path: Path) -> None:

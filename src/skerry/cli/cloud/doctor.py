@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from skerry.cloud.doctor import examine
+from skerry.common import interrupt
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    report = examine(args.root, fix=args.fix)
+    with interrupt.answered():
+        report = examine(args.root, fix=args.fix)
     print(report.to_json() if args.json else report.render())
     return 0 if report.healthy else 9

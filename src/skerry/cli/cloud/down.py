@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from skerry.cli.cloud.progress import Progress
+from skerry.cli.progress import Progress
 from skerry.cloud.operations.down import down
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 
-from skerry.cli.cloud.progress import Progress
+from skerry.cli.progress import Progress
 from skerry.cloud.context import Context
 from skerry.cloud.operations.rotate import rotatable, rotate
+from skerry.common import interrupt
 from skerry.common.errors import NotFoundError, UsageError
 from skerry.common.privilege import require_root
 
@@ -30,9 +31,11 @@ def run(args: argparse.Namespace) -> int:
     require_root("Only root may have the secrets.")
     if args.part == "rotate":
         return _rotate(args)
-    secrets = Context.at(args.root).secrets
+    secrets = Context.existing(args.root).secrets
     if not secrets.path.exists():
-        raise NotFoundError("There is no cloud yet, and so no secrets.", remedy="Run 'skerry up' first.")
+        raise NotFoundError(
+            "The cloud has no secrets yet: 'up' was interrupted before.", remedy="Run 'skerry up'."
+        )
     if args.part == "show":
         value = secrets[args.name]
         print(json.dumps({"name": args.name, "value": value}) if args.json else value)
@@ -47,7 +50,7 @@ def _rotate(args: argparse.Namespace) -> int:
     if args.all and args.names:
         raise UsageError("Either names or --all, not both.")
     names = rotatable() if args.all else args.names
-    with Progress(quiet=args.json) as progress:
+    with Progress(quiet=args.json) as progress, interrupt.answered(progress.tell):
         done = rotate(args.root, names, progress.console.print, progress.watch, progress.begin)
     print(done.to_json() if args.json else done.render())
     return 0

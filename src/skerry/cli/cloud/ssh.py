@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    ctx = Context.at(args.root)
+    ctx = Context.existing(args.root)
     address = FirstServer(ctx).address()
     if address is None:
         raise NotFoundError("There is no first server with a floating address.", remedy="Run 'skerry up'.")

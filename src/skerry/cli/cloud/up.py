@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from skerry.cli.cloud.progress import Progress
+from skerry.cli.progress import Progress
 from skerry.cloud.components import registry
 from skerry.cloud.operations.up import up
-from skerry.common import log
+from skerry.common import interrupt
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    log.make_folder()
-    with Progress(quiet=args.json) as progress:
+    with Progress(quiet=args.json) as progress, interrupt.answered(progress.tell):
         summary = up(
             args.root,
             progress.watch,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
+from skerry.cli.values import whole
 from skerry.cloud.operations.verify import verify
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--regex", help="run the tests whose names match, instead of the smoke tests")
-    parser.add_argument("--workers", type=int, default=2, help="how many tests at once (default: 2)")
+    parser.add_argument("--workers", type=whole(1, 64), default=2, help="how many tests at once (default: 2)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from skerry.cli.cloudlet.common import json_argument, opened, report, show
+from skerry.cli.cloudlet.common import existing_file, json_argument, opened, report, show
+from skerry.cli.values import memory_mib, whole
 from skerry.cloudlet.overlay import elijah, portable
 from skerry.cloudlet.overlay.base import Base
 from skerry.cloudlet.overlay.machine import Machine
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.session.session import remove_base
 from skerry.cloudlet.vm import create
-from skerry.common.errors import NotFoundError, UsageError
+from skerry.common.errors import UsageError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,13 +21,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     new = verbs.add_parser("create", help="boot an image, and keep it at the moment when it is ready")
     new.add_argument("name", help="of the new base")
     new.add_argument(
-        "--image", type=Path, metavar="FILE", help="raw or qcow2; without it a small Debian is built (root)"
+        "--image",
+        type=existing_file,
+        metavar="FILE",
+        help="raw or qcow2; without it a small Debian is built (root)",
     )
     sign = "what the image writes to its first serial port when it is ready (default: login:)"
     new.add_argument("--ready", metavar="TEXT", default="login:", help=sign)
     new.add_argument("--timeout", type=float, default=300, metavar="SECONDS", help="how long that may take")
-    new.add_argument("--memory", type=int, default=1024, metavar="MIB", help="the guest's memory")
-    new.add_argument("--cpus", type=int, default=1, metavar="COUNT", help="its processors")
+    new.add_argument("--memory", type=memory_mib, default=1024, metavar="MIB", help="the guest's memory")
+    new.add_argument("--cpus", type=whole(1, 64), default=1, metavar="COUNT", help="its processors")
     new.add_argument(
         "--cpu", default="Nehalem", metavar="MODEL", help="their model: a named one, that all hosts have"
     )
@@ -40,7 +44,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     bring.add_argument(
         "--timeout", type=float, default=600, metavar="SECONDS", help="for a zip, as for create"
     )
-    bring.add_argument("--memory", type=int, default=1024, metavar="MIB", help="for a zip, as for create")
+    bring.add_argument(
+        "--memory", type=memory_mib, default=1024, metavar="MIB", help="for a zip, as for create"
+    )
     out = verbs.add_parser("export", help="write a base to a file")
     out.add_argument("base", help="a base, by name or id")
     out.add_argument("file", type=Path, help="to be written")
@@ -88,8 +94,7 @@ def _created(store: Store, args: argparse.Namespace) -> Base:
 
 
 def _imported(store: Store, args: argparse.Namespace) -> Base:
-    if not args.file.is_file():
-        raise NotFoundError(f"There is no file {args.file}.")
+    existing_file(args.file)
     if not elijah.is_package(args.file):
         return portable.import_(store, args.file, report, args.name)
     if not args.name:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from skerry.cli.cloudlet.common import json_argument, opened, report, show
+from skerry.cli.cloudlet.common import existing_file, json_argument, opened, report, show, text_of
+from skerry.cli.values import whole
 from skerry.cloudlet.overlay.reader import FileSource, Overlay
 from skerry.cloudlet.overlay.store import Store
 from skerry.cloudlet.session import overlay_maker, residue
 from skerry.cloudlet.session import session as sessions
 from skerry.cloudlet.session.overlay_maker import Created
 from skerry.cloudlet.session.session import GuestNetwork
-from skerry.common.errors import NotFoundError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,11 +29,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="a shell script, run in the guest as root",
     )
     seen = "what the guest sees as /dev/vdb meanwhile, for instance a tar archive"
-    create.add_argument("--files", type=Path, metavar="FILE", help=seen)
+    create.add_argument("--files", type=existing_file, metavar="FILE", help=seen)
     first = "a shell script that uses the new server once: what it touches is fetched first"
     create.add_argument("--warm", type=Path, metavar="FILE", help=first)
     create.add_argument("--outbound", action="store_true", help="let the guest reach other hosts meanwhile")
-    create.add_argument("--level", type=int, default=9, metavar="1-19", help="of compression")
+    create.add_argument("--level", type=whole(1, 19), default=9, metavar="1-19", help="of compression")
     keep = verbs.add_parser("keep", help="keep what has changed in a session (its residue); it runs on")
     keep.add_argument("session", help="a session")
     keep.add_argument("name", help="of the new overlay")
@@ -43,7 +43,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     remove = verbs.add_parser("remove", help="remove an overlay")
     bring = verbs.add_parser("import", help="read an overlay from a file; its base must be here")
     bring.add_argument("file", type=Path, help="what 'export' wrote")
-    bring.add_argument("--most-mb", type=int, default=65536, metavar="MB", help="refuse a larger overlay")
+    bring.add_argument(
+        "--most-mb", type=whole(1, 1 << 30), default=65536, metavar="MB", help="refuse a larger overlay"
+    )
     out = verbs.add_parser("export", help="write an overlay to a file, to be served or carried")
     for part in (remove, out):
         part.add_argument("overlay", help="an overlay, by name or id")
@@ -66,8 +68,7 @@ def run(args: argparse.Namespace) -> int:
             path = Path(args.overlay) if Path(args.overlay).is_file() else store.overlay_path(args.overlay)
             return show(Overlay(FileSource(path), None).manifest.about(), args)
         case "import":
-            if not args.file.is_file():
-                raise NotFoundError(f"There is no file {args.file}.")
+            existing_file(args.file)
             made = overlay_maker.import_(store, args.file, most=args.most_mb << 20, report=report)
             return show(made.about(), args)
         case "export":
@@ -82,9 +83,9 @@ def _created(store: Store, args: argparse.Namespace) -> Created:
         store,
         args.below,
         args.name,
-        args.script.read_text(),
+        text_of(args.script),
         files=args.files,
-        warm=args.warm.read_text() if args.warm else "",
+        warm=text_of(args.warm) if args.warm else "",
         network=GuestNetwork(outbound=True) if args.outbound else None,
         level=args.level,
         report=report,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from skerry.cli.cloudlet.common import json_argument, opened, show
+from skerry.cli.cloudlet.common import json_argument, opened, show, text_of
 from skerry.cloudlet.peer.identity import Identity
-from skerry.common.errors import NotFoundError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +22,7 @@ def run(args: argparse.Namespace) -> int:
     if args.remove:
         return show({"removed": identity.part(args.remove)}, args)
     if args.certificate:
-        if not args.certificate.is_file():
-            raise NotFoundError(f"There is no file {args.certificate}.")
-        return show({"paired": identity.pair(args.certificate.read_text(errors="replace"))}, args)
+        return show({"paired": identity.pair(text_of(args.certificate))}, args)
     if args.json:
         about = {"certificate": identity.certificate(), "fingerprint": identity.fingerprint}
         return show({**about, "peers": identity.peers()}, args)

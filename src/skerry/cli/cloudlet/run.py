@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import closing
-from pathlib import Path
 
-from skerry.cli.cloudlet.common import opened
+from skerry.cli.cloudlet.common import opened, text_of
 from skerry.cloudlet.session.session import find
 
 
@@ -18,7 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     _, vm = find(opened(args), args.session)
-    script = sys.stdin.read() if args.script == "-" else Path(args.script).read_text()
+    script = sys.stdin.read() if args.script == "-" else text_of(args.script)
     with closing(vm.agent()) as agent:
         print(agent.run(script), end="")
     return 0

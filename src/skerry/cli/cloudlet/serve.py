@@ -6,6 +6,7 @@ import argparse
 import signal
 
 from skerry.cli.cloudlet.common import listen_arguments, opened, report
+from skerry.cli.values import whole
 from skerry.cloudlet.handoff import service
 from skerry.cloudlet.handoff.daemon import HandoffServer
 from skerry.cloudlet.peer.identity import Identity
@@ -13,9 +14,15 @@ from skerry.cloudlet.peer.identity import Identity
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     listen_arguments(parser, 8022)
-    parser.add_argument("--most", type=int, default=2, metavar="COUNT", help="VMs that arrive at a time")
     parser.add_argument(
-        "--most-memory", type=int, default=65536, metavar="MIB", help="refuse VMs with more memory"
+        "--most", type=whole(1, 1000), default=2, metavar="COUNT", help="VMs that arrive at a time"
+    )
+    parser.add_argument(
+        "--most-memory",
+        type=whole(1, 1 << 30),
+        default=65536,
+        metavar="MIB",
+        help="refuse VMs with more memory",
     )
     allow = "take VMs, too, that may reach other hosts and this one's loopback"
     parser.add_argument("--outbound", action="store_true", help=allow)

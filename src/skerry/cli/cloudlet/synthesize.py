@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from skerry.cli.cloudlet.common import json_argument, network_arguments, opened, report, show
+from skerry.cli.values import whole
 from skerry.cloudlet.session.background import in_background
 from skerry.cloudlet.session.session import GuestNetwork, free_name
 from skerry.cloudlet.session.synthesis import SynthesisedVm, source_of, synthesize
@@ -22,7 +23,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--early", action="store_true", help="run at once, and fetch pages when they are touched"
     )
     network_arguments(parser)
-    parser.add_argument("--most-mb", type=int, default=65536, metavar="MB", help="refuse a larger overlay")
+    parser.add_argument(
+        "--most-mb", type=whole(1, 1 << 30), default=65536, metavar="MB", help="refuse a larger overlay"
+    )
     json_argument(parser)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from skerry.cli.cloudlet.common import json_argument, opened, show
+from skerry.cli.cloudlet.common import json_argument, opened, show, text_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,4 +18,4 @@ def run(args: argparse.Namespace) -> int:
     keys = opened(args).keys
     if not args.key:
         return show({"own": keys.public().hex()}, args)
-    return show({"trusted": keys.trust(Path(args.key).read_text())}, args)
+    return show({"trusted": keys.trust(text_of(args.key))}, args)

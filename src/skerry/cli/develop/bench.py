@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
+import tempfile
 
 from rich.console import Console
 from rich.table import Table
 
 from skerry.cloud.model.layout import Layout
-from skerry.common import log
-from skerry.common.errors import NotFoundError
+from skerry.common import proc
+from skerry.common.errors import InterruptError, NotFoundError, did_you_mean
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,23 +27,25 @@ def run(args: argparse.Namespace) -> int:
     names = sorted(path.stem for path in script.parent.glob("[!_]*.py"))
     if args.name not in names:
         have = ", ".join(names)
-        raise NotFoundError(f"There is no benchmark '{args.name}'.", remedy=f"There are: {have}")
+        slip = did_you_mean(args.name, names)
+        raise NotFoundError(f"There is no benchmark '{args.name}'.{slip}", remedy=f"There are: {have}")
     # Benchmarks share what tests have, which is a package of the checkout.
     places = [str(layout.checkout), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
     argv = [sys.executable, "-m", f"benchmarks.{args.name}"]
-    with log.command(argv) as running:
-        done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, env=environment)
-        running.ended(done.returncode)
-    if done.returncode:
-        return 1
+    with tempfile.TemporaryFile("w+") as file:
+        code = proc.attended(argv, env=environment, stdout=file)
+        file.seek(0)
+        printed = file.read()
+    if code:
+        return code if code == InterruptError.exit_code else 1
     if args.json:
-        print(done.stdout, end="")
+        print(printed, end="")
         return 0
     table = Table(box=None, header_style="bold")
     for column in ("figure", "value", "must", "aim", "peer", "ratio"):
         table.add_column(column)
-    for row in json.loads(done.stdout):
+    for row in json.loads(printed):
         peer = f"{row['peer_value']} ({row['peer']})" if row["peer"] else ""
         shown = (f"{row['value']} {row['unit']}", row["must"], row["aim"], peer, row["ratio"])
         table.add_row(row["name"], *("" if value is None else str(value) for value in shown))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from skerry.cloud.model.layout import Layout
 from skerry.cloud.resources.image import TinyImage
 from skerry.cloud.steps.machine import Bytecode, LibvirtBinding
 from skerry.cloud.steps.packages import Packages
+from skerry.common import proc
 from skerry.common.errors import NotFoundError, SkerryError
 
 PARTS = ("unit", "functional", "cloud")
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     }
     # The command is run hundreds of times: it is compiled once.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    code = subprocess.run([*argv, *chosen, *others], env=environment, check=False).returncode
+    code = proc.attended([*argv, *chosen, *others], env=environment)
     if code == NO_TESTS:
         return 0 if any(word.startswith("--changed") for word in words) else 1
     return code

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     # What is wrong with the plan is reported before anything else is asked.
     plan = None if args.server else plan_of(args)
-    ctx = Context.at(args.root)
+    ctx = Context.existing(args.root)
     site = Hosts(ctx)
     site.demand_safe()
     ctx.api.compute.default_microversion = "2.90"

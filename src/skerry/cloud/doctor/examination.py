@@ -31,7 +31,8 @@ from skerry.cloud.model.layout import Layout
 from skerry.cloud.operations.graph import services
 from skerry.cloud.supervise import Process
 from skerry.cloud.supervise.service import Service
-from skerry.common.errors import BusyError, NotFoundError, PreflightError, SkerryError
+from skerry.common import interrupt
+from skerry.common.errors import BusyError, PreflightError, SkerryError
 
 CHECKS: tuple[Check, ...] = (
     ServicesUp(),
@@ -137,11 +138,7 @@ def examine(root: Path | str, *, fix: bool = False, checks: Sequence[Check] = CH
     something to fix while another run works on the cloud.
     """
     started = time.monotonic()
-    ctx = Context.at(root)
-    if not ctx.layout.state.is_dir() or not ctx.layout.cloud_toml.exists():
-        raise NotFoundError(
-            f"There is no cloud under {ctx.layout.root}.", remedy="Bring one up: sudo ./skerry up"
-        )
+    ctx = Context.existing(root)
     busy = at_work(ctx.layout)
     findings, looks = _look(ctx, checks)
     done: list[str] = []
@@ -199,6 +196,7 @@ def _settle(ctx: Context, seconds: float = 60.0) -> None:
     """Wait for services that were just started, so that the second look sees what came of it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
+        interrupt.check()
         if not any(vital.missing for vital in take_vitals(ctx).values()):
             return
         time.sleep(1)
@@ -257,7 +255,9 @@ def _bounded(check: Check, patient: Patient) -> tuple[list[Finding], CheckRun]:
 
     thread = threading.Thread(target=work, name=f"doctor-{check.name}", daemon=True)
     thread.start()
-    thread.join(check.seconds)
+    while thread.is_alive() and time.monotonic() - started < check.seconds:
+        interrupt.check()
+        thread.join(min(0.2, check.seconds))
     seconds = round(time.monotonic() - started, 2)
     if thread.is_alive():
         return [], CheckRun(check.name, seconds, f"no answer within {check.seconds:.0f} s")

@@ -26,6 +26,7 @@ class PrivateFiles(Check):
             ctx.layout.clouds_yaml,
             key_path(ctx),
             *ctx.layout.etc.glob("services/*.json"),
+            *ctx.layout.etc.glob("people/*.yaml"),
         ):
             mode = ctx.platform.mode(path)
             if mode is not None and mode & 0o077:

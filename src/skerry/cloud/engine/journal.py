@@ -17,9 +17,11 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()
         try:
-            self._data: dict[str, dict[str, Any]] = json.loads(path.read_text())
+            data = json.loads(path.read_text())
         except (OSError, ValueError):
-            self._data = {}
+            data = None
+        whole = isinstance(data, dict) and all(isinstance(part, dict) for part in data.values())
+        self._data: dict[str, dict[str, Any]] = data if whole else {}
 
     def done(self, step: str) -> str | None:
         """The fingerprint with which ``step`` was last finished."""

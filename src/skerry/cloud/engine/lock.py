@@ -38,6 +38,6 @@ def exclusive(layout: Layout, verb: str) -> Iterator[None]:
 def _busy(path: Path) -> BusyError:
     try:
         other = json.loads(path.read_text(errors="replace"))
-    except (OSError, ValueError):
-        other = {"verb": "a run that just began", "pid": "unknown", "since": "now"}
-    return BusyError(f"skerry {other['verb']}", other["pid"], other["since"])
+        return BusyError(f"skerry {other['verb']}", other["pid"], other["since"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return BusyError("a run that just began", "unknown", "now")

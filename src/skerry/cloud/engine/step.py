@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import heapq
 import os
-import signal
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
-from skerry.common.errors import CommandError, SkerryError, StepError
+from skerry.common import interrupt
+from skerry.common.errors import CommandError, InterruptError, SkerryError, StepError
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,6 @@ class GraphRun:
         self.graph = graph
         self.watch = watch
         self.changed: dict[str, list[Change]] = {}
-        self.interrupted = threading.Event()
         self._cores = threading.Semaphore(cores or max(2, os.cpu_count() or 2))
 
     def go(self) -> None:
@@ -130,24 +129,10 @@ class GraphRun:
 
         Raises the first step's error, or KeyboardInterrupt, after the running steps have ended.
         """
-        with self._interrupts():
+        with interrupt.answered():
             failure = self._all()
-        if self.interrupted.is_set():
-            raise KeyboardInterrupt  # a program that a step ran may have failed of it, too
-        if failure is not None:
-            raise failure
-
-    @contextmanager
-    def _interrupts(self) -> Iterator[None]:
-        """Note an interrupt instead of raising it: where Python raises one by itself it may be lost."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.signal(signal.SIGINT, lambda number, frame: self.interrupted.set())
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
+            if failure is not None:
+                raise failure
 
     def _all(self) -> BaseException | None:
         urgency = self.graph.urgency()
@@ -160,7 +145,7 @@ class GraphRun:
         failure: BaseException | None = None
         with ThreadPoolExecutor(max_workers=12, thread_name_prefix="step") as pool:
             while ready or running:
-                while ready and failure is None and not self.interrupted.is_set():
+                while ready and failure is None and not interrupt.asked():
                     _, name = heapq.heappop(ready)
                     running[pool.submit(self._one, self.graph.steps[name])] = name
                 if not running:
@@ -180,16 +165,14 @@ class GraphRun:
         return failure
 
     def _one(self, step: Step) -> None:
-        if self.interrupted.is_set():
-            return
         started = time.monotonic()
         try:
-            if step.heavy:
-                with self._cores:
-                    started = time.monotonic()
+            with self._cores if step.heavy else nullcontext():
+                started = time.monotonic()
+                with interrupt.running(step.title, step.cost):
                     self._work(step)
-            else:
-                self._work(step)
+        except InterruptError:
+            raise  # it has not failed
         except Exception as error:
             self.watch(Event("failed", step, str(error), time.monotonic() - started))
             if isinstance(error, CommandError):

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from skerry.common import proc
+from skerry.common.errors import ConfigError, PreflightError
 from skerry.common.files import write_atomically
 
 
@@ -32,7 +33,7 @@ class Transport(ABC):
 
     @abstractmethod
     def read(self, path: Path) -> str | None:
-        """The text of a file, None where there is none."""
+        """The text of a file, None where there is none. Raises ConfigError for what is no text or no file."""
 
     @abstractmethod
     def mode(self, path: Path) -> int | None:
@@ -74,6 +75,12 @@ class Local(Transport):
             return path.read_text()
         except FileNotFoundError:
             return None
+        except PermissionError:
+            raise PreflightError(f"{path} is not for you to read.", remedy="Run it with sudo.") from None
+        except OSError as error:
+            raise ConfigError(path, f"cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ConfigError(path, "is not text") from None
 
     def mode(self, path: Path) -> int | None:
         try:

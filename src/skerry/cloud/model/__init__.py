@@ -1,1 +1,1 @@
-"""What a cloud is: cloud.toml, its folders, its ports, its secrets."""
+"""What a cloud is: cloud.toml and the meaning of its values, its folders, its ports, its secrets."""

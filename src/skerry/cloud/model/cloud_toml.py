@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     IPvAnyAddress,
-    IPvAnyNetwork,
+    field_validator,
     model_validator,
 )
 
 from skerry.cloud.components import registry
+from skerry.cloud.model import values
 from skerry.common import toml_model
+from skerry.common.errors import did_you_mean
 from skerry.common.toml_model import Table
+
+POOL_PREFIX = 26  # the length of the networks that are taken from private.pool
 
 Role = Literal["control", "network", "compute"]
 
 
 def _known(feature: str) -> str:
     if feature not in registry.features():
-        raise ValueError(f"there is no feature '{feature}' (known: {', '.join(registry.features())})")
+        known = registry.features()
+        raise ValueError(
+            f"there is no feature '{feature}' (known: {', '.join(known)}).{did_you_mean(feature, known)}"
+        )
     return feature
 
 
@@ -34,13 +44,15 @@ def _list_known(schema: dict[str, Any]) -> None:
 
 
 Feature = Annotated[str, AfterValidator(_known), Field(json_schema_extra=_list_known)]
-Name = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9-]{0,62}$")]
+Name = Annotated[str, AfterValidator(values.cloud_name)]
+Network = Annotated[IPv4Network, BeforeValidator(values.network)]
+Interface = Annotated[str, AfterValidator(values.interface)]
 
 
 class Host(Table):
     """A machine of the cloud and what it does."""
 
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}$")] = Field(
+    name: Annotated[str, AfterValidator(values.host_name)] = Field(
         default_factory=lambda: socket.gethostname().split(".")[0] or "localhost",
         description="the name under which the services of this host register",
     )
@@ -58,10 +70,10 @@ class Host(Table):
     tunnel: str = Field(
         default="", description="ADDRESS/LENGTH where tunnels between hosts end; empty: the host's address"
     )
-    tunnel_interface: str = Field(
+    tunnel_interface: Interface = Field(
         default="", description="the interface for tunnels, given to the switch where it works in userspace"
     )
-    external_interface: str = Field(
+    external_interface: Interface = Field(
         default="", description="the interface that leads to the external network, given to the switch"
     )
 
@@ -73,13 +85,17 @@ class Host(Table):
             raise ValueError(f"host '{self.name}': target = '{self.target}' is not LAB/HOST")
         if self.transport == "ssh" and not re.fullmatch(r"[\w.-]+@[\w.:\[\]-]+", self.target):
             raise ValueError(f"host '{self.name}': target = '{self.target}' is not USER@ADDRESS")
+        ends = {"address": self.address}
         if self.tunnel:
             try:
-                ipaddress.ip_interface(self.tunnel)
+                ends["tunnel"] = ipaddress.ip_interface(self.tunnel).ip
             except ValueError:
                 raise ValueError(
                     f"host '{self.name}': tunnel = '{self.tunnel}' is not ADDRESS/LENGTH"
                 ) from None
+        for option, address in ends.items():
+            if why := values.reachable(address):
+                raise ValueError(f"host '{self.name}': {option} = '{address}' {why}; give the host's own")
         if self.tunnel_interface and not self.tunnel:
             raise ValueError(f"host '{self.name}': tunnel_interface needs tunnel = 'ADDRESS/LENGTH'")
         return self
@@ -93,8 +109,8 @@ class Host(Table):
 class External(Table):
     """The flat network between guests and the world."""
 
-    cidr: IPvAnyNetwork = Field(
-        default=ipaddress.ip_network("172.24.4.0/24"),
+    cidr: Network = Field(
+        default=IPv4Network("172.24.4.0/24"),
         description="the network; its first address is the host's",
     )
     nat: bool = Field(
@@ -104,11 +120,24 @@ class External(Table):
         default=(), description="name servers for guests; empty: those of the host"
     )
 
+    @field_validator("dns")
+    @classmethod
+    def _for_guests(cls, servers: tuple[IPvAnyAddress, ...]) -> tuple[IPvAnyAddress, ...]:
+        for server in servers:
+            why = "is a loopback address: for a guest that is the guest" if server.is_loopback else ""
+            if why := why or values.reachable(server) or "":
+                raise ValueError(f"'{server}' {why}; leave it empty for the host's own, or name a server")
+        return servers
+
 
 class Private(Table):
-    """The first project network (geneve)."""
+    """The first project network (geneve), and where other projects' networks come from."""
 
-    cidr: IPvAnyNetwork = Field(default=ipaddress.ip_network("10.20.0.0/24"), description="the network")
+    cidr: Network = Field(default=IPv4Network("10.20.0.0/24"), description="the network")
+    pool: Network = Field(
+        default=IPv4Network("10.64.0.0/16"),
+        description="of which projects get networks: '--network auto', '--use-default-subnet-pool'",
+    )
 
 
 class Sizes(Table):
@@ -153,15 +182,28 @@ class Cloud(Table):
     def _consistent(self) -> Cloud:
         if not self.listen.is_loopback:
             raise ValueError(
-                f"listen = '{self.listen}' would open the APIs to the network without TLS; use a loopback address"
+                f"listen = '{self.listen}' would open the APIs to the network without TLS; use a loopback address,"
+                " such as '127.0.0.1'"
             )
+        if self.listen.version != 4:
+            raise ValueError(f"listen = '{self.listen}' is IPv6; use an IPv4 address, such as '127.0.0.1'")
         if self.external.cidr.overlaps(self.private.cidr):
+            better = values.proposal(self.external.cidr)
             raise ValueError(
-                f"external.cidr and private.cidr overlap ({self.external.cidr}, {self.private.cidr})"
+                f"external.cidr and private.cidr overlap ({self.external.cidr}, {self.private.cidr});"
+                f" private.cidr = '{better}' does not"
             )
-        for part in (self.external.cidr, self.private.cidr):
-            if part.num_addresses < 16:
-                raise ValueError(f"{part} is too small: at least 16 addresses")
+        if self.private.pool.prefixlen > POOL_PREFIX:
+            raise ValueError(
+                f"private.pool = '{self.private.pool}' is smaller than one network of it (/{POOL_PREFIX});"
+                f" '{self.private.pool.supernet(new_prefix=20)}' has room for 64"
+            )
+        for name, other in (("external.cidr", self.external.cidr), ("private.cidr", self.private.cidr)):
+            if self.private.pool.overlaps(other):
+                better = values.proposal(self.external.cidr, self.private.cidr)
+                raise ValueError(
+                    f"private.pool and {name} overlap ({self.private.pool}, {other}); private.pool = '{better}' does not"
+                )
         names = [host.name for host in self.host]
         if len(set(names)) != len(names):
             raise ValueError("two hosts have the same name")
@@ -222,7 +264,7 @@ def load(path: Path) -> Cloud:
 
     Raises ConfigError, which names file, option, and what is allowed.
     """
-    return toml_model.load(path, Cloud) if path.exists() else Cloud()
+    return toml_model.load(path, Cloud) if os.path.lexists(path) else Cloud()
 
 
 def documented_toml() -> str:

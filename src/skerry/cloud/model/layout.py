@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from skerry.common.errors import NotFoundError
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -106,6 +108,27 @@ class Layout:
     @property
     def site_packages(self) -> Path:
         return self.env / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+
+    @property
+    def has_cloud(self) -> bool:
+        """Whether there is a cloud, be it half-made: 'up' writes the first of these before it does anything else."""
+        known = (
+            self.state / "lock",
+            self.cloud_toml,
+            self.etc / "secrets.json",
+            self.joined,
+            self.clouds_yaml,
+        )
+        return any(path.exists() for path in known)
+
+    def demand_cloud(self) -> None:
+        """Raise NotFoundError when there is no cloud under the root folder."""
+        if not self.has_cloud:
+            where = "" if self.root == Path("/") else f" --root {self.root}"
+            raise NotFoundError(
+                f"There is no cloud under {self.root}.",
+                remedy=f"'sudo ./skerry{where} up' brings one up; another root folder is named with --root FOLDER.",
+            )
 
     def bin(self, program: str) -> str:
         """The path of a program of the locked environment."""

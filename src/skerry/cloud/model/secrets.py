@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets as random
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from skerry.common import log
-from skerry.common.errors import ConfigError, NotFoundError
+from skerry.common.errors import ConfigError, NotFoundError, PreflightError, did_you_mean
 from skerry.common.files import write_atomically
 
 
@@ -38,18 +39,15 @@ class Secrets:
         self.path, self.names = path, tuple(names)
         self._values: dict[str, Any] = {}
         self.previous: dict[str, str] = {}
-        if path.exists():
-            try:
-                self._values = dict(json.loads(path.read_text()))
-            except ValueError as broken:
-                raise ConfigError(path, f"is not JSON ({broken})") from None
+        if os.path.lexists(path):
+            self._values = _read(path)
             self.previous = dict(self._values.pop("previous", {}))
             log.hide(map(str, (*self._values.values(), *self.previous.values())))
 
     def __getitem__(self, name: str) -> str:
         """Raises NotFoundError for a name that no part of the cloud uses."""
         if name not in self.names:
-            raise NotFoundError(f"There is no secret '{name}'; the names are: {', '.join(self.names)}.")
+            raise unknown_secret(name, self.names)
         if name not in self._values:
             self._values[name] = _drawn()
         return str(self._values[name])
@@ -90,6 +88,35 @@ class Secrets:
     def is_private(self) -> bool:
         """Whether nobody but the owner can read the file."""
         return self.path.stat().st_mode & 0o077 == 0
+
+
+def unknown_secret(name: str, names: Iterable[str]) -> NotFoundError:
+    """The error for a name that no secret has."""
+    names = list(names)
+    told = f"There is no secret '{name}'.{did_you_mean(name, names)}"
+    return NotFoundError(told, remedy=f"The names are: {', '.join(names)}.")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The values of a file. Raises ConfigError, or PreflightError when it is for others to read."""
+    try:
+        values = json.loads(path.read_text())
+        if isinstance(values, dict) and isinstance(values.get("previous", {}), dict):
+            return values
+        broken = "is not a JSON object of names and values"
+    except PermissionError:
+        raise PreflightError(
+            f"The secrets of the cloud ({path}) are root's.", remedy="Run it with sudo."
+        ) from None
+    except OSError as error:
+        broken = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        broken = "is not text"
+    except ValueError as error:
+        broken = f"is not JSON ({error})"
+    raise ConfigError(
+        path, broken, remedy="Restore the file: without its values the cloud's data stay closed."
+    )
 
 
 def _drawn() -> str:

@@ -7,16 +7,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from skerry.cloud.components import registry
-from skerry.cloud.components.libvirt.guests import remove_metadata_namespaces, remove_taps
+from skerry.cloud.components.libvirt.guests import remove_taps
 from skerry.cloud.components.nova.disk_copies import DiskCopies
-from skerry.cloud.components.openvswitch import guest_ports
-from skerry.cloud.components.openvswitch.external_network import ExternalNetwork
 from skerry.cloud.context import Context
 from skerry.cloud.engine.lock import exclusive
-from skerry.cloud.operations.down import on_others, stop_guests, stop_services
+from skerry.cloud.operations.down import on_others, stop_guests, stop_services, undo_network
 from skerry.cloud.steps.credentials import Credentials
 from skerry.cloud.steps.packages import Packages
+from skerry.cloud.supervise.process_marks import other_clouds
 from skerry.cloud.supervise.service import SERVICE_USER
+from skerry.common import interrupt
 from skerry.common.errors import NotReadyError
 from skerry.common.privilege import require_root
 from skerry.common.wait import wait_for
@@ -24,7 +24,7 @@ from skerry.common.wait import wait_for
 
 def what_goes(root: Path | str, packages: bool) -> list[str]:
     """What ``destroy`` would remove, in words."""
-    ctx = Context.at(root)
+    ctx = Context.existing(root)
     lines = [f"{folder}" for folder in ctx.layout.folders() if folder.exists()]
     names = Packages(ctx, ()).added() if packages else []
     if names:
@@ -36,19 +36,22 @@ def what_goes(root: Path | str, packages: bool) -> list[str]:
 
 def destroy(root: Path | str, report: Callable[[str], None], *, packages: bool) -> None:
     """Stop everything and remove it. What cannot be removed is reported, and the rest is removed; run it again."""
-    ctx = Context.at(root)
-    preflight_root(ctx)
-    with exclusive(ctx.layout, "destroy"):
+    ctx = Context.existing(root)
+    require_root("'skerry destroy' must be root.")
+    with interrupt.answered(report), exclusive(ctx.layout, "destroy"):
+        others = other_clouds(ctx.layout)
+        if others:
+            report(f"what the cloud under {min(others)} needs stays: packages, environment, service user")
         keep = [] if packages else ["--keep-packages"]
         on_others(ctx, lambda host: ["destroy", "--yes", *(host.keep_packages or keep)], report)
         stop_guests(ctx, seconds=2)
+        interrupt.check()
         remove_taps(ctx)
         stop_services(ctx, ctx.supervisor.forget)
-        ctx.supervisor.end()
+        with interrupt.running("end the supervisor", 20):
+            ctx.supervisor.end()
         report("services have stopped")
-        remove_metadata_namespaces(ctx)
-        ExternalNetwork(ctx).undo()
-        guest_ports.remove_rules(ctx)
+        undo_network(ctx, report)
         link = Credentials(ctx).link
         if link is not None and link.is_symlink() and link.resolve() == ctx.layout.clouds_yaml.resolve():
             link.unlink()
@@ -56,17 +59,21 @@ def destroy(root: Path | str, report: Callable[[str], None], *, packages: bool) 
                 link.parent.rmdir()
         ctx.platform.remove(DiskCopies(ctx).client)
         made_user = (ctx.layout.state / "made-user").exists()
-        if packages and _is_machines_own(ctx):
-            ctx.platform.packages.remove(Packages(ctx, ()).added(), report)
+        if packages and not others and _is_machines_own(ctx):
+            with interrupt.running("remove the packages", 60):
+                ctx.platform.packages.remove(Packages(ctx, ()).added(), report)
+        interrupt.check()
         if _is_machines_own(ctx):
             _remove_mount_points(ctx)
         left = "nothing is left"
-        if made_user and (why := _remove_user(ctx)):
+        if made_user and not others and (why := _remove_user(ctx)):
             remedy = ctx.platform.users.remove_command(SERVICE_USER)
             left = f"all is gone but the user {SERVICE_USER} ({why}): '{remedy}' removes it"
-        for folder in (*ctx.layout.folders(), *Path("/dev/shm").glob(f"{ctx.host.name}_*_qmanager")):
-            ctx.platform.remove(folder)
-        if _is_machines_own(ctx) and packages:
+        queues = [] if others else Path("/dev/shm").glob(f"{ctx.host.name}_*_qmanager")
+        with interrupt.running("remove the folders", 30):
+            for folder in (*ctx.layout.folders(), *queues):
+                ctx.platform.remove(folder)
+        if _is_machines_own(ctx) and packages and not others:
             home = ctx.layout.env.parent.parent
             if (home / "env").is_dir() and (home / "uv").is_dir():
                 ctx.platform.remove(home)
@@ -96,10 +103,6 @@ def _remove_mount_points(ctx: Context) -> None:
             for _, target in service.binds:
                 with suppress(OSError):  # it has something in it, and so is not ours
                     target.rmdir()
-
-
-def preflight_root(ctx: Context) -> None:
-    require_root("'skerry destroy' must be root.")
 
 
 def _is_machines_own(ctx: Context) -> bool:

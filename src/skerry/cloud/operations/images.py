@@ -11,7 +11,7 @@ from skerry.cloud.context import Context
 from skerry.cloud.images import debian, tiny
 from skerry.cloud.resources.base import IMAGE
 from skerry.cloud.resources.image import upload_tiny
-from skerry.common.errors import NotFoundError, PreflightError
+from skerry.common.errors import PreflightError
 
 DEBIAN_DISK_GIB = 3  # what a flavor must have: the image's 2 GiB, and room to grow
 
@@ -65,7 +65,7 @@ def build(ctx: Context, name: str, folder: Path | None, report: Callable[[str], 
 
 def upload(ctx: Context, built: Built, report: Callable[[str], None]) -> str:
     """Upload a built image in place of an older one of its name; returns the new one's id."""
-    _need_cloud(ctx)
+    ctx.layout.demand_cloud()
     report(f"uploading {built.name}")
     if built.name == IMAGE:
         files = tiny.TinyImageFiles(**built.files, version=built.version)
@@ -92,7 +92,7 @@ def listed(ctx: Context) -> list[Listed]:
     """What was built on this machine and what the cloud has, by name. Without a cloud just the former."""
     built = {found.name: found for name in ("tiny", "debian") if (found := _built(ctx, name))}
     there = {}
-    if ctx.layout.clouds_yaml.exists() and ctx.supervisor.running():
+    if ctx.layout.has_cloud and ctx.supervisor.running():
         there = {image.name: image for image in ctx.api.image.images()}
     rows = []
     for name in sorted({*built, *there}):
@@ -132,11 +132,10 @@ def _built(ctx: Context, name: str) -> Built | None:
     text = ctx.platform.read(folder / "built.json")
     if text is None:
         return None
-    data = json.loads(text)
-    files = {part: folder / data[part] for part in ("kernel", "initrd", "disk") if part in data}
-    return Built(name, data["version"], files) if all(path.exists() for path in files.values()) else None
-
-
-def _need_cloud(ctx: Context) -> None:
-    if not ctx.supervisor.running():
-        raise NotFoundError("There is no cloud to upload to, or it is down.", remedy="Run 'skerry up' first.")
+    try:
+        data = json.loads(text)
+        files = {part: folder / data[part] for part in ("kernel", "initrd", "disk") if part in data}
+        found = Built(name, data["version"], files)
+    except (ValueError, LookupError, TypeError):
+        return None  # half-written: it is built again
+    return found if all(path.exists() for path in files.values()) else None

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from skerry.cloud.context import Context
-from skerry.common.errors import NotFoundError
+from skerry.common.errors import NotFoundError, did_you_mean
 
 
 def log_of(ctx: Context, service: str) -> Path:
     """The log of a service. Raises NotFoundError, which names those that there are."""
-    path = ctx.supervisor.log_path(service)
-    if not path.exists():
-        have = ", ".join(sorted(each.stem for each in ctx.layout.log.glob("*.log")))
+    have = sorted(each.stem for each in ctx.layout.log.glob("*.log"))
+    if service not in have:
+        shown = ", ".join(have)
         raise NotFoundError(
-            f"There is no log of a service '{service}'.",
-            remedy=f"Services with a log: {have or 'none yet'}." + ("" if have else " Run 'skerry up'."),
+            f"There is no log of a service '{service}'.{did_you_mean(service, have)}",
+            remedy=f"Services with a log: {shown}." if have else "Services have logs after 'skerry up'.",
         )
-    return path
+    return ctx.supervisor.log_path(service)

@@ -55,6 +55,8 @@ def every_problem(ctx: Context) -> Iterator[Problem]:
             yield from component_problems(part.name, part.every_file())
         except ConfigError as error:
             path, _, line = str(error.args[0]).rpartition(":")
+            if not line.isdigit():  # no line of the file is wrong, but the file
+                path, line = str(error.args[0]), "0"
             yield Problem(path, int(line), "", None, str(error.args[1]))
 
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import shutil
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 
 import psutil
 
 from skerry.cloud.components import registry
+from skerry.cloud.components.openvswitch.external_network import ExternalNetwork
 from skerry.cloud.context import Context
+from skerry.cloud.model import values
 from skerry.cloud.platform.choice import PLATFORMS
-from skerry.cloud.supervise.process_marks import service_of
+from skerry.cloud.supervise.process_marks import cloud_of, service_of
 from skerry.common.errors import PreflightError
 
+# MiB: of a control plane with one worker each, and of one more; and how many services have such workers.
+CONTROL_MIB, WORKER_MIB, RPC_SERVICES = 3072, 100, 4
+OWN_LINKS = (ExternalNetwork.INSIDE, ExternalNetwork.BRIDGE, "br-int", "ovs-netdev")
 MEMORY_GIB, DISK_GIB = 6.5, 8.0  # "8 GB" machines show a good deal less
 
 
@@ -87,9 +94,70 @@ class PortsFree(PreflightCheck):
                 continue
             if connection.pid and service_of(connection.pid, ctx.layout):
                 continue
+            if connection.pid and (root := cloud_of(connection.pid)):
+                down = f"'sudo ./skerry{'' if root == Path('/') else f' --root {root}'} down' stops it."
+                return f"Port {port} ({names[port]}) is taken by the cloud under {root}: {down}"
             who = _describe(connection.pid)
             return f"Port {port} ({names[port]}) is taken by {who}."
         return None
+
+
+class ExternalNetworkFree(PreflightCheck):
+    """No other interface of the machine has addresses of the external network: the host would not find them any more."""
+
+    remedy = "Change external.cidr in cloud.toml."
+
+    def problem(self, ctx: Context) -> str | None:
+        wanted = ctx.cloud.external.cidr
+        own = (*OWN_LINKS, ctx.host.external_interface)
+        taken = {
+            name: network
+            for name, networks in networks_of_machine().items()
+            for network in networks
+            if not name.startswith("tap") and name not in own
+        }
+        for name, network in taken.items():
+            if network.overlaps(wanted):
+                free = values.proposal(ctx.cloud.private.cidr, *taken.values())
+                return (
+                    f"external.cidr = '{wanted}' overlaps {network}, which this machine has on {name};"
+                    f" '{free}' is free here."
+                )
+        return None
+
+
+class SizesFit(PreflightCheck):
+    """What [sizes] of cloud.toml asks for is there."""
+
+    remedy = "Change [sizes] in cloud.toml."
+
+    def problem(self, ctx: Context) -> str | None:
+        have = psutil.virtual_memory().total / 2**20
+        sizes = ctx.cloud.sizes
+        apis = sum(len(part.apis) for part in registry.in_cloud(ctx)) if ctx.has_control_plane else 1
+        fit = {
+            "database_cache_mb": int(have / 4),
+            "api_workers": max(1, int((have - CONTROL_MIB) / WORKER_MIB / apis)),
+            "workers": max(1, int((have - CONTROL_MIB) / WORKER_MIB / RPC_SERVICES)),
+        }
+        for name, most in fit.items():
+            if getattr(sizes, name) > most:
+                return (
+                    f"sizes.{name} = {getattr(sizes, name)} is more than this machine's {have / 1024:.1f} GiB of"
+                    f" memory are good for; at most {most}."
+                )
+        return None
+
+
+def networks_of_machine() -> dict[str, list[ipaddress.IPv4Network]]:
+    """The IPv4 networks of each interface, without loopback's."""
+    found: dict[str, list[ipaddress.IPv4Network]] = {}
+    for name, addresses in psutil.net_if_addrs().items():
+        for address in addresses:
+            if address.family == socket.AF_INET and not address.address.startswith("127."):
+                network = ipaddress.IPv4Network(f"{address.address}/{address.netmask or 32}", strict=False)
+                found.setdefault(name, []).append(network)
+    return found
 
 
 class HostNameKnown(PreflightCheck):
@@ -134,6 +202,8 @@ CHECKS: tuple[PreflightCheck, ...] = (
     EnoughMemory(),
     EnoughDisk(),
     PortsFree(),
+    ExternalNetworkFree(),
+    SizesFit(),
     HostNameKnown(),
     *IDENTITY,
 )

@@ -21,6 +21,7 @@ from skerry.cloud.components.rabbitmq import RabbitMQ, login_problem
 from skerry.cloud.context import Context
 from skerry.cloud.engine.lock import exclusive
 from skerry.cloud.engine.step import Event, Graph
+from skerry.cloud.model.secrets import unknown_secret
 from skerry.cloud.operations.up import up
 from skerry.cloud.steps.database import connect
 from skerry.cloud.steps.manage import manage
@@ -75,8 +76,8 @@ def rotate(
     names = list(dict.fromkeys(names))
     for name in names:
         if name not in rotatable():
-            raise NotFoundError(f"There is no secret '{name}'; the names are: {', '.join(rotatable())}.")
-    ctx = Context.at(root)
+            raise unknown_secret(name, rotatable())
+    ctx = Context.existing(root)
     with exclusive(ctx.layout, "secrets rotate"):
         ctx = Context.at(root)
         if not names and not ctx.secrets.previous:

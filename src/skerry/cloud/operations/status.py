@@ -78,7 +78,7 @@ class Status:
 
 def status(root: Path | str) -> Status:
     """Look at every service of the cloud under ``root``: its process, its probe, its memory."""
-    ctx = Context.at(root)
+    ctx = Context.existing(root)
     processes = ctx.supervisor.processes()
     # Before any probe: a service that forks for a visitor shares its pages for a moment, and would count too little.
     memory = {name: memory_of(process.pid) for name, process in processes.items() if process.pid}

@@ -18,6 +18,7 @@ from skerry.cloud.operations.graph import graph
 from skerry.cloud.operations.preflight import preflight
 from skerry.cloud.resources.base import SERVER
 from skerry.cloud.resources.first_server import FirstServer, ssh_command
+from skerry.common import log
 from skerry.common.errors import PackageError
 from skerry.common.files import write_atomically
 
@@ -101,6 +102,7 @@ def up(
     started = time.monotonic()
     ctx = Context.at(root)
     preflight(ctx)
+    log.make_folder()
     with exclusive(ctx.layout, "up"):
         if not ctx.layout.cloud_toml.exists():
             write_atomically(ctx.layout.cloud_toml, documented_toml())

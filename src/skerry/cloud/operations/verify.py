@@ -129,9 +129,10 @@ def verify(
 ) -> TempestReport:
     """Run tempest's smoke tests (or those that match ``regex``) and report each result to ``show``.
 
-    What failed is in the report; see ``TempestReport.demand``.
+    What failed is in the report; see ``TempestReport.demand``. Raises NotFoundError and CloudDownError before anything.
     """
-    ctx = Context.at(root)
+    ctx = Context.existing(root)
+    ctx.demand_up()
     folder = ctx.layout.state / "tempest"
     environment = {
         "PATH": f"{ctx.layout.env}/bin:{ctx.platform.path}",
@@ -160,6 +161,9 @@ def verify(
             for line in process.stdout or ():
                 kept.write(line)
                 _take(line.rstrip("\n"), report, show)
+        except KeyboardInterrupt:
+            show("Interrupted: the tests that run remove what they have made; that may take a minute.")
+            raise
         finally:
             process.terminate()
             process.wait()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from pathlib import Path
 
-from skerry.cloud.context import Context
+from skerry.cloud.context import CloudDownError, Context
 from skerry.cloud.engine.step import Change, Step, Unknown
 
-PUBLIC, PRIVATE, ROUTER = "public", "private", "router"
+PUBLIC, PRIVATE, ROUTER, POOL = "public", "private", "router", "default"
 KEYPAIR, GROUP, SERVER, IMAGE = "skerry", "ssh-ping", "first", "tiny"
 USER = "skerry"  # of the tiny image
 
@@ -32,7 +32,7 @@ class ApiStep(Step):
 
         try:
             return self.look()
-        except (SDKException, ClientException) as error:
+        except (SDKException, ClientException, CloudDownError) as error:
             raise Unknown(f"the APIs do not answer: {error}") from None
 
     @abstractmethod

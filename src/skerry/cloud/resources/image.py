@@ -30,11 +30,13 @@ class TinyImage(Step):
         text = self.ctx.platform.read(self.folder / "built.json")
         if text is None:
             return None
-        built = json.loads(text)
-        paths = {part: self.folder / built[part] for part in ("kernel", "initrd", "disk")}
-        if not all(path.exists() for path in paths.values()):
-            return None
-        return tiny.TinyImageFiles(**paths, version=built["version"])
+        try:
+            built = json.loads(text)
+            paths = {part: self.folder / built[part] for part in ("kernel", "initrd", "disk")}
+            found = tiny.TinyImageFiles(**paths, version=built["version"])
+        except (ValueError, LookupError, TypeError):
+            return None  # half-written: it is built again
+        return found if all(path.exists() for path in paths.values()) else None
 
     def check(self) -> list[Change]:
         return [] if self.files() else [Change("build the image 'tiny'")]

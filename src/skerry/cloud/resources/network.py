@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from skerry.cloud.engine.step import Change
-from skerry.cloud.resources.base import GROUP, PRIVATE, PUBLIC, ROUTER, ApiStep
+from skerry.cloud.model.cloud_toml import POOL_PREFIX
+from skerry.cloud.resources.base import GROUP, POOL, PRIVATE, PUBLIC, ROUTER, ApiStep
 
 
 class Network(ApiStep):
-    """The external network, a private one, a router between them; a security group that lets SSH and ping in."""
+    """The external network, a private one, a router between them; a security group that lets SSH and ping in.
+
+    The external network is the default one, and there is a default pool of subnets: so neutron makes a network for a
+    project that asks for one ('--network auto').
+    """
 
     name = "network"
     title = "networks, router, security group"
@@ -19,8 +24,13 @@ class Network(ApiStep):
     def look(self) -> list[Change]:
         network = self.ctx.api.network
         changes = []
-        have = {item.name for item in network.networks()}
+        networks = list(network.networks())
+        have = {item.name for item in networks}
         changes += [Change(f"create network {name}") for name in (PUBLIC, PRIVATE) if name not in have]
+        if PUBLIC in have and not any(item.is_default for item in networks):
+            changes.append(Change(f"make network {PUBLIC} the default one"))
+        if not self._has_pool():
+            changes.append(Change(f"create subnet pool {POOL}", after=str(self.ctx.cloud.private.pool)))
         have = {item.name for item in network.subnets()}
         changes += [Change(f"create subnet {name}") for name in (PUBLIC, PRIVATE) if name not in have]
         router = network.find_router(ROUTER)
@@ -38,6 +48,10 @@ class Network(ApiStep):
             changes.append(Change(f"create security group {GROUP}"))
         return changes
 
+    def _has_pool(self) -> bool:
+        """Whether there is a default pool, be it an operator's own."""
+        return any(pool.ip_version == 4 and pool.is_default for pool in self.ctx.api.network.subnet_pools())
+
     def _project(self) -> str:
         return str(self.ctx.api.current_project_id)
 
@@ -49,6 +63,16 @@ class Network(ApiStep):
             provider_network_type="flat",
             provider_physical_network="public",
         )
+        if not any(item.is_default for item in network.networks()):
+            network.update_network(public, is_default=True)
+        if not self._has_pool():
+            network.create_subnet_pool(
+                name=POOL,
+                prefixes=[str(cloud.private.pool)],
+                default_prefix_length=POOL_PREFIX,
+                is_shared=True,
+                is_default=True,
+            )
         hosts = cloud.external.cidr
         if network.find_subnet(PUBLIC) is None:
             network.create_subnet(

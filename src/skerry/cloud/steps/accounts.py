@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 
 from skerry.cloud.components import registry
-from skerry.cloud.context import Context
+from skerry.cloud.context import CloudDownError, Context
 from skerry.cloud.engine.step import Change, Step, Unknown
 
 INTERFACES = ("public", "internal", "admin")
@@ -39,7 +39,7 @@ class Accounts(Step):
             users = {user.name for user in identity.users()}
             services = {service.name: service.id for service in identity.services()}
             have = {(point.service_id, point.interface): point.url for point in identity.endpoints()}
-        except (SDKException, ClientException) as error:
+        except (SDKException, ClientException, CloudDownError) as error:
             raise Unknown(f"keystone does not answer: {error}") from None
         changes = [Change(f"create account {name}") for name in self.users if name not in users]
         secrets = self.ctx.secrets

@@ -10,6 +10,7 @@ from pathlib import Path
 from skerry.cloud.model.layout import Layout
 from skerry.cloud.supervise.process_marks import end_all
 from skerry.cloud.supervise.service import Service
+from skerry.common import interrupt
 from skerry.common.clock import Clock
 from skerry.common.errors import NotReadyError
 from skerry.common.files import write_atomically
@@ -111,6 +112,7 @@ class Supervisor(ABC):
         started, clock = time.monotonic(), Clock()
         missing: str | None = "it has not started"
         while clock.now() < service.ready_seconds:
+            interrupt.check()
             waited = time.monotonic() - started
             process = self.process(service.name)
             if process.state == "failed" or (process.state == "failing" and waited > TIMEOUT):

@@ -26,6 +26,36 @@ def service_of(pid: int, layout: Layout) -> str | None:
     return path.stem if path.parent == layout.etc / "services" else None
 
 
+def cloud_of(pid: int) -> Path | None:
+    """The root folder of the cloud that a process is a service of, in this and in other network namespaces."""
+    path = Path(environment_of(pid).get("SKERRY_SERVICE", ""))
+    is_one = path.suffix == ".json" and path.parts[-4:-1] == ("etc", "skerry", "services")
+    return path.parents[3] if is_one else None
+
+
+def other_clouds(layout: Layout) -> set[Path]:
+    """The root folders of other clouds whose services run on this machine and in its network."""
+    found = set()
+    for pid in psutil.pids():
+        root = cloud_of(pid)
+        same = (namespace_of(pid, kind) == namespace_of("self", kind) for kind in ("pid", "net"))
+        if root is not None and root != layout.root and all(same):
+            found.add(root)
+    return found
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether a process, or one of its children, listens on a TCP port."""
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for member in (process, *process.children(recursive=True)):
+            with suppress(psutil.Error):
+                found = member.net_connections("tcp")
+                if any(each.laddr.port == port and each.status == psutil.CONN_LISTEN for each in found):
+                    return True
+    return False
+
+
 def fingerprint_of(pid: int) -> str:
     """The fingerprint of the description that a process was started from; empty for what no launcher started."""
     return environment_of(pid).get("SKERRY_FINGERPRINT", "")

@@ -36,7 +36,7 @@ def root(tmp_path: Path) -> Path:
         ("sizes.workers", 2, 3, "an integer from 1 to 64", ()),
         ("sizes.api_workers", 1, 0, "an integer from 1 to 64", ()),
         ("host.roles", ["control"], 7, "a list; each item is a text", ("control", "network", "compute")),
-        ("external.cidr", "172.24.4.0/24", 0, "a network", ()),
+        ("external.cidr", "172.24.4.0/24", 0, "an IPv4 network", ()),
         ("external.nat", True, 0, "true or false", ("true", "false")),
         ("supervisor", "auto", 0, "a text", ("auto", "direct", "systemd")),
     ],

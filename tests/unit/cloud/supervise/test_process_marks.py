@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,14 @@ import psutil
 import pytest
 
 from skerry.cloud.model.layout import Layout
-from skerry.cloud.supervise.process_marks import end_all, fingerprint_of, service_of
+from skerry.cloud.supervise.process_marks import (
+    cloud_of,
+    end_all,
+    fingerprint_of,
+    listens,
+    other_clouds,
+    service_of,
+)
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
@@ -69,3 +77,21 @@ def test_a_process_of_a_service_is_recognised(started: Started, tmp_path: Path) 
     assert service_of(mine.pid, layout) == "some" and fingerprint_of(mine.pid) == "f1"
     assert service_of(mine.pid, other) is None
     assert service_of(os.getpid(), layout) is None and fingerprint_of(os.getpid()) == ""
+
+
+def test_another_cloud_of_the_machine_is_known(started: Started, tmp_path: Path) -> None:
+    layout, other = Layout.at(tmp_path / "one"), Layout.at(tmp_path / "two")
+    foreign = started(ORDINARY, other)
+    assert cloud_of(foreign.pid) == other.root and cloud_of(os.getpid()) is None
+    assert other.root in other_clouds(layout)
+    assert other.root not in other_clouds(other)
+
+
+def test_who_listens_on_a_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert listens(os.getpid(), port)
+        with subprocess.Popen([sys.executable, "-ISc", "input()"], stdin=subprocess.PIPE) as child:
+            assert not listens(child.pid, port)
+            child.communicate(b"\n")
+    assert not listens(os.getpid(), port)

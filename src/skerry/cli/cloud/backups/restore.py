@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from skerry.cli.cloud.progress import Progress
+from skerry.cli.progress import Progress
 from skerry.cloud.operations.backups.restore import restore
 from skerry.common import log
 

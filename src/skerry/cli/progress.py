@@ -46,6 +46,12 @@ class Progress:
         """Take note of what the run consists of."""
         self._graph, self._begun = graph, time.monotonic()
 
+    def tell(self, text: str) -> None:
+        """Show a sentence to a user, also one who wants nothing but JSON on the standard output."""
+        quiet, self.console.quiet = self.console.quiet, False
+        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.quiet = quiet
+
     def watch(self, event: Event) -> None:
         now = time.monotonic()
         with self._lock:
