@@ -75,7 +75,7 @@ print(ctx.platform.run(words, env=RabbitMQ(ctx).environment()).stdout)
 
 @pytest.mark.parametrize(("port", "path"), [(8080, "/auth/login/"), (5000, "/v3/auth/tokens")])
 def test_slow_clients_hold_no_api(cloud: Cloud, port: int, path: str) -> None:
-    """Fifty clients begin to send a form and do not go on; the next one is answered."""
+    """Fifty clients begin to send a form and stop; the next one is answered."""
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{"
     with ExitStack() as clients:
         for _ in range(50):

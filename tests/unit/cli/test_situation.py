@@ -34,6 +34,8 @@ WORDS = {
     "config explain": "nova/DEFAULT/host",
     "secrets show": "admin",
     "secrets rotate": "admin",
+    "backup": "nosuch",
+    "restore": "nosuch",
     "image build": "tiny",
     "lab up": "nosuch.toml",
     "lab status": "nosuch",
