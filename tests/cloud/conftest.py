@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.cloud import Cloud, Servers, Within
+from tests.support.cloud import Cloud, Servers, Within, downloads
 from tests.support.cloud_across_hosts import Pair, Spread, lab_text, spread_over
 
 from skerry.lab.testing import make_lab
@@ -27,14 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if not item.get_closest_marker("timeout"):
                 item.add_marker(pytest.mark.timeout(420, func_only=True))
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
-
-
-def downloads() -> Path:
-    """The guest image and other files that a cloud needs and cannot fetch; skips where there are none."""
-    cache = Path(os.environ.get("SKERRY_TEST_CACHE", "/nonexistent"))
-    if not (cache / "images/tiny/built.json").exists() or not list(cache.glob("novnc_*.deb")):
-        pytest.skip("a simulated machine has no way to a mirror: './skerry test' fetches what a cloud needs")
-    return cache
 
 
 def cheap_passwords(cloud: Cloud) -> None:

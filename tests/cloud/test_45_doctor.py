@@ -233,7 +233,7 @@ ctx.platform.run(["nft", "-f", "-"], input=rules)
     "servers-in-error": Case(
         """
 api = ctx.api.compute
-flavor = api.create_flavor(name="vast", ram=1 << 20, vcpus=1, disk=0)
+flavor = api.create_flavor(name="vast", ram=64, vcpus=1, disk=1 << 20)  # GiB
 network, image = ctx.api.network.find_network("private"), ctx.api.image.find_image("tiny")
 server = api.create_server(name="vast", flavor_id=flavor.id, image_id=image.id, networks=[{"uuid": network.id}])
 while api.get_server(server.id).status == "BUILD":

@@ -65,6 +65,9 @@ class Swift(Component):
             self.etc: "root",
         }
 
+    def irreplaceable(self) -> dict[Path, str]:
+        return {self.etc / f"{kind}.{end}": "root" for kind in SERVERS for end in ("builder", "ring.gz")}
+
     def _common(self, port: int, workers: int = 0) -> dict[str, object]:
         return {
             "bind_ip": "127.0.0.1",

@@ -34,14 +34,20 @@ class Files(Step):
                 changes += _differences(file, now)
             elif (mode := self.ctx.platform.mode(file.path)) != file.mode:
                 changes.append(Change(f"permissions of {file.path}", f"{mode:o}", f"{file.mode:o}"))
+            elif (owner := file.path.owner()) != _owner(file):
+                changes.append(Change(f"owner of {file.path}", owner, _owner(file)))
         return changes
 
     def apply(self, report: Callable[[str], None]) -> None:
         for file in self._files():
-            same = self.ctx.platform.read(file.path) == file.content
-            if not same or self.ctx.platform.mode(file.path) != file.mode:
-                owner = SERVICE_USER if file.secret and file.owner == "root" else file.owner
-                self.ctx.platform.write(file.path, file.content, mode=file.mode, owner=owner)
+            platform, path = self.ctx.platform, file.path
+            same = platform.read(path) == file.content and platform.mode(path) == file.mode
+            if not same or path.owner() != _owner(file):
+                platform.write(path, file.content, mode=file.mode, owner=_owner(file))
+
+
+def _owner(file: File) -> str:
+    return SERVICE_USER if file.secret and file.owner == "root" else file.owner
 
 
 def _differences(file: File, now: str) -> list[Change]:

@@ -78,7 +78,7 @@ class Direct(Supervisor):
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
-                preexec_fn=_become_subreaper,
+                preexec_fn=_begin,
                 cwd="/",
                 env={"PATH": os.defpath, "LANG": "C.UTF-8"},
             )
@@ -171,7 +171,6 @@ logfile_backups=1
 pidfile={layout.run}/supervisord.pid
 nodaemon=true
 minfds=4096
-umask=027
 
 [unix_http_server]
 file={self._socket}
@@ -213,8 +212,12 @@ class _UnixTransport(xmlrpc.client.Transport):
         return UnixHTTPConnection(self._path, timeout=90)
 
 
-def _become_subreaper() -> None:
-    """Orphans of the services (QEMU's probes among them) must have a parent that reaps: init may not do it."""
+def _begin() -> None:
+    """Orphans of the services (QEMU's probes among them) must have a parent that reaps: init may not do it.
+
+    Logs are not for everybody: supervisord's own option for that has no effect on one that stays in the foreground.
+    """
+    os.umask(0o027)
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 

@@ -23,7 +23,14 @@ from skerry.common.errors import NotFoundError, PreflightError
 from skerry.common.files import write_atomically
 from skerry.common.privilege import require_root
 
-GENERATED = ("services", "supervisor")  # folders of etc that 'up' writes, and that name what runs here
+CONFIGURATION = (
+    "cloud.toml",
+    "secrets.json",
+    "backup.key",
+    "id_ed25519",
+    "id_ed25519.pub",
+    "tls",
+)  # 'up' makes the rest
 KEPT_STEPS = ("first-server",)  # what must not be done again on the machine that it is restored on
 
 
@@ -141,7 +148,8 @@ def _members(ctx: Context, scratch: Path, report: Callable[[str], None], *, imag
     parts = [part(ctx) for part in registry.in_cloud(ctx)]
     kept += [path for part in parts for path in part.irreplaceable()]
     kept += [path for part in parts for path in part.bulk()] if images else []
-    for path in [entry for entry in sorted(layout.etc.iterdir()) if entry.name not in GENERATED] + kept:
+    kept += [layout.etc / name for part in parts for name in part.site_files()]
+    for path in [*(layout.etc / name for name in CONFIGURATION), *kept]:
         for file in [path] if path.is_file() else sorted(path.rglob("*")):
             if file.is_file() and not file.is_symlink():
                 members[f"{FILES}/{file.relative_to(layout.root)}"] = file
