@@ -224,7 +224,7 @@ class People:
             try:
                 if not made:
                     made.append(self._credential(user, self._login(user.name, password, project), role))
-                self._connection(self._of(made[0])).list_projects()
+                self._request(self._of(made[0]))
             except Unauthorized as refusal:
                 return str(refusal)
             except HttpException as refusal:
@@ -282,6 +282,12 @@ class People:
             return plugin.get_access(Session(plugin))
         except (Unauthorized, NotFound):
             return None
+
+    def _request(self, auth: Mapping[str, str]) -> None:
+        """Ask for something that every token may have. Raises Unauthorized when the token is refused."""
+        from keystoneauth1.session import Session
+
+        Session(self._plugin(auth)).get(self.ctx.url("keystone", "/v3/auth/projects"))
 
     def _plugin(self, auth: Mapping[str, str]) -> Any:
         from keystoneauth1.identity.v3 import ApplicationCredential, Password

@@ -123,9 +123,6 @@ class Mine:
             response.status_code = 401
             raise HttpException("a token of the same second", response=response)
 
-    def list_projects(self) -> None:
-        self.demand()
-
     def application_credentials(self, user: str) -> list[Thing]:
         self.demand()
         return [row for row in self.keystone.credentials.values() if row.user == user]
@@ -173,6 +170,7 @@ def ctx(tmp_path: Path, keystone: FakeKeystone, monkeypatch: pytest.MonkeyPatch)
     compute, network = Quota(instances=10, cores=20), Quota(networks=100)
     ctx.__dict__["api"] = SimpleNamespace(identity=keystone, compute=compute, network=network)
     monkeypatch.setattr(People, "_connection", lambda self, auth: Mine(keystone, auth))
+    monkeypatch.setattr(People, "_request", lambda self, auth: Mine(keystone, auth).demand())
     monkeypatch.setattr(People, "_access", lambda self, auth: Mine(keystone, auth).access())
     monkeypatch.delenv("SUDO_UID", raising=False)
     return ctx
