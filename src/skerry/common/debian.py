@@ -38,7 +38,7 @@ def bootstrap(target: Path, packages: Sequence[str], *, hooks: Sequence[str] = (
     options += [f"--essential-hook={hook}" for hook in hooks]
     argv = ["mmdebstrap", "--quiet", *options, f"--include={','.join(packages)}", release, str(target), "-"]
     lines = "\n".join(package_sources(release)) + "\n"
-    run(argv, input=lines, env={"DEBIAN_FRONTEND": "noninteractive"}, timeout=3600)
+    run(argv, input=lines, env={"DEBIAN_FRONTEND": "noninteractive"}, timeout=3600, disposable=True)
 
 
 def package_sources(release: str) -> list[str]:

@@ -7,12 +7,17 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import IO, NoReturn
 
 from skerry.common import interrupt, log
 from skerry.common.errors import CommandError, InterruptError
+
+LOOK = 0.3  # seconds between two looks whether the verb was interrupted
+SECONDS_TO_END = 10.0  # for a program that is asked to
 
 
 def run(
@@ -23,10 +28,12 @@ def run(
     cwd: str | None = None,
     timeout: float | None = 300,
     check: bool = True,
+    disposable: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end and return what it printed.
 
-    ``env`` is added to the current environment; ``timeout`` is in seconds.
+    ``env`` is added to the current environment; ``timeout`` is in seconds. What a ``disposable`` program makes is of no use
+    unless it is whole: it is ended when the verb is interrupted, while others come to their own end.
 
     Raises CommandError (with the last lines of the output) when the program cannot be started, fails, or
     takes too long; with ``check=False`` a non-zero exit status is left to the caller.
@@ -34,19 +41,19 @@ def run(
     shown = _shown(argv)
     with log.command(argv) as running:
         try:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 list(argv),
                 env={**os.environ, **env} if env else None,
-                input=input,
-                stdin=subprocess.DEVNULL if input is None else None,
+                stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 cwd=cwd,
-                timeout=timeout,
-                capture_output=True,
                 text=True,
                 errors="replace",
                 # A Ctrl-C at the terminal is for us: what an interrupted verb runs (apt-get!) comes to its own end.
                 process_group=0 if interrupt.noting() else None,
             )
+            done = _ended(process, input, timeout, disposable=disposable and interrupt.noting())
         except FileNotFoundError as missing:
             running.result = "it is not installed"
             raise CommandError(shown, "an error", f"{missing.filename} is not installed") from None
@@ -59,6 +66,32 @@ def run(
         said = last_lines(done.stderr) or last_lines(done.stdout)
         raise CommandError(shown, f"exit status {done.returncode}", said or "it printed nothing")
     return done
+
+
+def _ended(
+    process: subprocess.Popen[str], input: str | None, timeout: float | None, *, disposable: bool
+) -> subprocess.CompletedProcess[str]:
+    """The end of a program, and what it printed. Raises TimeoutExpired, and InterruptError for one that is disposable."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    with process:
+        try:
+            while True:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                try:
+                    out, err = process.communicate(input, min(left or LOOK, LOOK) if disposable else left)
+                    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+                except subprocess.TimeoutExpired:
+                    if not disposable or (deadline is not None and time.monotonic() >= deadline):
+                        raise
+                input = None  # it is on its way
+                if interrupt.asked():
+                    os.killpg(process.pid, signal.SIGTERM)
+                    with suppress(subprocess.TimeoutExpired):
+                        process.communicate(timeout=SECONDS_TO_END)
+                    interrupt.check()
+        except BaseException:
+            process.kill()
+            raise
 
 
 def attended(

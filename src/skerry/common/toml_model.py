@@ -30,6 +30,8 @@ def load(path: Path, model: type[Model], *, remedy: str | None = None) -> Model:
     """Read and check a file; ``remedy`` is for one that cannot be read. Raises ConfigError with file, option and cause."""
     try:
         text = path.read_text()
+    except PermissionError as error:
+        raise ConfigError(path, f"cannot be read: {error.strerror}", remedy="Run it with sudo.") from None
     except OSError as error:
         raise ConfigError(path, f"cannot be read: {error.strerror}", remedy=remedy) from None
     except UnicodeDecodeError:

@@ -279,13 +279,16 @@ def test_a_root_that_is_no_folder(
 
 @needs_root
 @pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("situation", ["an empty root", "a cloud that is down", "closed folders"])
+@pytest.mark.parametrize(
+    "situation", ["an empty root", "a cloud that is down", "closed folders", "closed cloud.toml"]
+)
 def test_somebody_else(
     verb: str, situation: str, folder: Path, alone: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = folder / "r"
     make(root, SITUATIONS.get(situation, SITUATIONS["a cloud that is down"]))
-    closed = "." if situation == "closed folders" else "etc/skerry/secrets.json"
+    places = {"closed folders": ".", "closed cloud.toml": "etc/skerry/cloud.toml"}
+    closed = places.get(situation, "etc/skerry/secrets.json")
     if (root / closed).exists():
         (root / closed).chmod(0o700)
     before = tree(folder)
@@ -296,6 +299,8 @@ def test_somebody_else(
     finally:
         os.seteuid(0)
         os.setegid(0)
+    if code not in (0, 2, 12) and situation != "an empty root" and not verb.startswith(OTHERS):
+        assert "sudo" in shown, shown
     if verb_of(verb.split()).root:
         assert code == 4 and "must be root" in shown and "sudo" in shown
     assert tree(folder) == before

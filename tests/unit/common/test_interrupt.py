@@ -13,7 +13,7 @@ import pytest
 from tests.support.deadlines import at_most
 
 from skerry.common import interrupt, proc
-from skerry.common.errors import InterruptError
+from skerry.common.errors import CommandError, InterruptError
 from skerry.common.wait import wait_for
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -85,6 +85,21 @@ def test_a_program_that_runs_is_kept_from_the_terminals_signals() -> None:
     assert proc.run(argv).stdout == "False\n"
     with interrupt.answered():
         assert proc.run(argv).stdout == "True\n"
+
+
+def test_only_a_disposable_program_is_ended() -> None:
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), interrupt.answered(lambda text: None):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert proc.run(["sh", "-c", "sleep 0.5; echo whole"], disposable=False).stdout == "whole\n"
+        with pytest.raises(InterruptError):
+            proc.run(["sh", "-c", "sleep 60 & wait"], disposable=True)
+    assert time.monotonic() - begun < at_most(8)
+    assert proc.run(["sh", "-c", "cat; sleep 0.5"], input="in", disposable=True).stdout == "in"
+    with interrupt.answered():
+        assert proc.run(["sh", "-c", "cat; sleep 0.5"], input="in", disposable=True).stdout == "in"
+        with pytest.raises(CommandError, match="no result after 1 s"):
+            proc.run(["sleep", "60"], timeout=0.6, disposable=True)
 
 
 def test_a_second_signal_does_not_wait() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.support import CHECKOUT
 
+from skerry.cloud.components import registry
+
 PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md"), *CHECKOUT.glob("changes/*.md")])
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(#[^)\s]*)?\)|\]\((#[^)\s]+)\)")
 # `cloud/images/tiny.py`, `src/skerry/cloud/`: a path with a folder in it; not one of a machine.
@@ -25,6 +27,33 @@ def anchors(page: Path) -> set[str]:
     """The names of the headings of a page, as GitHub makes them."""
     found = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {"#" + re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+# Services of OpenStack that a user may look for, besides those that every cloud has.
+SERVICES = {
+    *(
+        "aodh",
+        "barbican",
+        "blazar",
+        "ceilometer",
+        "cinder",
+        "cloudkitty",
+        "cyborg",
+        "designate",
+        "gnocchi",
+        "heat",
+    ),
+    *("ironic", "magnum", "manila", "masakari", "mistral", "octavia", "swift", "tacker", "trove", "vitrage"),
+    *("watcher", "zaqar", "zun"),
+}
+
+
+def test_the_readme_names_every_service_that_is_missing_and_no_other() -> None:
+    text = (CHECKOUT / "README.md").read_text()
+    section = text.partition("## What it does not do yet")[2]
+    named = {word for words in re.findall(r"\(([a-z, ]+)\)", section) for word in words.split(", ")}
+    have = {component.name for component in registry.components()}
+    assert named & SERVICES == SERVICES - have
 
 
 @pytest.mark.parametrize("page", PAGES, ids=shown)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from skerry.cloud.context import Context
 from skerry.cloud.operations.images import build, listed, render, upload
-from skerry.common import log
+from skerry.common import interrupt, log
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +36,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"  {text}", file=sys.stderr)
 
     log.make_folder()
-    built = build(ctx, args.name, args.output, report)
-    image_id = upload(ctx, built, report) if args.upload else None
+    with interrupt.answered():
+        built = build(ctx, args.name, args.output, report)
+        image_id = upload(ctx, built, report) if args.upload else None
     if args.json:
         files = {part: str(path) for part, path in built.files.items()}
         print(

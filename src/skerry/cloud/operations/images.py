@@ -11,8 +11,10 @@ from skerry.cloud.context import Context
 from skerry.cloud.images import debian, tiny
 from skerry.cloud.resources.base import IMAGE
 from skerry.cloud.resources.image import upload_tiny
+from skerry.common import interrupt
 from skerry.common.errors import PreflightError
 
+SECONDS = {"tiny": 20.0, "debian": 300.0}  # that building mostly takes
 DEBIAN_DISK_GIB = 3  # what a flavor must have: the image's 2 GiB, and room to grow
 
 
@@ -51,21 +53,26 @@ def build(ctx: Context, name: str, folder: Path | None, report: Callable[[str], 
         raise PreflightError(
             f"Cannot write to {error.filename} ({error.strerror}).", remedy="Use sudo."
         ) from None
-    if name == "tiny":
-        image = tiny.build(out, work, report)
-        files = {"kernel": image.kernel, "initrd": image.initrd, "disk": image.disk}
-        built = Built(name, image.version, files)
-    else:
-        made = debian.build(out, work, report)
-        built = Built(name, made.version, {"disk": made.disk})
+    with interrupt.running(f"build the image '{name}'", SECONDS[name]):
+        built = _build(name, out, work, report)
     data = {**{part: path.name for part, path in built.files.items()}, "version": built.version}
     ctx.platform.write(out / "built.json", json.dumps(data) + "\n")
     return built
 
 
+def _build(name: str, out: Path, work: Path, report: Callable[[str], None]) -> Built:
+    if name == "tiny":
+        image = tiny.build(out, work, report)
+        files = {"kernel": image.kernel, "initrd": image.initrd, "disk": image.disk}
+        return Built(name, image.version, files)
+    made = debian.build(out, work, report)
+    return Built(name, made.version, {"disk": made.disk})
+
+
 def upload(ctx: Context, built: Built, report: Callable[[str], None]) -> str:
     """Upload a built image in place of an older one of its name; returns the new one's id."""
     ctx.layout.demand_cloud()
+    interrupt.check()
     report(f"uploading {built.name}")
     if built.name == IMAGE:
         files = tiny.TinyImageFiles(**built.files, version=built.version)

@@ -19,8 +19,9 @@ from skerry.cloud.components import registry
 from skerry.cloud.context import Context
 from skerry.cloud.model.values import cloud_name
 from skerry.common import log
-from skerry.common.errors import ApiError, NotFoundError, RefusedError, UsageError, did_you_mean
+from skerry.common.errors import NotFoundError, RefusedError, UsageError, did_you_mean
 from skerry.common.files import write_atomically
+from skerry.common.wait import wait_for
 
 DOMAIN = "default"
 ROLES = ("reader", "member", "manager")  # of a project; 'admin' would be one of the whole cloud
@@ -36,6 +37,8 @@ QUOTAS = {  # by the API that has it
         "security_group_rules",
     ),
 }
+UNAUTHORIZED = 401
+OF_CREDENTIAL = ("application_credential_id", "application_credential_secret")
 CREDENTIAL = "skerry"  # the name of the application credential
 MARK = "# Written by skerry."  # files that begin so may be replaced
 
@@ -193,22 +196,48 @@ class People:
         self, user: Any, project: Any, role: str, password: str | None, changed: list[str]
     ) -> None:
         """A clouds.yaml whose application credential works, for this project and role."""
-        path = self.path(user.name)
-        kept = _read(path)
-        if password is None and kept and self._works(kept, project, role):
+        kept = _read(self.path(user.name))
+        if password is None and self._works(kept, project, role):
             return
         for known in (password, kept.get("password")):
-            if known and (mine := self._logged_in(user.name, known, project)):
+            if known and self._access(self._login(user.name, known, project)) is not None:
                 password = known
                 break
         else:
             password = _drawn()
             self.ctx.api.identity.update_user(user, password=password)
             changed.append(f"password of {user.name}")
-            mine = self._logged_in(user.name, password, project)
-            if mine is None:
-                raise ApiError(f"keystone does not accept the new password of {user.name}")
-        identity = mine.identity
+        self._make_access(user, project, role, password)
+        changed.append("application credential")
+
+    def _make_access(self, user: Any, project: Any, role: str, password: str) -> None:
+        """Make the credential and the file. Only the user may: it takes a login, which keystone may yet refuse.
+
+        A change of a password or a role revokes all tokens of that second, those that are made after it too.
+        """
+        made: list[Any] = []
+
+        def missing() -> str | None:
+            from keystoneauth1.exceptions import Unauthorized
+            from openstack.exceptions import HttpException
+
+            try:
+                if not made:
+                    made.append(self._credential(user, self._login(user.name, password, project), role))
+                self._request(self._of(made[0]))
+            except Unauthorized as refusal:
+                return str(refusal)
+            except HttpException as refusal:
+                if refusal.status_code != UNAUTHORIZED:
+                    raise
+                return str(refusal)
+            return None
+
+        wait_for(f"keystone's consent to the login of {user.name}", missing, 15, every=0.2)
+        write_atomically(self.path(user.name), self._content(user.name, password, made[0]), mode=0o600)
+
+    def _credential(self, user: Any, login: Mapping[str, str], role: str) -> Any:
+        identity = self._connection(login).identity
         for old in list(identity.application_credentials(user=user.id)):
             if old.name == CREDENTIAL:
                 identity.delete_application_credential(user.id, old)
@@ -220,60 +249,58 @@ class People:
             unrestricted=self._unrestricted,
         )
         log.hide([made.secret])
-        write_atomically(path, self._content(user.name, password, made), mode=0o600)
-        changed.append("application credential")
+        return made
 
     @property
     def _unrestricted(self) -> bool:
         """heat makes trusts of its own from what it is given; nothing else needs as much."""
         return "heat" in self.ctx.cloud.features
 
-    def _works(self, kept: Mapping[str, str], project: Any, role: str) -> bool:
-        from keystoneauth1.exceptions import ClientException
-        from openstack.exceptions import SDKException
-
-        given = {
-            name: kept.get(name) for name in ("application_credential_id", "application_credential_secret")
-        }
-        if not all(given.values()):
+    def _works(self, kept: Mapping[str, Any], project: Any, role: str) -> bool:
+        """Whether the credential of a file opens this project with this role, as it should be made at present."""
+        if kept.get("unrestricted") is not self._unrestricted:
             return False
-        try:
-            mine = self._connection("v3applicationcredential", given)
-            there = mine.identity.get_application_credential(
-                mine.current_user_id, given["application_credential_id"]
-            )
-        except (SDKException, ClientException):
+        access = self._access({name: kept[name] for name in OF_CREDENTIAL})
+        if access is None:
             return False
-        roles = [row["name"] for row in there.roles]
-        return (there.project_id, roles, bool(there.unrestricted)) == (project.id, [role], self._unrestricted)
+        highest = next((name for name in reversed(ROLES) if name in access.role_names), None)
+        return (access.project_id, highest) == (project.id, role)
 
-    def _logged_in(self, name: str, password: str, project: Any) -> Any:
-        """A connection as this user, None when keystone refuses the password."""
-        from keystoneauth1.exceptions import Unauthorized
+    def _login(self, name: str, password: str, project: Any) -> dict[str, str]:
+        return {"username": name, "password": password, "project_id": project.id, "user_domain_id": DOMAIN}
 
-        auth = {"username": name, "password": password, "project_id": project.id, "user_domain_id": DOMAIN}
-        mine = self._connection("v3password", auth)
+    def _of(self, credential: Any) -> dict[str, str]:
+        return dict(zip(OF_CREDENTIAL, (credential.id, credential.secret), strict=True))
+
+    def _access(self, auth: Mapping[str, str]) -> Any:
+        """What a login gives; None when keystone refuses it."""
+        from keystoneauth1.exceptions import NotFound, Unauthorized
+        from keystoneauth1.session import Session
+
+        plugin = self._plugin(auth)
         try:
-            mine.authorize()
-        except Unauthorized:
+            return plugin.get_access(Session(plugin))
+        except (Unauthorized, NotFound):
             return None
-        except Exception as error:
-            # The client library wraps what keystone answers, with the original as the cause.
-            if isinstance(error.__cause__, Unauthorized) or "401" in str(error):
-                return None
-            raise
-        return mine
 
-    def _connection(self, kind: str, auth: Mapping[str, Any]) -> Any:
+    def _request(self, auth: Mapping[str, str]) -> None:
+        """Ask for something that every token may have. Raises Unauthorized when the token is refused."""
+        from keystoneauth1.session import Session
+
+        Session(self._plugin(auth)).get(self.ctx.url("keystone", "/v3/auth/projects"))
+
+    def _plugin(self, auth: Mapping[str, str]) -> Any:
+        from keystoneauth1.identity.v3 import ApplicationCredential, Password
+
+        kind: Any = Password if "password" in auth else ApplicationCredential
+        return kind(self.ctx.url("keystone", "/v3"), **auth)
+
+    def _connection(self, auth: Mapping[str, str]) -> Any:
         import openstack
+        from keystoneauth1.session import Session
 
-        return openstack.connection.Connection(
-            auth_type=kind,
-            auth={"auth_url": self.ctx.url("keystone", "/v3"), **auth},
-            region_name=self.ctx.cloud.region,
-            interface="public",
-            app_name="skerry",
-        )
+        session = Session(self._plugin(auth))
+        return openstack.connection.Connection(session=session, region_name=self.ctx.cloud.region)
 
     def _content(self, name: str, password: str, credential: Any) -> str:
         cloud = {
@@ -292,6 +319,7 @@ class People:
             "domain": "Default",
             "user": name,
             "password": password,
+            "unrestricted": self._unrestricted,
         }
         text = json.dumps({"clouds": {self.ctx.cloud.name: cloud}}, indent=2)
         return f"{MARK} Of one person: keep it secret.\n# {json.dumps(about)}\n{text}\n"
@@ -371,18 +399,19 @@ def render(people: Iterable[Person]) -> str:
     )
 
 
-def _read(path: Path) -> dict[str, str]:
-    """What a clouds.yaml of ours has of a person: the credential, and the password that was given."""
+def _read(path: Path) -> dict[str, Any]:
+    """What a clouds.yaml of ours has of a person: the credential, the password that was given; nothing of a broken one."""
     try:
         lines = path.read_text().splitlines()
         about = json.loads(lines[1].removeprefix("# "))
         clouds = json.loads("\n".join(lines[2:]))["clouds"]
         auth = next(iter(clouds.values()))["auth"]
-        found = {**auth, "password": about["password"]}
+        found = {name: auth[name] for name in OF_CREDENTIAL}
+        found |= {name: about[name] for name in ("password", "unrestricted")}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
         return {}
-    log.hide([str(found["password"]), str(found.get("application_credential_secret", ""))])
-    return {str(name): str(value) for name, value in found.items()}
+    log.hide([str(found["password"]), str(found["application_credential_secret"])])
+    return found
 
 
 def _drawn() -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from keystoneauth1.exceptions import Unauthorized
+from openstack.exceptions import HttpException
+from requests import Response
 from tests.support.samples.three_hosts import at
 
 from skerry.cloud.context import Context
@@ -34,7 +36,7 @@ class FakeKeystone:
         self.passwords: dict[str, str] = {}
         self.given: set[tuple[str, str, str]] = set()  # user, project, role
         self.credentials: dict[str, Thing] = {}
-        self.made = 0
+        self.made = self.refusals = 0
 
     def users(self, domain_id: str) -> list[Thing]:
         return list(self.people.values())
@@ -64,7 +66,9 @@ class FakeKeystone:
         return user
 
     def update_user(self, user: Thing, **changes: str) -> Thing:
-        self.passwords[user.name] = changes.get("password", self.passwords[user.name])
+        if "password" in changes:
+            self.passwords[user.name] = changes["password"]
+            self.refusals = 1
         user.default_project_id = changes.get("default_project_id", user.default_project_id)
         return user
 
@@ -94,16 +98,33 @@ class FakeKeystone:
 class Mine:
     """A connection of one person."""
 
-    def __init__(self, keystone: FakeKeystone, kind: str, auth: dict[str, Any]) -> None:
-        self.keystone, self.kind, self.auth = keystone, kind, auth
-        self.identity = self
-        self.current_user_id = ""
+    def __init__(self, keystone: FakeKeystone, auth: Mapping[str, str]) -> None:
+        self.keystone, self.auth, self.identity = keystone, auth, self
 
-    def authorize(self) -> None:
-        if self.keystone.passwords.get(self.auth["username"]) != self.auth["password"]:
+    def access(self) -> Thing | None:
+        """What a login gives."""
+        if "password" in self.auth:
+            right = self.keystone.passwords.get(self.auth["username"]) == self.auth["password"]
+            return Thing(role_names=[], project_id=self.auth["project_id"]) if right else None
+        row = self.keystone.credentials.get(self.auth["application_credential_id"])
+        if row is None or row.secret != self.auth["application_credential_secret"]:
+            return None
+        names = [role["name"] for role in row.roles]
+        implied = module.ROLES[: module.ROLES.index(names[0]) + 1]
+        return Thing(role_names=list(implied), project_id=row.project_id)
+
+    def demand(self) -> None:
+        """Refuse, as keystone does, for a second after a password has changed."""
+        if self.access() is None:
             raise Unauthorized("no")
+        if self.keystone.refusals:
+            self.keystone.refusals -= 1
+            response = Response()
+            response.status_code = 401
+            raise HttpException("a token of the same second", response=response)
 
     def application_credentials(self, user: str) -> list[Thing]:
+        self.demand()
         return [row for row in self.keystone.credentials.values() if row.user == user]
 
     def delete_application_credential(self, user: str, row: Thing) -> None:
@@ -121,12 +142,6 @@ class Mine:
             unrestricted=more["unrestricted"],
         )
         self.keystone.credentials[row.id] = row
-        return row
-
-    def get_application_credential(self, user: str, id: str) -> Thing:
-        row = self.keystone.credentials.get(id)
-        if row is None or row.secret != self.auth["application_credential_secret"]:
-            raise Unauthorized("no")
         return row
 
 
@@ -154,7 +169,9 @@ def ctx(tmp_path: Path, keystone: FakeKeystone, monkeypatch: pytest.MonkeyPatch)
     ctx = at(tmp_path, text="")
     compute, network = Quota(instances=10, cores=20), Quota(networks=100)
     ctx.__dict__["api"] = SimpleNamespace(identity=keystone, compute=compute, network=network)
-    monkeypatch.setattr(People, "_connection", lambda self, kind, auth: Mine(keystone, kind, dict(auth)))
+    monkeypatch.setattr(People, "_connection", lambda self, auth: Mine(keystone, auth))
+    monkeypatch.setattr(People, "_request", lambda self, auth: Mine(keystone, auth).demand())
+    monkeypatch.setattr(People, "_access", lambda self, auth: Mine(keystone, auth).access())
     monkeypatch.delenv("SUDO_UID", raising=False)
     return ctx
 
