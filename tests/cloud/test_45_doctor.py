@@ -28,6 +28,7 @@ def add(name, text, path="50-site.conf"):
 def cut(name, text, path="50-site.conf"):
     file = ctx.layout.etc / name / path
     file.write_text(file.read_text().replace(text, ""))
+APART = {"start_new_session": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 def attempt(text):
     try: exec(text, globals())
     except Exception as error: print(text, error)
@@ -179,7 +180,7 @@ subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "full", ctx.layout.cach
         """
 ctx.supervisor.stop("nova-novncproxy")
 code = f"import socket, time; s = socket.create_server(('127.0.0.1', {ctx.port('novnc')})); time.sleep(600)"
-other = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+other = subprocess.Popen([sys.executable, "-c", code], **APART)
 (ctx.layout.run / "other").write_text(str(other.pid))
 """,
         """
@@ -198,7 +199,7 @@ os.kill(int((ctx.layout.run / "other").read_text()), signal.SIGKILL)
     "left-overs": Case(
         """
 mark = {**os.environ, "SKERRY_SERVICE": str(ctx.layout.etc / "services/cinder-api.json")}
-subprocess.Popen(["sleep", "777"], env=mark, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+subprocess.Popen(["sleep", "777"], env=mark, **APART)
 """,
         "",
         "left of an earlier run of cinder-api",
