@@ -57,6 +57,9 @@ class Nova(OpenStackComponent):
             self.state / "instances": SERVICE_USER,
         }
 
+    def irreplaceable(self) -> dict[Path, str]:
+        return {self.state / "compute_id": SERVICE_USER}  # without it a host that is on record may not start again
+
     def settings(self) -> Sections:
         helper = self.privileged_helper()
         sizes = self.ctx.cloud.sizes
