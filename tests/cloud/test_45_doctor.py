@@ -215,7 +215,7 @@ subprocess.Popen(["sleep", "777"], env=mark, **APART)
     ),
     "forwarding-allowed": Case(
         """
-rules = "table ip docker { chain forward { type filter hook forward priority 0; policy drop; } }"
+rules = "table ip docker {\\nchain forward {\\ntype filter hook forward priority 0; policy drop;\\n}\\n}\\n"
 ctx.platform.run(["nft", "-f", "-"], input=rules)
 """,
         "ctx.platform.run(['nft', 'delete', 'table', 'ip', 'docker'])",
@@ -288,7 +288,7 @@ def found(whole: Cloud) -> Iterator[Found]:
     with whole.host.network():
         whole.all_ready(30)
     try:
-        inside(whole, "\n".join(CASES[name].begin for name in ORDER))
+        print(inside(whole, "\n".join(f"attempt({CASES[name].begin!r})" for name in ORDER)))
         yield by_check(doctor(whole))
     finally:
         inside(whole, "\n".join(f"attempt({CASES[name].end!r})" for name in reversed(ORDER)))
