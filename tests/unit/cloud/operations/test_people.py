@@ -60,8 +60,8 @@ class FakeKeystone:
         self.places[name] = Thing(id=f"p-{name}", name=name)
         return self.places[name]
 
-    def create_user(self, name: str, password: str, domain_id: str, default_project_id: str) -> Thing:
-        user = Thing(id=f"u-{name}", name=name, default_project_id=default_project_id, is_enabled=True)
+    def create_user(self, name: str, password: str, domain_id: str, **about: str) -> Thing:
+        user = Thing(id=f"u-{name}", name=name, is_enabled=True, **about)
         self.people[name], self.passwords[name] = user, password
         return user
 
@@ -281,6 +281,21 @@ def test_the_clouds_own_accounts_are_refused(ctx: Context, name: str) -> None:
 def test_names_that_cannot_be(ctx: Context, name: str) -> None:
     with pytest.raises(UsageError, match="is no name"):
         create(ctx, name)
+
+
+def test_an_account_of_somebody_elses_making_is_left_alone(ctx: Context, keystone: FakeKeystone) -> None:
+    keystone.create_user("demo", "hers", "default", description="", default_project_id="")
+    for attempt in (lambda: create(ctx, "demo"), lambda: People(ctx).delete("demo")):
+        with pytest.raises(RefusedError, match="was not made by 'skerry user create'"):
+            attempt()
+    assert keystone.passwords["demo"] == "hers" and "demo" in keystone.people
+
+
+def test_a_cloud_with_another_name(ctx: Context, keystone: FakeKeystone) -> None:
+    create(ctx)
+    ctx.cloud = ctx.cloud.model_copy(update={"name": "isle"})
+    assert create(ctx) == ["clouds.yaml"] and create(ctx) == []
+    assert '"isle"' in People(ctx).path("ann").read_text() and keystone.made == 1
 
 
 def test_who_there_is(ctx: Context, keystone: FakeKeystone) -> None:
