@@ -14,5 +14,5 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     with Progress() as progress:
-        down(args.root, progress.console.print)
+        down(args.root, progress.tell)
     return 0

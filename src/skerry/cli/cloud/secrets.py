@@ -51,6 +51,12 @@ def _rotate(args: argparse.Namespace) -> int:
         raise UsageError("Either names or --all, not both.")
     names = rotatable() if args.all else args.names
     with Progress(quiet=args.json) as progress, interrupt.answered(progress.tell):
-        done = rotate(args.root, names, progress.console.print, progress.watch, progress.begin)
+        done = rotate(
+            args.root,
+            names,
+            progress.tell if not args.json else lambda text: None,
+            progress.watch,
+            progress.begin,
+        )
     print(done.to_json() if args.json else done.render())
     return 0

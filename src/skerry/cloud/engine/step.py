@@ -131,6 +131,7 @@ class GraphRun:
         """
         with interrupt.answered():
             failure = self._all()
+            interrupt.check()
             if failure is not None:
                 raise failure
 

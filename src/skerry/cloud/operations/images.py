@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from skerry.cloud.context import Context
+from skerry.cloud.context import CloudDownError, Context
 from skerry.cloud.images import debian, tiny
 from skerry.cloud.resources.base import IMAGE
 from skerry.cloud.resources.image import upload_tiny
@@ -100,7 +101,8 @@ def listed(ctx: Context) -> list[Listed]:
     built = {found.name: found for name in ("tiny", "debian") if (found := _built(ctx, name))}
     there = {}
     if ctx.layout.has_cloud and ctx.supervisor.running():
-        there = {image.name: image for image in ctx.api.image.images()}
+        with suppress(CloudDownError):
+            there = {image.name: image for image in ctx.api.image.images()}
     rows = []
     for name in sorted({*built, *there}):
         own, image = built.get(name), there.get(name)

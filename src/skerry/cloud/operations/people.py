@@ -39,6 +39,7 @@ QUOTAS = {  # by the API that has it
 }
 UNAUTHORIZED = 401
 OF_CREDENTIAL = ("application_credential_id", "application_credential_secret")
+MADE = "made by 'skerry user create'"  # the description of such accounts
 CREDENTIAL = "skerry"  # the name of the application credential
 MARK = "# Written by skerry."  # files that begin so may be replaced
 
@@ -121,27 +122,24 @@ class People:
         """Give a person all that is missing; what is there and right stays.
 
         Without ``project`` it is the one that the person has, or one of the person's name; without ``role`` the one that
-        the person has, or 'member'. Raises UsageError (a name that cannot be), RefusedError (one of the cloud's own),
-        CloudDownError.
+        the person has, or 'member'. Raises UsageError (a name that cannot be), RefusedError (an account of the cloud
+        itself, or of somebody else's making), CloudDownError.
         """
         for what in (name, project or name):
             try:
                 cloud_name(what)
             except ValueError as error:
                 raise UsageError(str(error)) from None
-        if name in self._own():
-            raise RefusedError(f"'{name}' is an account of the cloud itself.", remedy="Choose another name.")
         if project == "service":
             raise RefusedError("'service' is the project of the cloud's services.", remedy="Choose another.")
         identity, changed = self.ctx.api.identity, list[str]()
-        user = identity.find_user(name, domain_id=DOMAIN)
+        user = self._user(name)
         place = self._project(project or name, user if project is None else None, changed)
         password = None
         if user is None:
             password = _drawn()
-            user = identity.create_user(
-                name=name, password=password, domain_id=DOMAIN, default_project_id=place.id
-            )
+            about = {"description": MADE, "domain_id": DOMAIN, "default_project_id": place.id}
+            user = identity.create_user(name=name, password=password, **about)
             changed.append(f"account {name}")
         elif user.default_project_id != place.id:
             user = identity.update_user(user, default_project_id=place.id)
@@ -151,6 +149,18 @@ class People:
         self._give_quota(place, quota, changed)
         self._give_access(user, place, wanted, password, changed)
         return self._person(user, place.name, wanted, changed)
+
+    def _user(self, name: str) -> Any:
+        """The account of a person, None where there is none. Raises RefusedError for one that was not made here."""
+        if name in self._own():
+            raise RefusedError(f"'{name}' is an account of the cloud itself.", remedy="Choose another name.")
+        user = self.ctx.api.identity.find_user(name, domain_id=DOMAIN)
+        if user is not None and user.description != MADE:
+            raise RefusedError(
+                f"The account '{name}' was not made by 'skerry user create', and stays as it is.",
+                remedy=f"Choose another name, or look at it: skerry openstack user show {name}",
+            )
+        return user
 
     def _project(self, name: str, user: Any, changed: list[str]) -> Any:
         """The project of this name; for a user who has one already, that one."""
@@ -198,6 +208,12 @@ class People:
         """A clouds.yaml whose application credential works, for this project and role."""
         kept = _read(self.path(user.name))
         if password is None and self._works(kept, project, role):
+            text = self._content(user.name, kept["password"], kept)
+            if (
+                text != self.path(user.name).read_text()
+            ):  # the cloud has another name by now, or another address
+                write_atomically(self.path(user.name), text, mode=0o600)
+                changed.append("clouds.yaml")
             return
         for known in (password, kept.get("password")):
             if known and self._access(self._login(user.name, known, project)) is not None:
@@ -234,7 +250,9 @@ class People:
             return None
 
         wait_for(f"keystone's consent to the login of {user.name}", missing, 15, every=0.2)
-        write_atomically(self.path(user.name), self._content(user.name, password, made[0]), mode=0o600)
+        write_atomically(
+            self.path(user.name), self._content(user.name, password, self._of(made[0])), mode=0o600
+        )
 
     def _credential(self, user: Any, login: Mapping[str, str], role: str) -> Any:
         identity = self._connection(login).identity
@@ -244,7 +262,7 @@ class People:
         made = identity.create_application_credential(
             user=user.id,
             name=CREDENTIAL,
-            description="made by 'skerry user create'",
+            description=MADE,
             roles=[{"name": role}],
             unrestricted=self._unrestricted,
         )
@@ -302,13 +320,12 @@ class People:
         session = Session(self._plugin(auth))
         return openstack.connection.Connection(session=session, region_name=self.ctx.cloud.region)
 
-    def _content(self, name: str, password: str, credential: Any) -> str:
+    def _content(self, name: str, password: str, credential: Mapping[str, str]) -> str:
         cloud = {
             "auth_type": "v3applicationcredential",
             "auth": {
                 "auth_url": self.ctx.url("keystone", "/v3"),
-                "application_credential_id": credential.id,
-                "application_credential_secret": credential.secret,
+                **{option: credential[option] for option in OF_CREDENTIAL},
             },
             "region_name": self.ctx.cloud.region,
             "interface": "public",
@@ -345,10 +362,7 @@ class People:
 
         Raises NotFoundError, RefusedError.
         """
-        if name in self._own():
-            raise RefusedError(f"'{name}' is an account of the cloud itself.", remedy="It stays.")
-        identity = self.ctx.api.identity
-        user = identity.find_user(name, domain_id=DOMAIN)
+        identity, user = self.ctx.api.identity, self._user(name)
         had = self.path(name).exists()
         self.path(name).unlink(missing_ok=True)
         if user is None and not had:

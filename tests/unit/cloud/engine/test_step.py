@@ -13,6 +13,7 @@ from hypothesis import strategies as some
 from tests.support.deadlines import at_most
 
 from skerry.cloud.engine.step import Change, Event, Graph, GraphRun, Step
+from skerry.common import interrupt
 from skerry.common.errors import CommandError, StepError
 
 
@@ -134,6 +135,15 @@ def test_an_interrupt_in_the_last_step_is_not_lost() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         GraphRun(Graph([Interrupted("a", [])]), quiet).go()
+
+
+def test_within_an_interrupted_verb_a_run_does_not_end_as_if_it_were_whole() -> None:
+    made: list[str] = []
+    with pytest.raises(KeyboardInterrupt), interrupt.answered(lambda text: None):
+        os.kill(os.getpid(), signal.SIGTERM)
+        GraphRun(Graph([Made("a", made)]), quiet).go()
+        made.append("what comes after")
+    assert made == []
 
 
 class Typed(Made):

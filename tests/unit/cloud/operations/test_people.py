@@ -60,8 +60,8 @@ class FakeKeystone:
         self.places[name] = Thing(id=f"p-{name}", name=name)
         return self.places[name]
 
-    def create_user(self, name: str, password: str, domain_id: str, default_project_id: str) -> Thing:
-        user = Thing(id=f"u-{name}", name=name, default_project_id=default_project_id, is_enabled=True)
+    def create_user(self, name: str, password: str, domain_id: str, **about: str) -> Thing:
+        user = Thing(id=f"u-{name}", name=name, is_enabled=True, **about)
         self.people[name], self.passwords[name] = user, password
         return user
 
@@ -84,15 +84,16 @@ class FakeKeystone:
         self.given.add((user.id, project.id, role.name))
 
     def unassign_project_role_from_user(self, project: Thing, user: Thing, role: Thing) -> None:
-        if (user.id, project.id, role.name) in self.given:
-            self.given.discard((user.id, project.id, role.name))
-            gone = [
-                each
-                for each, row in self.credentials.items()
-                if (row.user, row.project_id) == (user.id, project.id)
-            ]
-            for each in gone:  # keystone does the same
-                del self.credentials[each]
+        self.given.discard((user.id, project.id, role.name))
+
+    def opens(self, user: str, project: str) -> set[str]:
+        """The roles of a user in a project, those that they imply among them."""
+        given = {role for who, where, role in self.given if (who, where) == (user, project)}
+        return {name for role in given for name in implied(role)}
+
+
+def implied(role: str) -> tuple[str, ...]:
+    return module.ROLES[: module.ROLES.index(role) + 1]
 
 
 class Mine:
@@ -109,9 +110,8 @@ class Mine:
         row = self.keystone.credentials.get(self.auth["application_credential_id"])
         if row is None or row.secret != self.auth["application_credential_secret"]:
             return None
-        names = [role["name"] for role in row.roles]
-        implied = module.ROLES[: module.ROLES.index(names[0]) + 1]
-        return Thing(role_names=list(implied), project_id=row.project_id)
+        names = set(implied(row.roles[0]["name"])) & self.keystone.opens(row.user, row.project_id)
+        return Thing(role_names=sorted(names), project_id=row.project_id)
 
     def demand(self) -> None:
         """Refuse, as keystone does, for a second after a password has changed."""
@@ -230,11 +230,17 @@ def test_a_lost_credential_is_made_with_the_password_that_is_known(
     assert create(ctx) == ["application credential"] and keystone.passwords == before
 
 
-def test_another_role_makes_another_credential(ctx: Context, keystone: FakeKeystone) -> None:
+def test_a_credential_that_gives_another_role_is_kept(ctx: Context, keystone: FakeKeystone) -> None:
     create(ctx)
-    assert create(ctx, role="reader") == ["role reader in project ann", "application credential"]
+    assert create(ctx, role="reader") == ["role reader in project ann"]
     assert keystone.given == {("u-ann", "p-ann", "reader")}
-    assert keystone.credentials["c-2"].roles == [{"name": "reader"}]
+    assert create(ctx, role="member") == ["role member in project ann"]
+
+
+def test_a_credential_that_gives_too_little_is_made_again(ctx: Context, keystone: FakeKeystone) -> None:
+    create(ctx)
+    assert create(ctx, role="manager") == ["role manager in project ann", "application credential"]
+    assert [row.roles for row in keystone.credentials.values()] == [[{"name": "manager"}]]
 
 
 def test_two_share_a_project(ctx: Context, keystone: FakeKeystone) -> None:
@@ -275,6 +281,21 @@ def test_the_clouds_own_accounts_are_refused(ctx: Context, name: str) -> None:
 def test_names_that_cannot_be(ctx: Context, name: str) -> None:
     with pytest.raises(UsageError, match="is no name"):
         create(ctx, name)
+
+
+def test_an_account_of_somebody_elses_making_is_left_alone(ctx: Context, keystone: FakeKeystone) -> None:
+    keystone.create_user("demo", "hers", "default", description="", default_project_id="")
+    for attempt in (lambda: create(ctx, "demo"), lambda: People(ctx).delete("demo")):
+        with pytest.raises(RefusedError, match="was not made by 'skerry user create'"):
+            attempt()
+    assert keystone.passwords["demo"] == "hers" and "demo" in keystone.people
+
+
+def test_a_cloud_with_another_name(ctx: Context, keystone: FakeKeystone) -> None:
+    create(ctx)
+    ctx.cloud = ctx.cloud.model_copy(update={"name": "isle"})
+    assert create(ctx) == ["clouds.yaml"] and create(ctx) == []
+    assert '"isle"' in People(ctx).path("ann").read_text() and keystone.made == 1
 
 
 def test_who_there_is(ctx: Context, keystone: FakeKeystone) -> None:
