@@ -328,6 +328,8 @@ def test_what_the_bootstrap_is_answered(
     folder: Path, words: str, code: int, shown: str, monkeypatch: Any
 ) -> None:
     monkeypatch.undo()
+    if os.geteuid() and (code == 12 or "server list" in words):
+        pytest.skip("who is not root gets another answer")
     (folder / "file").write_text("")
     python = [sys.executable, "-IS", "-c", f"import sys; sys.path.insert(0, {str(CHECKOUT / 'src')!r})"]
     python[-1] += "; from skerry.cli.situation import main; main()"
