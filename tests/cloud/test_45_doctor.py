@@ -207,7 +207,7 @@ subprocess.Popen(["sleep", "777"], env=mark, **APART)
         fixed=True,
     ),
     "host-network": Case(
-        "subprocess.run(['ip', 'address', 'flush', 'dev', 'br-ex'], check=True)",
+        "subprocess.run(['ip', 'address', 'flush', 'dev', 'skerry-ext'], check=True)",
         "",
         "the host's way to the external network is broken",
         "skerry up",
