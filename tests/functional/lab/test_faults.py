@@ -230,8 +230,8 @@ def test_a_fault_heals_whose_command_was_killed_before_it_wrote_what_it_had_done
 
     within(20, "frames pass as before", as_before)
     assert throughput(lab, "h1", "h2", "10.77.0.2", 0.5) > 20e6
-    # One line would give every frame a second time.
-    assert "DUP" not in lab.host("h1").run(["ping", "-c", "3", "-i", "0.01", "10.77.0.2"]).stdout
+    # A delay line that was left would give every frame a second time, 50 ms later: ping must run for longer than that.
+    assert "DUP" not in lab.host("h1").run(["ping", "-c", "30", "-i", "0.01", "10.77.0.2"]).stdout
 
 
 def test_freeze(lab: Lab) -> None:

@@ -20,7 +20,7 @@ from skerry.common.wait import wait_for
 TIMEOUT = 600.0  # seconds for one server to move
 SETTLED = 30.0  # seconds for nova to finish what it knows of moves that are over
 # How a migration ends (nova.db.main.api, migration_get_in_progress_by_host_and_node): with any other one a compute
-# service cannot be deleted, and only the host's own nova-compute can end it.
+# service cannot be deleted.
 ENDED = {"confirmed", "reverted", "error", "failed", "completed", "cancelled", "done"}
 
 
@@ -72,10 +72,9 @@ class Departed(ApiStep):
         for server in self._servers():
             report(f"move server {server.name}")
             self._move(server)
-        self._settle()
+        self._settle(report)
         joined = Joined(self.ctx, self.host)
         joined.tell(["destroy", "--yes", *joined.keep_packages], report)
-        self._close(report)
         for service in services:
             compute.delete_service(service)
         for agent in self.ctx.api.network.agents(host=name):
@@ -85,28 +84,32 @@ class Departed(ApiStep):
         for host in self.ctx.cloud.others:
             Joined(self.ctx, host).bring()
 
-    def _settle(self) -> None:
+    def _settle(self, report: Callable[[str], None]) -> None:
         """Wait for nova: a server is elsewhere before the host that it left has noted so.
 
-        Raises NotReadyError when one still moves. What else is left will never end: a host lost its power at the time.
+        What is left after that, while its server does not move, never ends: a host lost its power at the time. Nova has
+        no call to end it, and keeps the host for its sake. Raises NotReadyError when a server still moves, StepError.
         """
         compute, name = self.ctx.api.compute, self.host.name
         try:
             wait_for(f"the last migrations of {name}", lambda: described(unfinished(compute, name)), SETTLED)
         except NotReadyError:
-            if any(moves(compute, one) for one in unfinished(compute, name)):
+            left = unfinished(compute, name)
+            if any(moves(compute, one) for one in left):
                 raise
+            for one in left:
+                report(f"end a migration that was broken off: {described([one])}")
+                self._end(one)
 
-    def _close(self, report: Callable[[str], None]) -> None:
-        """End the migrations that nobody will end any more: nova has no call for it, and keeps the host for their sake."""
-        api = self.ctx.api
-        for one in unfinished(api.compute, self.host.name):
-            report(f"end a migration that was broken off: {described([one])}")
-            api.placement.delete(
-                f"/allocations/{one.uuid}"
-            )  # what it holds of the host; 404 when it holds nothing
-            with connect(self.ctx, database="nova") as root, root.cursor() as cursor:
-                cursor.execute("update migrations set status = 'error' where uuid = %s", (one.uuid,))
+    def _end(self, migration: Any) -> None:
+        """Let nova's records have a migration as failed, and give back what it holds of the host."""
+        answer = self.ctx.api.placement.delete(f"/allocations/{migration.uuid}")
+        if answer.status_code not in (204, 404):  # 404: it holds nothing
+            raise StepError(
+                self.name, f"placement does not release what migration {migration.uuid} holds: {answer.text}"
+            )
+        with connect(self.ctx, database="nova") as root, root.cursor() as cursor:
+            cursor.execute("update migrations set status = 'error' where uuid = %s", (migration.uuid,))
 
     def _move(self, server: Any) -> None:
         compute = self.ctx.api.compute

@@ -6,19 +6,17 @@ because not every kernel has netem; while it works, it draws the losses too.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
-
-import psutil
 
 from skerry.common import log
 from skerry.common.errors import CommandError
 from skerry.common.namespaces import entering, namespace_of
 from skerry.common.proc import run
-from skerry.common.process import find, kill, start_of
+from skerry.common.process import find, kill, marked, start_of
 from skerry.lab.links import veth
 from skerry.lab.state import Cable, LabState, Shape
 
@@ -27,7 +25,7 @@ BURST = 16_000  # bytes at least, else the bucket never holds a segment
 BURST_TIME = 0.002  # seconds of traffic, on fast links
 GRAIN = 1_000_000
 SEGMENTS = 65_535  # the kernel's default
-DELAY_LINE = Path(__file__).with_name("delay_line.py")
+LINE = "SKERRY_DELAY_LINE"
 
 
 def wanted(state: LabState, cable: Cable) -> Shape:
@@ -82,7 +80,7 @@ def _lose_and_delay(
 ) -> None:
     assert cable.shape is not None
     forget(cable)
-    kill(_lines(ports, fabric))  # one of a command that was killed before it could write it down
+    kill(marked(LINE, _mark(cable, fabric)))  # of a command that was killed before it could write it down
     loss, delay = cable.shape.loss, cable.shape.delay
     _lose(cable, ports, 0.0 if delay else loss, fabric)
     _one_frame_at_a_time(state, cable, 0 < loss < 1, pids)
@@ -98,20 +96,9 @@ def _line_as_it_should_be(cable: Cable) -> bool:
     return runs == (cable.shape is not None and cable.shape.delay > 0)
 
 
-def _lines(ports: list[str], fabric: int) -> list[int]:
-    """The delay lines between two ports of this fabric."""
-    space = namespace_of(fabric, "net")
-    return [
-        pid
-        for pid in psutil.pids()
-        if [str(DELAY_LINE), *ports] == _argv(pid)[-5:-2] and namespace_of(pid, "net") == space
-    ]
-
-
-def _argv(pid: int) -> list[str]:
-    with suppress(psutil.Error, OSError):
-        return list(psutil.Process(pid).cmdline())
-    return []
+def _mark(cable: Cable, fabric: int) -> str:
+    """What the delay line of a cable of this fabric has in its environment as ``LINE``."""
+    return f"{veth.bridge_of(cable)} {namespace_of(fabric, 'net')}"
 
 
 def forget(cable: Cable) -> None:
@@ -156,15 +143,8 @@ def _one_frame_at_a_time(state: LabState, cable: Cable, on: bool, pids: Mapping[
 
 def _delay(cable: Cable, ports: list[str], fabric: int) -> None:
     assert cable.shape is not None
-    argv = [
-        sys.executable,
-        "-I",
-        "-S",
-        str(DELAY_LINE),
-        *ports,
-        str(cable.shape.delay),
-        str(cable.shape.loss),
-    ]
+    script = [sys.executable, "-I", "-S", str(Path(__file__).with_name("delay_line.py"))]
+    argv = [*script, *ports, str(cable.shape.delay), str(cable.shape.loss)]
     argv = ["setsid", "--fork", *entering(fabric, argv, ["net", "mount", "pid"])]
     line = subprocess.Popen(
         argv,
@@ -173,6 +153,7 @@ def _delay(cable: Cable, ports: list[str], fabric: int) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         cwd="/",
+        env={**os.environ, LINE: _mark(cable, fabric)},
     )
     log.started(argv, line.pid)
     assert line.stdout is not None
