@@ -118,7 +118,7 @@ def test_a_server_on_an_automatic_network(cloud: Cloud, ann: dict[str, Any], wit
         "tiny",
         "--flavor",
         "m1.nano",
-        "--network",
+        "--nic",
         "auto",
         "--security-group",
         "in",

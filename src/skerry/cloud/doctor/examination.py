@@ -146,7 +146,7 @@ def examine(root: Path | str, *, fix: bool = False, checks: Sequence[Check] = CH
         with exclusive(ctx.layout, "doctor --fix"):
             done = [_repair(finding) for finding in _apart(findings)]
             _settle(ctx)
-        findings, looks = _look(ctx, checks)
+        findings, looks = _look_again(ctx, checks, {finding.what for finding in findings if finding.fix})
     elif busy is not None:
         findings.append(busy)
     if ctx.leads:
@@ -210,6 +210,22 @@ def _look(ctx: Context, checks: Sequence[Check]) -> tuple[list[Finding], list[Ch
         results = list(pool.map(lambda check: _bounded(check, patient), checks))
     findings = [finding for found, _ in results for finding in found]
     return findings, [look for _, look in results]
+
+
+def _look_again(
+    ctx: Context, checks: Sequence[Check], repaired: set[str], seconds: float = 60.0
+) -> tuple[list[Finding], list[CheckRun]]:
+    """What is found once nothing of the ``repaired`` is, or they have had their time.
+
+    What a restart brings back (a metadata proxy, a mark in placement) comes after the service's probe answers.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        found, looks = _look(ctx, checks)
+        if not repaired & {finding.what for finding in found} or time.monotonic() > deadline:
+            return found, looks
+        interrupt.check()
+        time.sleep(2)
 
 
 def take_vitals(ctx: Context) -> dict[str, Vital]:

@@ -136,7 +136,7 @@ class Private(Table):
     cidr: Network = Field(default=IPv4Network("10.20.0.0/24"), description="the network")
     pool: Network = Field(
         default=IPv4Network("10.64.0.0/16"),
-        description="of which projects get networks: '--network auto', '--use-default-subnet-pool'",
+        description="of which projects get networks: '--nic auto', '--use-default-subnet-pool'",
     )
 
 

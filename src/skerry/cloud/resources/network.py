@@ -13,7 +13,7 @@ class Network(ApiStep):
     """The external network, a private one, a router between them; a security group that lets SSH and ping in.
 
     The external network is the default one, and there is a default pool of subnets: so neutron makes a network for a
-    project that asks for one ('--network auto').
+    project that asks for one ('--nic auto').
     """
 
     name = "network"
