@@ -32,6 +32,7 @@ from skerry.cloud.operations.graph import services
 from skerry.cloud.supervise import Process
 from skerry.cloud.supervise.service import Service
 from skerry.common import interrupt
+from skerry.common.clock import Clock
 from skerry.common.errors import BusyError, PreflightError, SkerryError
 
 CHECKS: tuple[Check, ...] = (
@@ -194,8 +195,8 @@ def _repair(finding: Finding) -> str:
 
 def _settle(ctx: Context, seconds: float = 60.0) -> None:
     """Wait for services that were just started, so that the second look sees what came of it."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    clock = Clock()
+    while clock.now() < seconds:
         interrupt.check()
         if not any(vital.missing for vital in take_vitals(ctx).values()):
             return
@@ -219,10 +220,10 @@ def _look_again(
 
     What a restart brings back (a metadata proxy, a mark in placement) comes after the service's probe answers.
     """
-    deadline = time.monotonic() + seconds
+    clock = Clock()
     while True:
         found, looks = _look(ctx, checks)
-        if not repaired & {finding.what for finding in found} or time.monotonic() > deadline:
+        if not repaired & {finding.what for finding in found} or clock.now() > seconds:
             return found, looks
         interrupt.check()
         time.sleep(2)

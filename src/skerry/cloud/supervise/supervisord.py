@@ -17,12 +17,14 @@ from skerry.cloud.supervise.base import Process, Supervisor
 from skerry.cloud.supervise.process_marks import end_all, fingerprint_of
 from skerry.cloud.supervise.service import Service
 from skerry.common import log
+from skerry.common.clock import Clock
 from skerry.common.errors import NotReadyError
 from skerry.common.files import write_atomically
 from skerry.common.unix_http import UnixHTTPConnection
 from skerry.common.wait import wait_for
 
 PR_SET_CHILD_SUBREAPER = 36
+STARTS = 20  # seconds of an idle machine
 STATES = {
     "RUNNING": "running",
     "STARTING": "starting",
@@ -83,11 +85,11 @@ class Direct(Supervisor):
                 env={"PATH": os.defpath, "LANG": "C.UTF-8"},
             )
         log.started(argv, daemon.pid)
-        deadline = time.monotonic() + 20
+        clock = Clock()
         while not self.running():
-            if daemon.poll() is not None or time.monotonic() > deadline:
+            if daemon.poll() is not None or clock.now() > STARTS:
                 lines = said.read_text().strip().splitlines()
-                raise NotReadyError("supervisord", 20, lines[-1] if lines else "it said nothing")
+                raise NotReadyError("supervisord", STARTS, lines[-1] if lines else "it said nothing")
             time.sleep(0.05)
 
     def processes(self) -> dict[str, Process]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from skerry.common import log, namespaces
+from skerry.common.clock import Clock
 from skerry.common.errors import CommandError, PreflightError
 
 SECONDS_TO_START = 20.0  # for a program to have entered the host
@@ -27,8 +28,8 @@ class Program:
     @property
     def pid(self) -> int | None:
         """None once it has ended. The process that entered the namespaces is its parent."""
-        deadline = time.monotonic() + SECONDS_TO_START
-        while self.process.poll() is None and time.monotonic() < deadline:
+        clock = Clock()
+        while self.process.poll() is None and clock.now() < SECONDS_TO_START:
             try:
                 children = psutil.Process(self.process.pid).children()
             except psutil.NoSuchProcess:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from skerry.common.errors import NotFoundError, SkerryError, StepError
+from skerry.common.errors import NotFoundError, NotReadyError, SkerryError, StepError
 from skerry.common.proc import run
+from skerry.common.wait import wait_for
 from skerry.migration.measurement.probe import UDP_PORT
 from skerry.migration.nova import Server
 from skerry.migration.plan import PREFIX, Flavor
@@ -16,7 +16,7 @@ from skerry.migration.site import Site
 
 GROUP = f"{PREFIX}probes"
 IMAGE, NETWORK, OUTSIDE, KEYPAIR = "tiny", "private", "public", "skerry"
-BOOTS, ANSWERS, GONE = 300.0, 180.0, 120.0  # seconds
+BOOTS, ANSWERS, GONE = 300.0, 180.0, 120.0  # seconds of an idle machine
 
 
 class Fleet:
@@ -47,7 +47,7 @@ class Fleet:
         if flavor in self._servers and self._servers[flavor].now().status != "ACTIVE":
             broken = self._servers.pop(flavor)
             self._api.compute.delete_server(broken.id, force=True)
-            self._api.compute.wait_for_delete(broken.now(), wait=GONE)
+            self._until_gone(broken.id)
         if flavor not in self._servers:
             self._report(f"boots a server of flavor {flavor}")
             try:
@@ -88,12 +88,14 @@ class Fleet:
             key_name=KEYPAIR,
             security_groups=[{"name": self._group()}],
         )
-        deadline = time.monotonic() + BOOTS
-        while (now := compute.get_server(server.id)).status != "ACTIVE":
-            if now.status == "ERROR" or time.monotonic() > deadline:
-                why = (now.fault or {}).get("message") or f"it is {now.status} after {BOOTS:.0f} s"
-                raise StepError("boot", f"the server of flavor {flavor}: {why}")
-            time.sleep(1)
+
+        def inactive() -> str | None:
+            now = compute.get_server(server.id)
+            if now.status == "ERROR":
+                raise StepError("boot", f"the server of flavor {flavor}: {(now.fault or {}).get('message')}")
+            return None if now.status == "ACTIVE" else f"it is {now.status}"
+
+        _wait(name, inactive, BOOTS)
         port = next(iter(network.ports(device_id=server.id)))
         outside = self._known(network.find_network(OUTSIDE), f"network '{OUTSIDE}'")
         network.create_ip(floating_network_id=outside.id, port_id=port.id, description=GROUP)
@@ -102,16 +104,21 @@ class Fleet:
         return found
 
     def _until_it_answers(self, server: Server) -> None:
-        deadline = time.monotonic() + ANSWERS
-        while True:
+        def silent() -> str | None:
             try:
                 # The kernel sends one 'port unreachable' in a second to each address, and the UDP probe wants all.
                 self.shell(server)("echo 0 >/proc/sys/net/ipv4/icmp_ratelimit")
-                return
-            except SkerryError as error:  # nova learns of its address a little later
-                if time.monotonic() > deadline:
-                    raise StepError("boot", f"{server.name} does not answer over SSH: {error}") from None
-            time.sleep(1)
+            except SkerryError as error:  # it learns of its key, and nova of its address, a little later
+                return f"no answer over SSH: {error}"
+            return None
+
+        _wait(server.name, silent, ANSWERS)
+
+    def _until_gone(self, server: str) -> None:
+        def left() -> str | None:
+            return None if self._api.compute.find_server(server) is None else "it is still there"
+
+        _wait(f"the end of server {server}", left, GONE)
 
     def _known(self, found: Any, what: str) -> Any:
         if found is None:
@@ -143,8 +150,8 @@ class Fleet:
         for server in servers:
             compute.delete_server(server, ignore_missing=True)
         for server in servers:
-            with suppress(Exception):  # its own class of error; what is left is found by the next run
-                compute.wait_for_delete(server, wait=GONE)
+            with suppress(StepError):  # what is left is found by the next run
+                self._until_gone(server.id)
         for flavor in list(compute.flavors()):
             if flavor.name.startswith(PREFIX):
                 compute.delete_flavor(flavor, ignore_missing=True)
@@ -152,3 +159,11 @@ class Fleet:
         if group is not None:
             with suppress(Exception):  # a server that is still going holds it
                 network.delete_security_group(group)
+
+
+def _wait(what: str, missing: Callable[[], str | None], seconds: float) -> None:
+    """Wait as `wait_for` does; what is not ready is a step that failed."""
+    try:
+        wait_for(what, missing, seconds, 1.0)
+    except NotReadyError as error:
+        raise StepError("boot", str(error)) from None

@@ -58,7 +58,9 @@ class Nova(OpenStackComponent):
         }
 
     def irreplaceable(self) -> dict[Path, str]:
-        return {self.state / "compute_id": SERVICE_USER}  # without it a host that is on record may not start again
+        return {
+            self.state / "compute_id": SERVICE_USER
+        }  # without it a host that is on record may not start again
 
     def settings(self) -> Sections:
         helper = self.privileged_helper()
