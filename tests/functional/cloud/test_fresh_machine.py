@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.support import CHECKOUT
 from tests.support.deadlines import at_most
 from tests.support.machines import SimulatedMachine
 from tests.support.small_cloud_host import SmallCloud, nothing_is_left
@@ -131,8 +133,13 @@ def test_a_wrong_cloud_toml_is_explained(cloud: SmallCloud, text: str, told: lis
 
 
 def test_up_must_be_root(cloud: SmallCloud) -> None:
+    readable = cloud.host.folder / "readable"  # the checkout may be in a folder of root's alone
+    for part in ("src/skerry", "tests/support"):
+        shutil.copytree(CHECKOUT / part, readable / part, ignore=shutil.ignore_patterns("__pycache__"))
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    done = cloud.host.run([*nobody, *cloud.argv, "up"], check=False)
+    own = ["env", f"PYTHONPATH={readable / 'src'}:{readable}", f"SKERRY_CHECKOUT={readable}"]
+    argv = [word.replace(str(CHECKOUT), str(readable)) for word in cloud.argv]
+    done = cloud.host.run([*nobody, *own, *argv, "up"], check=False)
     assert done.returncode == 4
     assert "must be root" in done.stderr and "sudo" in done.stderr
 
