@@ -24,6 +24,10 @@ SETUP = re.compile(
     r"^(?P<test>(?:setUpClass|tearDownClass) .+?) \[(?P<seconds>[\d.]+)s\] \.\.\. (?P<result>FAILED)$"
 )
 
+# Seconds that tempest waits for a server to be there, to answer a ping, to let it in. Its clock does not slow down with a
+# busy machine, as Skerry's own does: so this is what such a machine needs.
+PATIENCE = 480
+
 
 @dataclass
 class TempestReport:
@@ -87,7 +91,7 @@ def configuration(ctx: Context, folder: Path) -> str:
                 "flavor_ref": flavors[0].id,
                 "flavor_ref_alt": flavors[1].id,
                 "fixed_network_name": PRIVATE,
-                "build_timeout": 180,
+                "build_timeout": PATIENCE,
             },
             "compute-feature-enabled": {
                 "vnc_console": True,
@@ -109,7 +113,8 @@ def configuration(ctx: Context, folder: Path) -> str:
                 "image_ssh_user": USER,
                 "image_alt_ssh_user": USER,
                 "network_for_ssh": PUBLIC,
-                "ssh_timeout": 120,
+                "ping_timeout": PATIENCE,
+                "ssh_timeout": PATIENCE,
             },
             "service_available": {
                 component.tests: component in wanted for component in registry.components() if component.tests
