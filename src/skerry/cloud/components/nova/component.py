@@ -58,9 +58,8 @@ class Nova(OpenStackComponent):
         }
 
     def irreplaceable(self) -> dict[Path, str]:
-        return {
-            self.state / "compute_id": SERVICE_USER
-        }  # without it a host that is on record may not start again
+        # Without it a host that is on record may not start again.
+        return {self.state / "compute_id": SERVICE_USER}
 
     def settings(self) -> Sections:
         helper = self.privileged_helper()
