@@ -8,6 +8,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,6 +41,14 @@ def test_three_servers_at_once_are_reached_on_the_private_network(
 ) -> None:
     for server in three.values():
         cloud.guest_reaches(cloud.address(server))
+
+
+def test_guests_have_the_smaller_share_of_busy_processors(cloud: Cloud, three: dict[str, Any]) -> None:
+    guests = [process.pid for process in cloud.host.processes() if process.name().startswith("qemu-system")]
+    shares = [Path(f"/proc/{pid}/autogroup") for pid in guests]
+    if not all(share.exists() for share in shares):
+        pytest.skip("this kernel shares the processors between processes, not sessions")
+    assert len(shares) >= 3 and {tuple(share.read_text().split()[1:]) for share in shares} == {("nice", "5")}
 
 
 def test_floating_address_moves(cloud: Cloud, servers: Servers, three: dict[str, Any]) -> None:

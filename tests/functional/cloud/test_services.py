@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
@@ -262,6 +263,13 @@ def test_an_interrupt_is_answered_at_once(cloud: SmallCloud, number: signal.Sign
     assert run.process.wait(at_most(60)) == 130
     assert "Traceback" not in rest and "continues from here" in rest
     assert cloud.up() and cloud.lacks() == {}
+
+
+def test_services_have_the_larger_share_of_busy_processors(cloud: SmallCloud) -> None:
+    place = Path(f"/proc/{cloud.status()['mariadb']['pid']}/autogroup")
+    if not place.exists():
+        pytest.skip("this kernel shares the processors between processes, not sessions")
+    assert place.read_text().split()[1:] == ["nice", "-5"]
 
 
 def test_restart(cloud: SmallCloud) -> None:

@@ -73,7 +73,7 @@ class Hosts:
         *ssh, target = ssh_command(self._ctx, address)
         shared = self._ctx.layout.run / "ssh-%C"  # one connection for all; only root writes there
         once = ["-o", "ControlMaster=auto", "-o", f"ControlPath={shared}", "-o", "ControlPersist=30"]
-        return [*ssh, *once, "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", target]
+        return [*ssh, *once, "-o", "BatchMode=yes", "-o", "ConnectTimeout=60", target]
 
     def may_fault(self, host: str) -> bool:
         argv = ["cat", "/proc/sys/vm/unprivileged_userfaultfd"]

@@ -25,6 +25,7 @@ from skerry.common.wait import wait_for
 
 PR_SET_CHILD_SUBREAPER = 36
 STARTS = 20  # seconds of an idle machine
+SHARE = "-5"  # a nice value
 STATES = {
     "RUNNING": "running",
     "STARTING": "starting",
@@ -217,9 +218,14 @@ class _UnixTransport(xmlrpc.client.Transport):
 def _begin() -> None:
     """Orphans of the services (QEMU's probes among them) must have a parent that reaps: init may not do it.
 
+    Where Linux shares the processors between sessions first (sched(7), autogroup), the services have three times the share
+    of another session, and a guest a third: guests that compute, or somebody's programs, do not stop the cloud.
+
     Logs are not for everybody: supervisord's own option for that has no effect on one that stays in the foreground.
     """
     os.umask(0o027)
+    with suppress(OSError):  # a kernel without such groups, or a container that may not
+        Path("/proc/self/autogroup").write_text(SHARE)
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 

@@ -137,9 +137,9 @@ exec {self.ctx.platform.program(QEMU)} -global virtio-net-device.csum=off "$@"
 # Written by skerry.
 [ "$2" = started ] || exit 0
 # Busy guests must not slow the services down that manage them. Linux shares the processors between sessions first
-# (sched(7), autogroup), and each guest is one, as all services together are.
+# (sched(7), autogroup), and each guest is one, as all services together are, which have -5: nine times a guest's share.
 pid=$(cat "/run/libvirt/qemu/$1.pid")
-[ -e "/proc/$pid/autogroup" ] && echo 10 >"/proc/$pid/autogroup"
+[ -e "/proc/$pid/autogroup" ] && echo 5 >"/proc/$pid/autogroup"
 renice -n 10 -p $(ls "/proc/$pid/task") >/dev/null
 """,
                 executable=True,
