@@ -84,7 +84,8 @@ def machine(name: str) -> Iterator[SimulatedMachine]:
         finally:
             world.end()
     if not os.environ.get("SKERRY_TEST_KEEP"):
-        empty(folder)  # the marker goes last: a run that is killed here must not leave a folder that nobody takes
+        # The marker goes last: a run that is killed here must not leave a folder that nobody takes.
+        empty(folder)
         shutil.rmtree(folder)
 
 

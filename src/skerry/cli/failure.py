@@ -13,7 +13,6 @@ import traceback
 
 from skerry.common.errors import ApiError, DefectError, InterruptError, PreflightError, SkerryError
 
-# What the client library raises, by name: to import it takes half a second, and it was imported if it raised.
 # What the machine refuses is no defect of Skerry's; what to do, by the number of the error.
 REMEDIES = {
     errno.EACCES: "Run it with sudo; if you are root, look at the permissions of each folder of this path.",
@@ -27,6 +26,7 @@ REMEDIES = {
     errno.ENAMETOOLONG: "Name a shorter path.",
     errno.EIO: "The disk fails: look at the kernel's log (dmesg).",
 }
+# What the client library raises, by name: to import it takes half a second, and it was imported if it raised.
 API_ERRORS = {"keystoneauth1.exceptions.base.ClientException", "openstack.exceptions.SDKException"}
 
 
