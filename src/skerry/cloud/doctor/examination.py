@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -32,8 +33,10 @@ from skerry.cloud.operations.graph import services
 from skerry.cloud.supervise import Process
 from skerry.cloud.supervise.service import Service
 from skerry.common import interrupt
-from skerry.common.clock import Clock
-from skerry.common.errors import BusyError, PreflightError, SkerryError
+from skerry.common.errors import BusyError, NotReadyError, PreflightError, SkerryError
+from skerry.common.wait import wait_for
+
+TAKES_EFFECT = 60.0  # seconds of an idle machine, for a repair
 
 CHECKS: tuple[Check, ...] = (
     ServicesUp(),
@@ -193,14 +196,14 @@ def _repair(finding: Finding) -> str:
         return f"could not fix '{finding.what}': {error}"
 
 
-def _settle(ctx: Context, seconds: float = 60.0) -> None:
+def _settle(ctx: Context) -> None:
     """Wait for services that were just started, so that the second look sees what came of it."""
-    clock = Clock()
-    while clock.now() < seconds:
-        interrupt.check()
-        if not any(vital.missing for vital in take_vitals(ctx).values()):
-            return
-        time.sleep(1)
+
+    def missing() -> str | None:
+        return next((vital.missing for vital in take_vitals(ctx).values() if vital.missing), None)
+
+    with suppress(NotReadyError):  # the second look finds what does not come
+        wait_for("the services", missing, TAKES_EFFECT, 1.0)
 
 
 def _look(ctx: Context, checks: Sequence[Check]) -> tuple[list[Finding], list[CheckRun]]:
@@ -214,19 +217,22 @@ def _look(ctx: Context, checks: Sequence[Check]) -> tuple[list[Finding], list[Ch
 
 
 def _look_again(
-    ctx: Context, checks: Sequence[Check], repaired: set[str], seconds: float = 60.0
+    ctx: Context, checks: Sequence[Check], repaired: set[str]
 ) -> tuple[list[Finding], list[CheckRun]]:
     """What is found once nothing of the ``repaired`` is, or they have had their time.
 
     What a restart brings back (a metadata proxy, a mark in placement) comes after the service's probe answers.
     """
-    clock = Clock()
-    while True:
-        found, looks = _look(ctx, checks)
-        if not repaired & {finding.what for finding in found} or clock.now() > seconds:
-            return found, looks
-        interrupt.check()
-        time.sleep(2)
+    found: list[Finding] = []
+    looks: list[CheckRun] = []
+
+    def left() -> str | None:
+        found[:], looks[:] = _look(ctx, checks)
+        return ", ".join(sorted(repaired & {finding.what for finding in found})) or None
+
+    with suppress(NotReadyError):  # what is left is in the findings
+        wait_for("what was repaired", left, TAKES_EFFECT, 2.0)
+    return found, looks
 
 
 def take_vitals(ctx: Context) -> dict[str, Vital]:
