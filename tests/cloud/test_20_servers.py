@@ -187,6 +187,14 @@ def test_snapshot_boots_as_another_server(cloud: Cloud, servers: Servers, three:
     assert cloud.ssh(place, "cat /var/kept") == "from the original"
 
 
+def test_rescue_and_back(cloud: Cloud, three: dict[str, Any]) -> None:
+    compute = cloud.api.compute
+    compute.rescue_server(three["two"])
+    cloud.wait_status(three["two"], "RESCUE")
+    compute.unrescue_server(three["two"])
+    cloud.wait_status(three["two"], "ACTIVE")
+
+
 def test_delete_leaves_nothing(cloud: Cloud, servers: Servers, three: dict[str, Any], within: Within) -> None:
     server = three["three"]
     domain = str(cloud.api.compute.get_server(server.id).instance_name or "")

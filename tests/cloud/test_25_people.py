@@ -145,6 +145,20 @@ def test_a_server_on_an_automatic_network(cloud: Cloud, ann: dict[str, Any], wit
         cloud.run("openstack", "--as", NAME, *topology, check=False)
 
 
+def test_what_she_calls_as_the_cloud_does_is_hers(cloud: Cloud, ann: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(bytes(1024))
+    made = ("image", "create", "--disk-format", "raw", "--container-format", "bare", "--file")
+    image = as_ann(cloud, *made, str(tmp_path / "disk"), "tiny")
+    network = as_ann(cloud, "network", "create", "private")
+    try:
+        assert cloud.run("plan").stdout.strip() == "Nothing would change."
+        cloud.run("up", timeout=300)
+        assert as_ann(cloud, "image", "show", image["id"])["status"] == "active"
+    finally:
+        cloud.run("openstack", "--as", NAME, "network", "delete", network["id"])
+        cloud.run("openstack", "--as", NAME, "image", "delete", image["id"])
+
+
 def test_restart(cloud: Cloud, ann: dict[str, Any]) -> None:
     before = cloud.status()["keystone"]["pid"]
     done = json.loads(cloud.run("restart", "keystone", "--json", timeout=at_most(120)).stdout)

@@ -19,7 +19,7 @@ READY_AGAIN = 20  # seconds, by the promise of 'up'
 SERVICES = (
     "mariadb",
     "rabbitmq",
-    "memcached",
+    *(f"memcached-{theme}" for theme in ("identity", "servers", "network", "image", "web")),
     "haproxy",
     "ovsdb",
     "ovs-vswitchd",
@@ -44,6 +44,7 @@ SERVICES = (
     "neutron-ovn-maintenance-worker",
     "neutron-ovn-metadata-agent",
     "horizon",
+    "upkeep",
 )
 
 

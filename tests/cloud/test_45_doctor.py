@@ -237,6 +237,38 @@ ctx.platform.run(["nft", "-f", "-"], input=rules)
         "did you mean",
         "Fix the line",
     ),
+    "images": Case(
+        """
+image = next(ctx.api.image.images(name="tiny"))
+with (ctx.layout.state / "glance/images" / image.id).open("r+b") as file:
+    file.seek(4096); was = file.read(16)
+    file.seek(4096); file.write(bytes(255 - byte for byte in was))
+""",
+        """
+image = next(ctx.api.image.images(name="tiny"))
+with (ctx.layout.state / "glance/images" / image.id).open("r+b") as file:
+    file.seek(4096); was = file.read(16)
+    file.seek(4096); file.write(bytes(255 - byte for byte in was))
+""",
+        "image tiny does not match its record: its content is another",
+        "Upload the image again",
+    ),
+    "upkeep": Case(
+        """
+from skerry.cloud.operations.upkeep.upkeep import upkeep
+key = ctx.layout.state / "keystone/fernet-keys/0"
+key.rename(key.with_name("0.elsewhere"))
+upkeep(sys.argv[1], ["keystone-tokens"], print)
+""",
+        """
+from skerry.cloud.operations.upkeep.upkeep import upkeep
+key = ctx.layout.state / "keystone/fernet-keys/0"
+key.with_name("0.elsewhere").rename(key)
+upkeep(sys.argv[1], ["keystone-tokens"], print)
+""",
+        "has no key 0",
+        "skerry upkeep",
+    ),
     "servers-in-error": Case(
         """
 api = ctx.api.compute
@@ -261,6 +293,8 @@ NOT_HERE = {"memory", "network-agents-alive"}
 ORDER = (
     *(
         "servers-in-error",
+        "images",
+        "upkeep",
         "queues-read",
         "services-up",
         "clock",

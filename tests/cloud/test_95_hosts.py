@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import openstack
 import pytest
@@ -64,6 +66,38 @@ def test_a_host_has_no_more_secrets_than_it_needs(cloud: Spread) -> None:
                 ["grep", "-rlF", secret, "/etc", "/var/lib/skerry"], check=False
             )
             assert found.stdout == ""
+
+
+# Certificates of two hosts that end in a month, in place of theirs.
+ENDING = """
+from skerry.cloud.context import Context
+from skerry.cloud.steps import certificates as module
+ctx = Context.at("/")
+module.YEARS = 30 / 365
+authority = [(ctx.layout.tls / name).read_text() for name in ("ca.key", "ca.pem")]
+for host in ctx.cloud.host[:2]:
+    place = ctx.layout.tls / "issued" / host.name
+    key, certificate = module.issue(*authority, host.name, str(host.address))
+    (place / "host.key").write_text(key)
+    (place / "host.pem").write_text(certificate)
+"""
+
+
+def test_certificates_that_end_soon_are_renewed_on_all_hosts(cloud: Spread) -> None:
+    def certificates() -> dict[str, str]:
+        hosts = {"one": cloud.host, **cloud.lab.hosts}
+        return {name: hosts[name].run(["cat", "/etc/skerry/tls/host.pem"]).stdout for name in ("one", "two")}
+
+    before = certificates()
+    cloud.host.run([sys.executable, "-c", ENDING])
+    done = json.loads(cloud.run("upkeep", "--json", "certificates", timeout=400).stdout)["tasks"][0]
+    assert done["outcome"] == "done", done
+    assert "new for one, two" in done["text"] and "brought to two" in done["text"]
+    after = certificates()
+    assert all(after[name] != before[name] for name in before)
+    assert json.loads(cloud.run("upkeep", "--json", "certificates").stdout)["tasks"][0]["outcome"] == "idle"
+    all_report(cloud)
+    assert cloud.run("plan").stdout.strip() == "Nothing would change."
 
 
 def test_nobody_gets_to_the_control_plane_without_a_certificate(cloud: Spread) -> None:
@@ -170,6 +204,29 @@ def break_off_a_migration(cloud: Spread, host: str) -> None:
     cloud.host.run(["mariadb", "--socket=/run/skerry/mariadb/mysqld.sock", "-e", sql])
 
 
+KEPT = "/var/lib/kept"  # what somebody has of a host that left
+GATES = (("10.77.0.11", "16643", "rabbitmq.one"), ("10.77.0.12", "16514", "two"))  # the gateway, libvirt
+PROVE = """
+import socket, ssl, sys
+kept, address, port, name = sys.argv[1:]
+context = ssl.create_default_context(cafile=f"{kept}/tls/ca.pem")
+context.maximum_version = ssl.TLSVersion.TLSv1_2  # its handshake ends with the other end's word
+context.load_cert_chain(f"{kept}/tls/both.pem")
+try:
+    with socket.create_connection((address, int(port)), 10) as plain:
+        context.wrap_socket(plain, server_hostname=name)
+    print("open")
+except ssl.SSLError as error:
+    print(error)
+"""
+
+
+def opens(host: Any, address: str, port: str, name: str) -> str:
+    """Whether a door of the cloud opens to the certificate that was kept: 'open', or why not."""
+    argv = [sys.executable, "-c", PROVE, KEPT, address, port, name]
+    return str(host.run(argv, timeout=60).stdout).strip()
+
+
 @pytest.mark.last
 def test_a_host_that_is_named_no_more_is_drained(cloud: Spread, servers: Servers, pair: Pair) -> None:
     server, address = pair.walker, pair.walker_at
@@ -179,6 +236,9 @@ def test_a_host_that_is_named_no_more_is_drained(cloud: Spread, servers: Servers
     cloud.api.compute.stop_server(off)
     cloud.wait_status(off, "SHUTOFF", 60)
     break_off_a_migration(cloud, "three")
+    three = cloud.lab.hosts["three"]
+    three.run(["cp", "-r", "/etc/skerry", KEPT])
+    assert {gate: opens(three, *gate) for gate in GATES} == dict.fromkeys(GATES, "open")
     cloud.describe("two")
     planned = cloud.run("plan").stdout
     assert "move server walker away from three" in planned
@@ -186,10 +246,16 @@ def test_a_host_that_is_named_no_more_is_drained(cloud: Spread, servers: Servers
     assert cloud.place(server) == "two" and boot_id(cloud, address) == before
     assert cloud.place(off) == "two" and cloud.api.compute.get_server(off.id).status == "SHUTOFF"
     assert [s.host for s in cloud.api.compute.services(binary="nova-compute")] == ["two"]
-    left = cloud.lab.hosts["three"].run(
-        ["sh", "-c", "ls -d /etc/skerry /var/lib/skerry /run/skerry; id skerry"], check=False
-    )
+    left = three.run(["sh", "-c", "ls -d /etc/skerry /var/lib/skerry /run/skerry; id skerry"], check=False)
     assert left.stdout == ""
+    # Whoever has its disk has no way in.
+    assert [gate for gate in GATES if opens(three, *gate) == "open"] == []
+    knew, now = (
+        json.loads(host.run(["cat", f"{place}/secrets.json"]).stdout)
+        for host, place in ((three, KEPT), (cloud.host, "/etc/skerry"))
+    )
+    assert knew and [name for name, value in knew.items() if now[name] == value] == []
+    assert "previous" not in now, "each old one was tried, and refused"
     assert cloud.run("plan").stdout.strip() == "Nothing would change."
 
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from tests.support import CHECKOUT
 from tests.support.cloud import Cloud, Within
+from tests.support.machines import forget_users
 
 HOSTS = {"one": 11, "two": 12, "three": 13}
 COMPUTES = ("two", "three")
@@ -140,7 +141,7 @@ def spread_over(lab: Any, cache: Path, keys: Path, within: Within) -> Spread:
     for name in ("skerry", "pyproject.toml", "LICENSE"):
         shutil.copy(CHECKOUT / name, tree / name)
     for host in lab.hosts.values():
-        host.run(["userdel", "skerry"], check=False)  # this machine's, when there is a cloud on it
+        forget_users(host)
         host.run(["sh", "-c", f"mkdir -p /var/cache/skerry; cp -a {cache}/. /var/cache/skerry"])
     cloud.host.run(["sh", "-c", f'ssh-keygen -q -t ed25519 -N "" -f {KEY}'])
     for name in COMPUTES:

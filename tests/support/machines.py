@@ -8,10 +8,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from skerry.cloud.supervise.service import SERVICE_USER
+from skerry.cloud.model.users import FORMER, OPENS, USERS
 from skerry.lab.lab import Lab, LabHost
 from skerry.lab.testing import lab_of, lab_root, skip_without_namespaces
 from tests.support import CHECKOUT
@@ -74,7 +75,7 @@ def machine(name: str) -> Iterator[SimulatedMachine]:
         (folder / "r/run").symlink_to("/run")
         host = SimulatedMachine(lab, name, folder)
         host.settle()
-        host.run(["userdel", SERVICE_USER], check=False)  # of a cloud on this machine
+        forget_users(host)
         world = lab.host("world").popen(
             [sys.executable, "-I", "-S", str(CHECKOUT / "tests/support/world.py"), WORLD]
         )
@@ -87,6 +88,19 @@ def machine(name: str) -> Iterator[SimulatedMachine]:
         # The marker goes last: a run that is killed here must not leave a folder that nobody takes.
         empty(folder)
         shutil.rmtree(folder)
+
+
+def forget_users(host: Any) -> None:
+    """Remove the users and groups of a cloud that may be on this machine: the host begins with them, too."""
+    names = [FORMER, *USERS, *OPENS]
+    script = 'for name; do userdel "$name"; done; for name; do groupdel "$name"; done; true'
+    host.run(["sh", "-c", f"({script}) 2>/dev/null", "sh", *names])
+
+
+def users_left(host: Any) -> list[str]:
+    """What is left on a host of the cloud's users and groups."""
+    found = host.run(["sh", "-c", "getent passwd; getent group"]).stdout.splitlines()
+    return [line for line in found if line.startswith(("skerry:", "skerry-"))]
 
 
 def made_for_it(folder: Path) -> None:

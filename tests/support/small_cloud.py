@@ -12,30 +12,36 @@ from skerry.cloud.components.mariadb import MariaDB
 from skerry.cloud.components.openvswitch.component import OpenVSwitch
 from skerry.cloud.components.ovn.component import OVN
 from skerry.cloud.components.rabbitmq import RabbitMQ
+from skerry.cloud.components.upkeep.component import DailyUpkeep
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Graph, Step
 from skerry.cloud.operations import graph as graphs
 from skerry.cloud.operations import plan, up
+from skerry.cloud.steps.access.loopback import LoopbackRules
+from skerry.cloud.steps.access.system_users import SystemUsers
 from skerry.cloud.steps.database import Databases
 from skerry.cloud.steps.machine import MachineSetup
 from skerry.cloud.steps.own_tree import OwnTree
 from skerry.cloud.steps.packages import Packages
+from skerry.cloud.steps.reserve import Reserve
 from skerry.cloud.steps.restored import RestoredState
 
 
 def present(ctx: Context) -> list[Component]:
-    return [MariaDB(ctx), RabbitMQ(ctx), OpenVSwitch(ctx), OVN(ctx)]
+    return [MariaDB(ctx), RabbitMQ(ctx), OpenVSwitch(ctx), OVN(ctx), DailyUpkeep(ctx)]
 
 
 def graph(ctx: Context) -> Graph:
     parts = present(ctx)
-    folders = {path: owner for part in parts for path, owner in part.folders().items()}
     ctx.cloud = ctx.cloud.model_copy(update={"first_server": False})
     steps: list[Step] = [
-        MachineSetup(ctx, folders),
+        SystemUsers(ctx, registry.users(ctx)),
+        MachineSetup(ctx, [folder for part in parts for folder in part.folders()]),
         OwnTree(ctx),
+        Reserve(ctx),
         RestoredState(ctx, {}),
         Packages(ctx, [name for part in parts for name in part.packages]),
+        LoopbackRules(ctx),
         graphs.SupervisorStep(ctx),
         Databases(ctx, {"keystone": ("keystone",)}, needs=("start:mariadb",)),
         *(step for part in parts for step in part.steps()),

@@ -43,8 +43,11 @@ class Progress:
             self._live.stop()
 
     def begin(self, graph: Graph) -> None:
-        """Take note of what the run consists of."""
-        self._graph, self._begun = graph, time.monotonic()
+        """Take note of what the run consists of. A second one is shown from its own beginning."""
+        with self._lock:
+            self._graph, self._begun = graph, time.monotonic()
+            self._running.clear()
+            self._ended.clear()
 
     def tell(self, text: str) -> None:
         """Show a sentence to a user, also one who wants nothing but JSON on the standard output."""

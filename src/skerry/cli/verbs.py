@@ -123,6 +123,13 @@ VERBS = (
         cloud=True,
     ),
     Verb(
+        "upkeep",
+        "do what is due so that the cloud lasts: keys, deleted rows, logs; a service does it daily",
+        "cloud.upkeep.upkeep",
+        root=True,
+        cloud=True,
+    ),
+    Verb(
         "backup",
         "back the control plane up into one encrypted file, while it runs",
         "cloud.backups.backup",

@@ -97,6 +97,12 @@ class Context:
         """The number of a port, by the name under which its component declares it. Raises NotFoundError."""
         return registry.port(name)
 
+    @property
+    def southbound(self) -> str:
+        """OVN's southbound database as its clients name it: the server's own socket, or the gateway's on other hosts."""
+        here = self.has_control_plane
+        return f"unix:{self.layout.ovn_socket if here else self.layout.link / 'ovn-southbound'}"
+
     def url(self, port: str, path: str = "") -> str:
         """Where an API answers, by the name of its port."""
         return f"http://{self.listen}:{self.port(port)}{path}"

@@ -66,25 +66,23 @@ def test_an_interrupted_run_goes_on(cloud: SmallCloud, steps: tuple[str, ...], h
     nothing_is_left(cloud)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "told"), [(3, "nothing is left"), (60, "all is gone but the user skerry")]
-)
+@pytest.mark.parametrize(("seconds", "told"), [(3, "nothing is left"), (60, "all is gone but skerry-switch")])
 def test_a_user_of_which_a_process_runs_is_waited_for(cloud: SmallCloud, seconds: int, told: str) -> None:
     run = cloud.start("up")
     assert run.process.stdout is not None
-    next(line for line in run.process.stdout if "✓ service user" in line)
+    next(line for line in run.process.stdout if "✓ system users" in line)
     run.signal(signal.SIGKILL)
     run.process.wait(at_most(30))
     asleep_for = str(seconds if told == "nothing is left" else at_most(seconds))
-    asleep = cloud.host.popen(["setpriv", "--reuid=skerry", "--clear-groups", "sleep", asleep_for])
+    asleep = cloud.host.popen(["setpriv", "--reuid=skerry-switch", "--clear-groups", "sleep", asleep_for])
     try:
         done = cloud.run("destroy", "--yes", "--keep-packages")
         assert told in done.stderr
         if "but" in told:
-            assert re.search(r"used by process \d+\): 'userdel skerry' removes it", done.stderr)
+            assert re.search(r"used by process \d+\): 'userdel skerry-switch' removes it", done.stderr)
     finally:
         asleep.end()
-        cloud.host.run(["userdel", "skerry"], check=False)
+        cloud.host.run(["userdel", "skerry-switch"], check=False)
     nothing_is_left(cloud)
 
 
@@ -154,7 +152,7 @@ def test_a_full_disk_loses_nothing(cloud: SmallCloud) -> None:
         said = ""
         for line in run.process.stdout:
             said += line
-            if "✓ service user" in line:
+            if "✓ system users" in line:
                 _fill(cloud)
         assert run.process.wait(at_most(120)) in (7, 8), said
         assert "Traceback" not in said and "\nskerry: " in said, said

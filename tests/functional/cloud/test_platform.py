@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -151,6 +152,53 @@ def test_forwarding_and_translation(network: NetworkStack) -> None:
     network.stop_translating("skerry")
     assert network.translated("skerry") is None
     network.remove_filter("skerry_guests")
+
+
+LISTEN = """
+import socket, time
+kept = [socket.create_server(("127.0.0.1", port)) for port in (7001, 7003, 7004)]
+print("there", flush=True)
+time.sleep(60)
+"""
+CONNECT = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), 3)"
+SEND = """
+import socket, sys
+socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ((*sys.argv[1:], '127.0.0.1')[0], 7005))
+"""
+
+
+def test_ports_are_for_their_users(network: NetworkStack) -> None:
+    def may(user: str, script: str, *words: str) -> bool:
+        become = ["setpriv", f"--reuid={user}", "--clear-groups", sys.executable, "-I", "-S", "-c", script]
+        return network.host.run([*become, *words], check=False).returncode == 0
+
+    def connects(user: str) -> list[int]:
+        return [port for port in (7001, 7003, 7004) if may(user, CONNECT, str(port))]
+
+    table = "skerry_loopback"
+    network.set_up("lo")
+    assert network.limited_loopback(table) is None
+    for _ in range(2):
+        ports = {"7001": ["daemon", "games"], "7002-7003": []}
+        network.limit_loopback(table, ports, ["nobody"], {"games": ["7001"]}, ["127.0.0.2"])
+    shown = network.limited_loopback(table)
+    assert shown == network.limited_loopback(table) and "7002-7003" in (shown or "")
+    assert isinstance(network.host, Apart)
+    inside = ["nsenter", "-t", str(network.host.pid), "--net", sys.executable, "-c", LISTEN]
+    with subprocess.Popen(inside, stdout=subprocess.PIPE, text=True) as listener:
+        try:
+            assert listener.stdout is not None and listener.stdout.readline() == "there\n"
+            assert connects("root") == [7001, 7003, 7004]
+            assert connects("daemon") == [7001, 7004]
+            assert connects("bin") == [7004] and may("bin", SEND)
+            assert connects("nobody") == [] and not may("nobody", SEND)
+            assert connects("games") == [7001] and may("games", SEND)
+            assert may("bin", SEND, "127.0.0.2") and not may("games", SEND, "127.0.0.2")
+            for _ in range(2):
+                network.open_loopback(table)
+            assert connects("nobody") == [7001, 7003, 7004]
+        finally:
+            listener.kill()
 
 
 def test_another_firewall(network: NetworkStack) -> None:

@@ -137,6 +137,9 @@ def test_qemu_is_nobody_and_cannot_write_to_the_base(store: Store, base: Base) -
     assert int(uid) > 65536
     assert "Seccomp:\t2" in status
     assert not base.path("disk").stat().st_mode & 0o022 and base.path("disk").stat().st_uid == 0
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "find"]
+    console = vm.folder / "console"  # beside the disk and the memory that it has written
+    assert run([*nobody, str(console)], check=False).returncode != 0 and console.exists()
     sessions.stop(store, "one")
 
 

@@ -18,7 +18,12 @@ def said(findings: Any) -> list[str]:
 
 def vital(**facts: Any) -> Vital:
     service = Service(
-        "nova-api", ("/bin/true",), TcpProbe(1), title="servers", after=("start:mariadb", "create:nova")
+        "nova-api",
+        ("/bin/true",),
+        TcpProbe(1),
+        title="servers",
+        user="nobody",
+        after=("start:mariadb", "create:nova"),
     )
     process = Process(
         "nova-api", facts.pop("state", "running"), facts.pop("pid", 4711), facts.pop("since", 0.0)

@@ -11,7 +11,7 @@ import pkgutil
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from pydantic import BaseModel
 
 import skerry
 from skerry.cli import failure
+from skerry.cli.develop.markdown import code, page, table
+from skerry.cli.develop.privileges import who_may_what
 from skerry.cli.parser import parser
 from skerry.cli.verbs import VERBS
 from skerry.cloud.components import registry
@@ -32,6 +34,7 @@ from skerry.cloud.supervise.probes import (
     AmqpProbe,
     CommandProbe,
     ConnectedProbe,
+    ConnectedSocketProbe,
     HttpProbe,
     ListeningProbe,
     Probe,
@@ -45,7 +48,6 @@ from skerry.common.toml_model import Table
 
 DEFINES_ERROR = re.compile(r"^class \w+\((?:\w*Error)\):", re.M)
 FOLDER = Path(__file__).resolve().parents[4] / "docs/reference"
-MADE = "<!-- Made by 'python -m skerry.cli.develop.reference': change the code, not this file. -->"
 
 
 def main() -> None:
@@ -62,20 +64,8 @@ def pages() -> dict[str, str]:
         "cloud-toml.md": cloud_toml(),
         "exit-codes.md": exit_codes(),
         "services.md": every_service(),
+        "users.md": users(),
     }
-
-
-def page(title: str, *blocks: str) -> str:
-    return "\n\n".join([f"# {title}", MADE, *blocks]) + "\n"
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def code(text: str) -> str:
-    return f"`{text}`" if text else ""
 
 
 # -- commands -------------------------------------------------------------------------------------------
@@ -321,9 +311,18 @@ def every_service() -> str:
         "cloud of several hosts, at the host's address, with TLS or SSH. *Shared* ones are reached from other hosts "
         "through `gateway`, by TLS with a certificate of the cloud's own authority. Between hosts there are also Geneve "
         "(UDP 6081), QEMU's migrations (TCP 49152 to 49215, TLS) and guests' screens for "
-        "the console's proxy (TCP from 5900, TLS).",
+        "the console's proxy (`screens`, TLS). OVN's southbound database has no port, but a Unix socket on each host. Who "
+        "may connect on the host itself: [users](users.md).",
         table(("port", "what", "component", "shared", "between hosts"), _ports()),
     )
+
+
+def users() -> str:
+    """The system users of those two hosts, and what they may."""
+    with tempfile.TemporaryDirectory(prefix="skerry-reference-") as folder:
+        cloud = Cloud(host=HOSTS, features=registry.features())
+        hosts = [_context(folder, cloud, host) for host in HOSTS]
+        return who_may_what(hosts).replace(str(Path(folder).resolve()), "")
 
 
 def _context(folder: str, cloud: Cloud, host: Host) -> Context:
@@ -357,7 +356,7 @@ def _ports() -> Iterator[tuple[str, ...]]:
     owners = {port.name: part.name for part in registry.components() for port in (*part.apis, *part.ports)}
     for port in sorted(registry.ports().values(), key=lambda port: port.number):
         marks = ("yes" if port.shared else "", "yes" if port.between_hosts else "")
-        yield (str(port.number), port.name, code(owners[port.name]), *marks)
+        yield (port.numbers, port.name, code(owners[port.name]), *marks)
 
 
 def _after(service: Service) -> Iterator[str]:
@@ -386,6 +385,8 @@ def _ready(probe: Probe) -> str:
         case ConnectedProbe():
             names = " and ".join(f"port {number} ({_port_name(number)})" for number in probe.ports)
             return f"it is connected to {names}"
+        case ConnectedSocketProbe():
+            return f"it is connected to {code(str(probe.path))}"
         case CommandProbe():
             prints = f" and prints '{probe.expect}'" if probe.expect else ""
             return f"{code(' '.join(probe.argv))} succeeds{prints}"

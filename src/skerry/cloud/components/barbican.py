@@ -7,11 +7,14 @@ import hashlib
 from pathlib import Path
 
 from skerry.cloud.components.base.openstack import OpenStackComponent, Sections
+from skerry.cloud.components.upkeep import rows
 from skerry.cloud.config.option_source import COMMON, OptionSource
 from skerry.cloud.engine.step import Step
+from skerry.cloud.engine.upkeep import UpkeepTask
 from skerry.cloud.model.catalogue import Endpoint
 from skerry.cloud.model.ports import Port
 from skerry.cloud.model.secrets import Secret
+from skerry.cloud.model.users import KEYS
 from skerry.cloud.steps.manage import manage
 from skerry.cloud.supervise.service import Service
 
@@ -19,6 +22,7 @@ from skerry.cloud.supervise.service import Service
 class Barbican(OpenStackComponent):
     name = "barbican"
     title = "keys (barbican)"
+    user = KEYS
     options = OptionSource(("barbican.*", *COMMON), ("barbican",))
     feature = "barbican"
     databases = {"barbican": ("barbican",)}
@@ -60,6 +64,14 @@ class Barbican(OpenStackComponent):
             manage(self.ctx, "barbican.cmd.db_manage:main", "barbican-db-manage", (), [["upgrade"]], env=home)
 
         return [self.schema(create, "keys: database", 4)]
+
+    def upkeep(self) -> list[UpkeepTask]:
+        def purge(days: int) -> None:
+            command = ["clean", "--min-days", str(days)]
+            home = {"HOME": str(self.home)}
+            manage(self.ctx, "barbican.cmd.db_manage:main", "barbican-db-manage", (), [command], env=home)
+
+        return [rows.task(self.ctx, "barbican-deleted", "records of deleted secrets", ("barbican",), purge)]
 
     def services(self) -> list[Service]:
         return [

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from skerry.cloud.components.base.openstack import OpenStackComponent, Sections
+from skerry.cloud.components.upkeep import rows
 from skerry.cloud.config.option_source import COMMON, VOLUMES, OptionSource
 from skerry.cloud.engine.step import Step
+from skerry.cloud.engine.upkeep import UpkeepTask
 from skerry.cloud.model.catalogue import Endpoint
 from skerry.cloud.model.ports import Port
+from skerry.cloud.model.users import IMAGE
 from skerry.cloud.steps.manage import manage
-from skerry.cloud.supervise.service import SERVICE_USER, Service
+from skerry.cloud.supervise.service import Folder, Service
 
 
 class Glance(OpenStackComponent):
     name = "glance"
     title = "images (glance)"
+    user = IMAGE
     options = OptionSource(
         (
             *("glance", "glance.api", "glance.cache", "glance.manage", "glance.scrubber", "glance.store"),
@@ -30,12 +35,12 @@ class Glance(OpenStackComponent):
     tests = "glance"
     panel = "/project/images/"
 
-    def folders(self) -> dict[Path, str]:
-        kept = {self.state / part: SERVICE_USER for part in ("images", "staging", "tasks")}
-        return {**super().folders(), **kept}
+    def folders(self) -> list[Folder]:
+        kept = ("images", "staging", "tasks")
+        return [*super().folders(), *(Folder(self.state / part, self.user) for part in kept)]
 
     def bulk(self) -> dict[Path, str]:
-        return {self.state / "images": SERVICE_USER}
+        return {self.state / "images": self.user}
 
     def settings(self) -> Sections:
         return {
@@ -43,6 +48,7 @@ class Glance(OpenStackComponent):
                 **self.logging(),
                 "enabled_backends": "local:file",
                 "node_staging_uri": f"file://{self.state}/staging",
+                **self.limits(),
             },
             "database": self.database(),
             "keystone_authtoken": self.token_check(),
@@ -57,6 +63,29 @@ class Glance(OpenStackComponent):
             "oslo_messaging_notifications": {"driver": "noop"},
             "wsgi": {"task_pool_threads": 2},
         }
+
+    def limits(self) -> dict[str, object]:
+        """The largest image, and all of a project, in bytes: nobody fills the disk that the databases are on."""
+        place = self.state / "images"
+        while not place.exists():
+            place = place.parent
+        total, images = shutil.disk_usage(place).total, self.ctx.cloud.images
+        return {
+            "image_size_cap": total * images.largest_percent // 100,
+            "user_storage_quota": str(total * images.project_percent // 100),
+        }
+
+    def upkeep(self) -> list[UpkeepTask]:
+        def purge(days: int) -> None:
+            every = ["--max_rows", "-1", "--age_in_days"]
+            commands = [
+                ["db", "purge", *every, str(days)],
+                ["db", "purge_images_table", *every, str(max(days, rows.IMAGE_DAYS))],
+            ]
+            manage(self.ctx, "glance.cmd.manage:main", "glance-manage", self.config_arguments(), commands)
+
+        title = "records of deleted images"
+        return [rows.task(self.ctx, "glance-deleted", title, ("glance",), purge, besides="images")]
 
     def work(self) -> list[Step]:
         def create(report: object) -> None:

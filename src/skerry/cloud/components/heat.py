@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from skerry.cloud.components.base.openstack import OpenStackComponent, Sections
+from skerry.cloud.components.upkeep import rows
 from skerry.cloud.config.option_source import COMMON, DAEMONS, OptionSource
 from skerry.cloud.engine.step import Step
+from skerry.cloud.engine.upkeep import UpkeepTask
 from skerry.cloud.model.catalogue import Endpoint
 from skerry.cloud.model.ports import Port
 from skerry.cloud.model.secrets import Secret
+from skerry.cloud.model.users import STACKS
 from skerry.cloud.steps.accounts import NEVER_LOCKED
 from skerry.cloud.steps.manage import manage
 from skerry.cloud.steps.once import Once
@@ -20,6 +23,7 @@ DOMAIN, DOMAIN_ADMIN = "heat", "heat_domain_admin"
 class Heat(OpenStackComponent):
     name = "heat"
     title = "stacks (heat)"
+    user = STACKS
     options = OptionSource(("heat.*", *DAEMONS, *COMMON), ("heat",), distribution="openstack-heat")
     databases = {"heat": ("heat",)}
     feature = "heat"
@@ -57,6 +61,13 @@ class Heat(OpenStackComponent):
             "paste_deploy": {"api_paste_config": self.ctx.layout.env / "etc/heat/api-paste.ini"},
             **self.messaging(),
         }
+
+    def upkeep(self) -> list[UpkeepTask]:
+        def purge(days: int) -> None:
+            command = ["purge_deleted", "--granularity", "days", str(days)]
+            manage(self.ctx, "heat.cmd.manage:main", "heat-manage", self.config_arguments(), [command])
+
+        return [rows.task(self.ctx, "heat-deleted", "records of deleted stacks", ("heat",), purge)]
 
     def work(self) -> list[Step]:
         def create(report: object) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from skerry.cloud.components.base.openstack import OpenStackComponent
 from skerry.cloud.config import ini
 from skerry.cloud.engine.step import Step
 from skerry.cloud.model.ports import Port
 from skerry.cloud.model.secrets import Secret
+from skerry.cloud.model.users import WEB
 from skerry.cloud.steps.once import Once
-from skerry.cloud.supervise.service import SERVICE_USER, File, Service
+from skerry.cloud.supervise.service import File, Folder, Service
 
 SETTINGS, SITE = "skerry_dashboard", "site_settings.py"
 
@@ -18,6 +17,7 @@ SETTINGS, SITE = "skerry_dashboard", "site_settings.py"
 class Horizon(OpenStackComponent):
     name = "horizon"
     title = "dashboard (horizon)"
+    user = WEB
     apis = (Port("horizon", 8080),)
     secrets = (Secret("horizon"),)
     tests = "horizon"
@@ -26,8 +26,8 @@ class Horizon(OpenStackComponent):
     def tests_settings(self) -> ini.Sections:
         return {"dashboard": {"dashboard_url": self.ctx.url("horizon", "/")}}
 
-    def folders(self) -> dict[Path, str]:
-        return {**super().folders(), self.state / "static": SERVICE_USER}
+    def folders(self) -> list[Folder]:
+        return [*super().folders(), Folder(self.state / "static", self.user)]
 
     def files(self) -> list[File]:
         static = self.state / "static"
@@ -51,7 +51,7 @@ SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 CACHES = {{
     "default": {{
         "BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
-        "LOCATION": "127.0.0.1:{self.ctx.port("memcached")}",
+        "LOCATION": "unix:{self.cache_socket}",
         # A cache that is away has nothing: who was logged in logs in again.
         "OPTIONS": {{"ignore_exc": True}},
     }},
@@ -106,9 +106,7 @@ from openstack_dashboard.settings import *  # noqa
             )
             argv = [self.ctx.layout.bin("python"), "-c", script]
             self.ctx.platform.run(argv, env=self._environment(), timeout=600)
-            self.ctx.platform.run(
-                ["chown", "-R", f"{SERVICE_USER}:{SERVICE_USER}", str(self.state / "static")]
-            )
+            self.ctx.platform.run(["chown", "-R", f"{self.user}:{self.user}", str(self.state / "static")])
 
         return [
             Once(
@@ -129,7 +127,7 @@ from openstack_dashboard.settings import *  # noqa
                 "horizon",
                 "django.core.wsgi:get_wsgi_application()",
                 env=self._environment(),
-                after=("create:horizon", "start:memcached", "start:keystone"),
+                after=("create:horizon", "start:keystone"),
                 path="/auth/login/",
                 title=self.title,
                 lines=f"static-map = /static={self.state}/static\n",

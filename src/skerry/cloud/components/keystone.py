@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from skerry.cloud.components.base.openstack import OpenStackComponent, Sections
+from skerry.cloud.components.upkeep import keys, rows
 from skerry.cloud.config.option_source import COMMON, OptionSource
 from skerry.cloud.engine.step import Step
+from skerry.cloud.engine.upkeep import UpkeepTask
 from skerry.cloud.model.ports import Port
 from skerry.cloud.model.secrets import Secret
+from skerry.cloud.model.users import GROUP, IDENTITY
 from skerry.cloud.steps.manage import manage
-from skerry.cloud.supervise.service import SERVICE_USER, Service
+from skerry.cloud.supervise.service import Service
 
 
 class Keystone(OpenStackComponent):
     name = "keystone"
     title = "identity (keystone)"
+    user = IDENTITY
     options = OptionSource(("keystone", *COMMON), ("keystone",))
     databases = {"keystone": ("keystone",)}
     apis = (Port("keystone", 5000, shared=True),)
@@ -40,11 +44,35 @@ class Keystone(OpenStackComponent):
         }
 
     def irreplaceable(self) -> dict[Path, str]:
-        return {self.state / keys: SERVICE_USER for keys in ("fernet-keys", "credential-keys")}
+        return {self.state / keys: self.user for keys in ("fernet-keys", "credential-keys")}
+
+    @property
+    def key_owner(self) -> list[str]:
+        """keystone-manage's options: whose the keys are that it makes, which are for their owner alone.
+
+        It becomes this user, and of groups keeps this one only: it must get through the cloud's folders.
+        """
+        return ["--keystone-user", self.user, "--keystone-group", GROUP]
+
+    def upkeep(self) -> list[UpkeepTask]:
+        def run(commands: Sequence[Sequence[str]]) -> None:
+            program = ("keystone.cmd.manage:main", "keystone-manage", self.config_arguments())
+            manage(self.ctx, *program, commands)
+
+        return [
+            *keys.tasks(self.config_files(), self.state, self.key_owner, run),
+            rows.task(
+                self.ctx,
+                "keystone-trusts",
+                "trusts that have ended",
+                ("keystone",),
+                lambda days: run([["trust_flush", "--date", rows.day(days)]]),
+                columns=("deleted_at", "expires_at"),
+            ),
+        ]
 
     def work(self) -> list[Step]:
         def create(report: Callable[[str], None]) -> None:
-            keys = ["--keystone-user", SERVICE_USER, "--keystone-group", SERVICE_USER]
             manage(
                 self.ctx,
                 "keystone.cmd.manage:main",
@@ -52,8 +80,8 @@ class Keystone(OpenStackComponent):
                 self.config_arguments(),
                 [
                     ["db_sync"],
-                    ["fernet_setup", *keys],
-                    ["credential_setup", *keys],
+                    ["fernet_setup", *self.key_owner],
+                    ["credential_setup", *self.key_owner],
                     ["bootstrap"],
                 ],
                 env={
@@ -76,7 +104,7 @@ class Keystone(OpenStackComponent):
                 "keystone",
                 "keystone.wsgi.api:application",
                 env={"OS_KEYSTONE_CONFIG_FILES": files},
-                after=("create:keystone", "start:memcached"),
+                after=("create:keystone",),
                 path="/v3",
             )
         ]

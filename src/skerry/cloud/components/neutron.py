@@ -10,9 +10,10 @@ from skerry.cloud.engine.step import Step
 from skerry.cloud.model.catalogue import Endpoint
 from skerry.cloud.model.ports import Port
 from skerry.cloud.model.secrets import Secret
+from skerry.cloud.model.users import GROUP, NETWORK
 from skerry.cloud.steps.manage import manage
-from skerry.cloud.supervise.probes import ConnectedProbe, ListeningProbe, WorkersProbe
-from skerry.cloud.supervise.service import SERVICE_USER, File, Service
+from skerry.cloud.supervise.probes import ConnectedSocketProbe, ListeningProbe, WorkersProbe
+from skerry.cloud.supervise.service import File, Folder, Service
 
 CONTEXTS = (
     "privsep",
@@ -22,11 +23,18 @@ CONTEXTS = (
     "privsep_conntrack",
     "privsep_link",
 )
+# Of neutron's contexts (neutron/privileged), and what the metadata agent's proxies need to begin: they take port 80 in a
+# namespace and become neutron's user.
+HELPERS = (
+    *("DAC_OVERRIDE", "DAC_READ_SEARCH", "NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE"),
+    *("KILL", "NET_BIND_SERVICE"),
+)
 
 
 class Neutron(OpenStackComponent):
     name = "neutron"
     title = "networks (neutron)"
+    user = NETWORK
     options = OptionSource(
         (
             *("neutron", "neutron.*", "nova.auth", "ironic.auth", "placement.auth", "designate.auth"),
@@ -48,18 +56,15 @@ class Neutron(OpenStackComponent):
         """The folder of the metadata agent's own layer."""
         return self.etc / "metadata-agent"
 
-    def folders(self) -> dict[Path, str]:
-        return {
-            **super().folders(),
-            self.agent: "root",
-            self.state / "agent": SERVICE_USER,
-        }
+    def folders(self) -> list[Folder]:
+        own = [Folder(self.agent, group=self.user), Folder(self.state / "agent", self.user)]
+        return [*super().folders(), *own]
 
     def ovn(self) -> dict[str, object]:
         servers = self.ctx.name_servers
         return {
-            "ovn_nb_connection": f"tcp:127.0.0.1:{self.ctx.port('ovn-northbound')}",
-            "ovn_sb_connection": f"tcp:127.0.0.1:{self.ctx.port('ovn-southbound')}",
+            "ovn_nb_connection": f"unix:{self.ctx.layout.ovn_socket}",
+            "ovn_sb_connection": self.ctx.southbound,
             "ovsdb_probe_interval": 60000,
             "ovn_metadata_enabled": True,
             "ovn_l3_scheduler": "leastloaded",
@@ -105,7 +110,7 @@ class Neutron(OpenStackComponent):
             "ml2_type_geneve": {"vni_ranges": "1:65536", "max_header_size": 38},
             "securitygroup": {"enable_security_group": True},
             "ovn": self.ovn(),
-            "ovs": {"ovsdb_connection": f"tcp:127.0.0.1:{self.ctx.port('ovsdb')}"},
+            "ovs": {"ovsdb_connection": self.ctx.layout.switch},
             **self.messaging(),
         }
 
@@ -120,8 +125,9 @@ class Neutron(OpenStackComponent):
                 "nova_metadata_port": self.ctx.port("nova-metadata"),
                 "metadata_proxy_shared_secret": self.ctx.secrets["metadata-proxy"],
                 "metadata_proxy_socket": self.run / "metadata_proxy",
-                "metadata_proxy_user": SERVICE_USER,
-                "metadata_proxy_group": SERVICE_USER,
+                "metadata_proxy_user": self.user,
+                # HAProxy keeps this group only, and with it gets through the cloud's folders to the agent's socket.
+                "metadata_proxy_group": GROUP,
                 "metadata_workers": 0,
             },
             "ovn": self.ovn(),
@@ -159,8 +165,9 @@ class Neutron(OpenStackComponent):
                 self.config_arguments(self.agent),
                 title="metadata for guests (neutron)",
                 capabilities=ELEVATION,
+                helpers=HELPERS,
                 files=(agent, site),
-                after=("configure:neutron", "start:ovn-controller", "start:ovsdb", "ovn-listeners"),
+                after=("configure:neutron", "start:ovn-controller", "start:ovsdb"),
                 keeps_children=True,
             ),
         ]
@@ -169,8 +176,7 @@ class Neutron(OpenStackComponent):
         return [*self._control((*own, site)), *agents] if self.ctx.has_control_plane else agents
 
     def _control(self, own: tuple[File, ...]) -> list[Service]:
-        ovn = ("start:ovn-ovsdb", "ovn-listeners")
-        after = ("create:neutron", "start:rabbitmq", *ovn)
+        after = ("create:neutron", "start:rabbitmq", "start:ovn-ovsdb")
         return [
             self.api(
                 "neutron-api",
@@ -189,7 +195,7 @@ class Neutron(OpenStackComponent):
             ),
             self.daemon(
                 "neutron-ovn-maintenance-worker",
-                ConnectedProbe((self.ctx.port("ovn-northbound"),)),
+                ConnectedSocketProbe(self.ctx.layout.ovn_socket),
                 self.config_arguments(),
                 title="OVN maintenance (neutron)",
                 files=own,

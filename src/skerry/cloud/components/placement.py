@@ -9,6 +9,7 @@ from skerry.cloud.config.option_source import COMMON, OptionSource
 from skerry.cloud.engine.step import Step
 from skerry.cloud.model.catalogue import Endpoint
 from skerry.cloud.model.ports import Port
+from skerry.cloud.model.users import SERVERS
 from skerry.cloud.steps.manage import manage
 from skerry.cloud.supervise.service import Service
 
@@ -16,6 +17,7 @@ from skerry.cloud.supervise.service import Service
 class Placement(OpenStackComponent):
     name = "placement"
     title = "resources (placement)"
+    user = SERVERS
     options = OptionSource(("placement.conf", *COMMON), ("placement",), distribution="openstack-placement")
     databases = {"placement": ("placement",)}
     apis = (Port("placement", 8778, shared=True),)

@@ -5,29 +5,38 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from skerry.cloud.components import registry
 from skerry.cloud.components.base.component import Component
+from skerry.cloud.components.upkeep.queues import UnreadQueues
+from skerry.cloud.engine.upkeep import UpkeepTask
 from skerry.cloud.model.ports import Port
 from skerry.cloud.model.secrets import Secret
+from skerry.cloud.model.users import BROKER, COMPUTE, NETWORK, SERVERS, STACKS, WEB
 from skerry.cloud.supervise.probes import AmqpProbe
-from skerry.cloud.supervise.service import SERVICE_USER, File, Service
+from skerry.cloud.supervise.service import File, Folder, Service
 
 
 class RabbitMQ(Component):
     name = "rabbitmq"
     title = "the message broker (RabbitMQ)"
+    user = BROKER
     packages = ("rabbitmq-server",)
-    ports = (Port("rabbitmq", 15673, shared=True), Port("rabbitmq-distribution", 25673), Port("epmd", 14369))
+    ports = (
+        Port("rabbitmq", 15673, shared=True, clients=(SERVERS, COMPUTE, NETWORK, STACKS, WEB)),
+        Port("rabbitmq-distribution", 25673, clients=(BROKER,)),
+        Port("epmd", 14369, clients=(BROKER,)),
+    )
     secrets = (Secret("rabbitmq", on_hosts=True), Secret("erlang-cookie"))
 
     @property
     def home(self) -> Path:
         return self.ctx.layout.state / "rabbitmq"
 
-    def folders(self) -> dict[Path, str]:
-        return {self.home: SERVICE_USER}
+    def folders(self) -> list[Folder]:
+        return [Folder(self.home, self.user)]
 
     def files(self) -> list[File]:
         etc = self.ctx.layout.etc / "rabbitmq"
@@ -74,7 +83,6 @@ log.file = false
                 self.home / ".erlang.cookie",
                 self.ctx.secrets["erlang-cookie"],
                 secret=True,
-                owner=SERVICE_USER,
             ),
         ]
 
@@ -97,6 +105,13 @@ log.file = false
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
 
+    def upkeep(self) -> list[UpkeepTask]:
+        def ask(words: Sequence[str]) -> str:
+            command = [self.ctx.platform.program("rabbitmqctl"), "-q", *words]
+            return self.ctx.platform.run(command, env=self.environment(), timeout=60).stdout
+
+        return [UnreadQueues(self.ctx.layout.state / "unread-queues.json", ask).task()]
+
     def services(self) -> list[Service]:
         return [
             Service(
@@ -104,6 +119,7 @@ log.file = false
                 (self.ctx.platform.program("rabbitmq-server"),),
                 AmqpProbe(self.ctx.port("rabbitmq")),
                 title=self.title,
+                user=self.user,
                 env=self.environment(),
                 files=tuple(file for file in self.files() if not file.path.name.startswith(".")),
                 after=("packages",),

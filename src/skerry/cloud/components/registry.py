@@ -10,6 +10,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from skerry.cloud.model.users import ROOT
 from skerry.common.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -33,11 +34,13 @@ COMPONENTS: tuple[str, ...] = (
     "glance:Glance",
     "placement:Placement",
     "nova.component:Nova",
+    "nova.compute:NovaCompute",
     "neutron:Neutron",
     "horizon:Horizon",
     "heat:Heat",
     "swift:Swift",
     "barbican:Barbican",
+    "upkeep.component:DailyUpkeep",
 )
 
 
@@ -61,6 +64,12 @@ def in_cloud(ctx: Context) -> list[type[Component]]:
     return [component for component in components() if component.feature in ("", *ctx.cloud.features)]
 
 
+def users(ctx: Context) -> list[str]:
+    """The system users of this host's components."""
+    names = (name for component in present(ctx) for name in component.users())
+    return [name for name in dict.fromkeys(names) if name != ROOT]
+
+
 @cache
 def features() -> tuple[str, ...]:
     """What ``features`` of cloud.toml can have: components that not every cloud has."""
@@ -70,13 +79,15 @@ def features() -> tuple[str, ...]:
 @cache
 def ports() -> dict[str, Port]:
     """All ports, by name."""
-    return {port.name: port for component in components() for port in (*component.apis, *component.ports)}
+    every = (port for component in components() for port in (*component.apis, *component.ports))
+    return {port.name: port for port in every if port.number}
 
 
 @cache
-def shared_ports() -> dict[str, int]:
-    """What hosts without the control plane reach through the gateway: the number of each port, by name."""
-    return {port.name: port.number for port in ports().values() if port.shared}
+def shared_ports() -> dict[str, Port]:
+    """What hosts without the control plane reach through the gateway, by name: ports, and a socket."""
+    every = (port for component in components() for port in (*component.apis, *component.ports))
+    return {port.name: port for port in every if port.shared}
 
 
 def port(name: str) -> int:

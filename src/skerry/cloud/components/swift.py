@@ -11,9 +11,10 @@ from skerry.cloud.engine.step import Step
 from skerry.cloud.model.catalogue import Endpoint
 from skerry.cloud.model.ports import Port
 from skerry.cloud.model.secrets import Secret
+from skerry.cloud.model.users import GROUP, OBJECT
 from skerry.cloud.steps.once import Once
 from skerry.cloud.supervise.probes import HttpProbe
-from skerry.cloud.supervise.service import SERVICE_USER, File, Service
+from skerry.cloud.supervise.service import File, Folder, Service
 
 Settings = Mapping[str, Mapping[str, object]]
 SERVERS = ("account", "container", "object")  # each has a port swift-NAME
@@ -26,12 +27,14 @@ DEVICE, PART_POWER = "d1", 8  # 256 partitions: plenty for one device
 class Swift(Component):
     name = "swift"
     title = "objects (swift)"
+    user = OBJECT
+    caches = True
     feature = "swift"
     ports = (
         Port("swift", 8085),  # what the field knows it by, 8080, is the dashboard's
-        Port("swift-object", 16200),
-        Port("swift-container", 16201),
-        Port("swift-account", 16202),
+        Port("swift-object", 16200, clients=(OBJECT,)),
+        Port("swift-container", 16201, clients=(OBJECT,)),
+        Port("swift-account", 16202, clients=(OBJECT,)),
     )
     endpoints = (Endpoint("swift", "object-store", "swift", "/v1/AUTH_%(tenant_id)s"),)
     account = True
@@ -56,14 +59,18 @@ class Swift(Component):
     def state(self) -> Path:
         return self.ctx.layout.state / "swift"
 
-    def folders(self) -> dict[Path, str]:
-        return {
-            self.state: SERVICE_USER,
-            self.state / "devices": SERVICE_USER,
-            self.state / "devices" / DEVICE: SERVICE_USER,
-            self.state / "cache": SERVICE_USER,
-            self.etc: "root",
-        }
+    @property
+    def tmp(self) -> Path:
+        return self.ctx.layout.state / "tmp/swift"
+
+    def folders(self) -> list[Folder]:
+        parts = ("", "devices", f"devices/{DEVICE}", "cache")
+        return [
+            *(Folder(self.state / part, self.user) for part in parts),
+            Folder(self.etc, group=self.user),
+            Folder(self.tmp.parent, group=GROUP, mode=0o710),
+            Folder(self.tmp, self.user, mode=0o700),
+        ]
 
     def irreplaceable(self) -> dict[Path, str]:
         return {self.etc / f"{kind}.{end}": "root" for kind in SERVERS for end in ("builder", "ring.gz")}
@@ -73,7 +80,7 @@ class Swift(Component):
             "bind_ip": "127.0.0.1",
             "bind_port": port,
             "workers": workers,
-            "user": SERVICE_USER,
+            "user": self.user,
             "swift_dir": "/etc/swift",
             "devices": self.state / "devices",
             "mount_check": False,
@@ -83,23 +90,18 @@ class Swift(Component):
         }
 
     def proxy(self) -> Settings:
-        pipeline = (
-            "catch_errors gatekeeper healthcheck proxy-logging cache listing_formats bulk tempurl ratelimit"
-        )
+        # Without a cache, and so without limits of rates: swift's own client of memcached knows no Unix socket.
+        pipeline = "catch_errors gatekeeper healthcheck proxy-logging listing_formats bulk tempurl"
         pipeline += " authtoken keystoneauth copy slo dlo versioned_writes proxy-logging proxy-server"
         filters = {
             name: {"use": f"egg:swift#{name.replace('-', '_') if name == 'proxy-logging' else name}"}
             for name in pipeline.split()
-            if name not in ("authtoken", "keystoneauth", "proxy-server", "cache")
+            if name not in ("authtoken", "keystoneauth", "proxy-server")
         }
         return {
             "DEFAULT": self._common(self.ctx.port("swift")),
             "pipeline:main": {"pipeline": pipeline},
             "app:proxy-server": {"use": "egg:swift#proxy", "account_autocreate": True},
-            "filter:cache": {
-                "use": "egg:swift#memcache",
-                "memcache_servers": f"127.0.0.1:{self.ctx.port('memcached')}",
-            },
             "filter:authtoken": {
                 "paste.filter_factory": "keystonemiddleware.auth_token:filter_factory",
                 "auth_type": "password",
@@ -110,7 +112,9 @@ class Swift(Component):
                 "project_name": "service",
                 "user_domain_name": "Default",
                 "project_domain_name": "Default",
-                "memcached_servers": f"127.0.0.1:{self.ctx.port('memcached')}",
+                "memcached_servers": f"unix:{self.cache_socket}",
+                "memcache_security_strategy": "ENCRYPT",
+                "memcache_secret_key": self.ctx.secrets["token-cache"],
                 "service_token_roles_required": True,
                 "delay_auth_decision": True,  # public containers and signed addresses need no token
             },
@@ -132,13 +136,9 @@ class Swift(Component):
         return {
             "DEFAULT": self._common(0),
             "object-expirer": {"interval": 300},
-            "pipeline:main": {"pipeline": "catch_errors cache proxy-server"},
+            "pipeline:main": {"pipeline": "catch_errors proxy-server"},
             "app:proxy-server": {"use": "egg:swift#proxy"},
             "filter:catch_errors": {"use": "egg:swift#catch_errors"},
-            "filter:cache": {
-                "use": "egg:swift#memcache",
-                "memcache_servers": f"127.0.0.1:{self.ctx.port('memcached')}",
-            },
         }
 
     def files(self) -> list[File]:
@@ -176,7 +176,8 @@ class Swift(Component):
             (self.ctx.layout.bin(f"swift-{program}"), f"/etc/swift/{config}", "verbose"),
             HttpProbe(port=port, path="/healthcheck"),
             title=title,
-            env={"MALLOC_ARENA_MAX": "2", "TMPDIR": str(self.ctx.layout.state / "tmp")},
+            user=self.user,
+            env={"MALLOC_ARENA_MAX": "2", "TMPDIR": str(self.tmp)},
             files=own,
             binds=((self.etc, Path("/etc/swift")),),  # the only place where swift looks for some of its files
             after=("create:swift", *after),
@@ -195,7 +196,7 @@ class Swift(Component):
             "proxy-server.conf",
             self.ctx.port("swift"),
             "objects (swift) API",
-            "start:memcached",
+            self.cache_step,
             "start:keystone",
             *(f"start:{service.name}" for service in storage),
         )

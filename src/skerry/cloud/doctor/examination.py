@@ -21,10 +21,12 @@ from skerry.cloud.doctor.broker import BrokerAlarms, BrokerLogin, QueuesRead
 from skerry.cloud.doctor.database import DatabaseAccounts, DatabaseConnections
 from skerry.cloud.doctor.files import PrivateFiles, ValidOptions
 from skerry.cloud.doctor.hypervisor import GuestsKnown, HypervisorAnswers, HypervisorFit
+from skerry.cloud.doctor.images import ImageContents
 from skerry.cloud.doctor.machine import ClockJumps, DiskSpace, HostIdentity, LeftOvers, Memory, PortsOwn
-from skerry.cloud.doctor.network import ForwardingAllowed, HostNetwork
+from skerry.cloud.doctor.network import ForwardingAllowed, HostNetwork, PortsLimited
 from skerry.cloud.doctor.servers import ServersInError
 from skerry.cloud.doctor.services import ServicesSteady, ServicesUp, ServicesUpToDate
+from skerry.cloud.doctor.upkeep import UpkeepDone
 from skerry.cloud.engine.lock import exclusive
 from skerry.cloud.hosts.join import Joined
 from skerry.cloud.model.cloud_toml import Host
@@ -61,10 +63,13 @@ CHECKS: tuple[Check, ...] = (
     PortsOwn(),
     LeftOvers(),
     HostNetwork(),
+    PortsLimited(),
     ForwardingAllowed(),
     PrivateFiles(),
     ValidOptions(),
     ServersInError(),
+    ImageContents(),
+    UpkeepDone(),
 )
 
 
@@ -124,7 +129,7 @@ class DoctorReport:
 def at_work(layout: Layout) -> Finding | None:
     """A note when another run changes the cloud right now: what is half-way may look broken."""
     try:
-        with exclusive(layout, "doctor"):
+        with exclusive(layout, "doctor", wait=0):
             return None
     except BusyError as busy:
         verb, pid, since = busy.args

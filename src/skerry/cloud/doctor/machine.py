@@ -7,6 +7,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import psutil
 import pymysql
 
 from skerry.cloud.doctor.base import Check, Finding, Patient
+from skerry.cloud.model.layout import Layout
 from skerry.cloud.operations.preflight import IDENTITY, PortsFree
+from skerry.cloud.steps import reserve
 from skerry.cloud.steps.database import connect
 from skerry.cloud.supervise.process_marks import service_of
 
@@ -37,7 +40,16 @@ class DiskSpace(Check):
             seen.add(place.stat().st_dev)
             usage, inodes = shutil.disk_usage(place), os.statvfs(place)
             share = inodes.f_favail / inodes.f_files if inodes.f_files else 1.0
-            yield from room(place, usage.free, usage.total, share)
+            for finding in room(place, usage.free, usage.total, share):
+                has_reserve = reserve.held(layout) and place.stat().st_dev == layout.state.stat().st_dev
+                if finding.severity == "error" and has_reserve and usage.free < reserve.FULL:
+                    finding = replace(finding, fix=partial(_free_reserve, layout))
+                yield finding
+
+
+def _free_reserve(layout: Layout) -> str:
+    freed = reserve.free(layout) >> 20
+    return f"freed the {freed} MiB that were kept for this; now delete what nobody needs, before they are used up"
 
 
 def room(place: Path, free: int, total: int, inodes: float) -> Iterable[Finding]:

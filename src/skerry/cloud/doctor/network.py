@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from skerry.cloud.components.openvswitch.external_network import ExternalNetwork
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient
 from skerry.cloud.engine.step import Unknown
+from skerry.cloud.steps.access.loopback import LoopbackRules
 from skerry.common.errors import CommandError
 
 
@@ -35,6 +36,30 @@ class HostNetwork(Check):
         if changes:
             said = tuple(f"missing: {change}" for change in changes)
             yield Finding("error", "the host's way to the external network is broken", said, fix=repair)
+
+
+class PortsLimited(Check):
+    """The cloud's ports take connections from the users that need them, and none from guests' user."""
+
+    name = "loopback"
+    message = (
+        "Other users of this machine, and what breaks out of a guest, reach ports that are not for them."
+    )
+    remedy = "'skerry up' makes the rules again."
+
+    def findings(self, patient: Patient) -> Iterable[Finding]:
+        rules = LoopbackRules(patient.ctx)
+
+        def repair() -> str:
+            rules.apply(lambda text: None)
+            return f"limited {len(rules.ports())} ports to their users again"
+
+        changes = rules.check()
+        if changes:
+            said = tuple(f"missing: {change}" for change in changes)
+            yield Finding(
+                "error", f"the firewall's table {rules.table} is not as it should be", said, fix=repair
+            )
 
 
 class ForwardingAllowed(Check):

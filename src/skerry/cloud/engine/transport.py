@@ -5,6 +5,8 @@ A transport knows no operating system. What one does differently from another is
 
 from __future__ import annotations
 
+import grp
+import pwd
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
@@ -40,6 +42,10 @@ class Transport(ABC):
         """The permission bits of a file or folder, None where there is none."""
 
     @abstractmethod
+    def owner(self, path: Path) -> str | None:
+        """The owner and the group of a file or folder, as USER:GROUP, None where there is none."""
+
+    @abstractmethod
     def names(self, folder: Path) -> list[str]:
         """The names of what is in a folder, sorted; none where there is no such folder."""
 
@@ -49,7 +55,7 @@ class Transport(ABC):
 
     @abstractmethod
     def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> None:
-        """Make a folder and its missing parents, and give it ``mode`` and ``owner``."""
+        """Make a folder and its missing parents, and give it ``mode`` and ``owner`` (USER or USER:GROUP)."""
 
     @abstractmethod
     def remove(self, path: Path) -> None:
@@ -88,6 +94,13 @@ class Local(Transport):
         except FileNotFoundError:
             return None
 
+    def owner(self, path: Path) -> str | None:
+        try:
+            facts = path.stat()
+        except FileNotFoundError:
+            return None
+        return f"{_user(facts.st_uid)}:{_group(facts.st_gid)}"
+
     def names(self, folder: Path) -> list[str]:
         try:
             return sorted(path.name for path in folder.iterdir())
@@ -99,12 +112,27 @@ class Local(Transport):
 
     def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> None:
         path.mkdir(parents=True, exist_ok=True)
-        path.chmod(mode)
         if owner is not None:
-            shutil.chown(path, owner, owner)
+            user, _, group = owner.partition(":")
+            shutil.chown(path, user, group or user)
+        path.chmod(mode)
 
     def remove(self, path: Path) -> None:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def _group(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)

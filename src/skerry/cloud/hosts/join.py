@@ -18,9 +18,7 @@ from skerry.cloud.model.cloud_toml import Host
 from skerry.cloud.model.layout import Layout
 from skerry.cloud.platform.choice import platform_of
 from skerry.cloud.steps.certificates import SECRET, Certificates
-from skerry.cloud.steps.machine import make_user
 from skerry.cloud.steps.own_tree import MARK, digest, packed
-from skerry.cloud.supervise.service import SERVICE_USER
 from skerry.common.errors import CommandError, ConfigError, PreflightError, SkerryError, StepError
 from skerry.common.proc import last_lines
 
@@ -44,7 +42,6 @@ class Joined(Step):
         "start:nova-conductor",
         "start:neutron-api",
         "start:ovn-northd",
-        "ovn-listeners",
     )
 
     def __init__(self, ctx: Context, host: Host) -> None:
@@ -60,27 +57,25 @@ class Joined(Step):
             return str(self.ctx.layout.checkout / "skerry")
         return str(self.layout.tree / "skerry")
 
-    def files(self) -> dict[Path, tuple[str, int, str | None]]:
-        """What the host gets, by its path there: text, permission bits, owner."""
+    def files(self) -> dict[Path, tuple[str, int]]:
+        """What the host gets, by its path there: text and permission bits.
+
+        All of it is root's; Skerry there gives what a service reads to its user.
+        """
         known = [secret.name for secret in registry.secrets().values() if secret.on_hosts]
         etc, read = self.layout.etc, self.ctx.platform.read
-        found: dict[Path, tuple[str, int, str | None]] = {
-            etc / "cloud.toml": (read(self.ctx.layout.cloud_toml) or "", 0o644, None),
-            etc / "secrets.json": (self.ctx.secrets.subset(known), 0o600, None),
-            self.layout.joined: (f"{self.host.name}\n", 0o644, None),
-            self.layout.host_name: (f"{self.ctx.cloud.leader.name}\n", 0o644, None),
+        found: dict[Path, tuple[str, int]] = {
+            etc / "cloud.toml": (read(self.ctx.layout.cloud_toml) or "", 0o644),
+            etc / "secrets.json": (self.ctx.secrets.subset(known), 0o600),
+            self.layout.joined: (f"{self.host.name}\n", 0o644),
+            self.layout.host_name: (f"{self.ctx.cloud.leader.name}\n", 0o644),
         }
         for name, text in Certificates(self.ctx).parts(self.host).items():
-            private = name in SECRET
-            found[self.layout.tls / name] = (
-                text,
-                0o600 if private else 0o644,
-                SERVICE_USER if private else None,
-            )
+            found[self.layout.tls / name] = (text, 0o600 if name in SECRET else 0o644)
         for name in self._site_files():
             site = read(self.ctx.layout.etc / name)
             if site is not None:
-                found[etc / name] = (site, 0o600, SERVICE_USER)
+                found[etc / name] = (site, 0o600)
         return found
 
     def _site_files(self) -> list[str]:
@@ -121,7 +116,7 @@ class Joined(Step):
         have = {line[66:]: line[:64] for line in shown.splitlines()}
         return [
             path
-            for path, (text, _, _) in files.items()
+            for path, (text, _) in files.items()
             if have.get(str(path)) != hashlib.sha256(text.encode()).hexdigest()
         ]
 
@@ -129,9 +124,6 @@ class Joined(Step):
         report("bring what it needs to know")
         if self._tree_differs():
             self._send_tree()
-        there = platform_of(self.there)
-        if not there.users.exists(SERVICE_USER):
-            make_user(there, self.layout)  # some of the files are this user's
         self.bring()
         try:
             self.there.watch([self.command, "up"], lambda line: self._tell(line, report), timeout=TIMEOUT)
@@ -140,11 +132,20 @@ class Joined(Step):
         self.ctx.journal.finish(self.name, str(int(time.time())))
         Members(self.ctx).add(self.host)
 
-    def bring(self) -> None:
-        """Give it the files that differ."""
-        for path in self._differing():
-            text, mode, owner = self.files()[path]
-            self.there.write(path, text, mode=mode, owner=owner)
+    def renew(self) -> bool:
+        """Give it its certificates, when they differ, and have its services use them. Raises CommandError."""
+        differ = any(path.is_relative_to(self.layout.tls) for path in self._differing())
+        if differ:
+            self.bring(self.layout.tls)
+            # Its own copy of Skerry: what runs here by itself may run from a place that only this host has.
+            self.there.run([str(self.layout.tree / "skerry"), "up", "--no-packages"], timeout=TIMEOUT)
+        return differ
+
+    def bring(self, below: Path = Path("/")) -> None:
+        """Give it the files that differ, or those of them in one folder."""
+        for path in (path for path in self._differing() if path.is_relative_to(below)):
+            text, mode = self.files()[path]
+            self.there.write(path, text, mode=mode)
 
     def verify(self) -> None:
         """Running it there has verified each of its steps."""

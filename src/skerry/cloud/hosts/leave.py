@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from skerry.cloud.components import registry
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change
 from skerry.cloud.hosts.join import Joined
@@ -38,6 +39,11 @@ def moves(compute: Any, migration: Any) -> bool:
     """Whether the server of a migration is on its way still, or waits for a word about it."""
     server = compute.find_server(migration.server_id, all_projects=True)
     return server is not None and (bool(server.task_state) or server.status == "VERIFY_RESIZE")
+
+
+def known_on_hosts() -> list[str]:
+    """The names of the secrets that every host knows, and that can be drawn again."""
+    return [secret.name for secret in registry.secrets().values() if secret.on_hosts and not secret.fixed]
 
 
 class Departed(ApiStep):
@@ -79,10 +85,19 @@ class Departed(ApiStep):
             compute.delete_service(service)
         for agent in self.ctx.api.network.agents(host=name):
             self.ctx.api.network.delete_agent(agent)
+        self._lock_out(report)
         Members(self.ctx).remove(name)
-        Certificates(self.ctx).apply(report)  # its key is let in no more
-        for host in self.ctx.cloud.others:
-            Joined(self.ctx, host).bring()
+
+    def _lock_out(self, report: Callable[[str], None]) -> None:
+        """What the host had of the cloud opens nothing any more: its certificate, its key, and the passwords that it knew.
+
+        Services get their new passwords, and the list of revoked certificates, when 'up' converges once more for them.
+        """
+        certificates = Certificates(self.ctx)
+        certificates.revoke(self.host.name)
+        certificates.apply(report)
+        # On file only: the rest of this run works with what the services have.
+        Context.at(self.ctx.layout.root).secrets.rotate(known_on_hosts())
 
     def _settle(self, report: Callable[[str], None]) -> None:
         """Wait for nova: a server is elsewhere before the host that it left has noted so.

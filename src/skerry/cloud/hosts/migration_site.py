@@ -14,9 +14,9 @@ from skerry.cloud.config import ini
 from skerry.cloud.context import Context
 from skerry.cloud.engine.transport import Transport
 from skerry.cloud.hosts.join import Joined
+from skerry.cloud.model.users import GUEST
 from skerry.cloud.resources.compute_hosts import ComputeHostsAlive
 from skerry.cloud.resources.first_server import ssh_command
-from skerry.cloud.supervise.service import SERVICE_USER
 from skerry.common.errors import PreflightError
 from skerry.common.namespaces import entering
 from skerry.common.wait import wait_for
@@ -82,7 +82,7 @@ class Hosts:
         libvirtd = self.run(host, ["cat", "/run/libvirtd.pid"], check=False).stdout.strip()
         if not libvirtd.isdigit():
             return False
-        user = ["setpriv", f"--reuid={SERVICE_USER}", f"--regid={SERVICE_USER}", "--clear-groups"]
+        user = ["setpriv", f"--reuid={GUEST}", f"--regid={GUEST}", "--clear-groups"]
         argv = entering(int(libvirtd), [*user, "test", "-w", str(FAULTS)], ["mount"])
         return self.run(host, argv, check=False).returncode == 0
 
@@ -116,7 +116,7 @@ class Hosts:
         before = self._sites.setdefault(host, transport.read(path) or "")
         text = before if options is None else with_options(before, options)
         if transport.read(path) != text:
-            transport.write(path, text, mode=0o600, owner=SERVICE_USER)
+            transport.write(path, text, mode=0o600)
             self._up(host, report)
 
     def _up(self, host: str, report: Callable[[str], None]) -> None:

@@ -43,6 +43,10 @@ class Remote(Transport):
         done = self.run(["stat", "-c", "%a", str(path)], check=False)
         return int(done.stdout, 8) if done.returncode == 0 else None
 
+    def owner(self, path: Path) -> str | None:
+        done = self.run(["stat", "-c", "%U:%G", str(path)], check=False)
+        return done.stdout.strip() if done.returncode == 0 else None
+
     def names(self, folder: Path) -> list[str]:
         return sorted(self.run(["ls", "-A", str(folder)], check=False).stdout.splitlines())
 
@@ -54,7 +58,8 @@ class Remote(Transport):
         self.run(["sh", "-c", script, "sh", str(path), f"{mode:o}", owner or ""], input=text)
 
     def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> None:
-        owned = ["-o", owner, "-g", owner] if owner else []
+        user, _, group = (owner or "").partition(":")
+        owned = ["-o", user, "-g", group or user] if owner else []
         self.run(["install", "-d", "-m", f"{mode:o}", *owned, str(path)])
 
     def remove(self, path: Path) -> None:

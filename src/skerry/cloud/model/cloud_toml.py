@@ -153,6 +153,26 @@ class Sizes(Table):
     database_cache_mb: Annotated[int, Field(ge=8)] = Field(default=32, description="InnoDB buffer pool, MiB")
 
 
+class Images(Table):
+    """How much of the disk images may take."""
+
+    largest_percent: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=20, description="the largest image that is taken, in percent of the disk"
+    )
+    project_percent: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=40, description="all images of a project, in percent of the disk"
+    )
+
+
+class Upkeep(Table):
+    """What is done each day so that the cloud lasts ('skerry upkeep')."""
+
+    daily: bool = Field(default=True, description="whether it is done daily by itself")
+    deleted_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        default=30, description="how long records of what was deleted are kept (servers, images, stacks)"
+    )
+
+
 class Cloud(Table):
     """A cloud."""
 
@@ -177,6 +197,8 @@ class Cloud(Table):
     external: External = External()
     private: Private = Private()
     sizes: Sizes = Sizes()
+    images: Images = Images()
+    upkeep: Upkeep = Upkeep()
 
     @model_validator(mode="after")
     def _consistent(self) -> Cloud:

@@ -72,6 +72,21 @@ class Layout:
         return self.state / "hosts.json"
 
     @property
+    def reserve(self) -> Path:
+        """Room that is given up when the disk is full."""
+        return self.state / "reserve"
+
+    @property
+    def upkeep_due(self) -> Path:
+        """When the upkeep last began and when it is due, as two numbers."""
+        return self.state / "upkeep.due"
+
+    @property
+    def upkeep_record(self) -> Path:
+        """What the upkeep did when it last ran."""
+        return self.state / "upkeep.json"
+
+    @property
     def restoring(self) -> Path:
         """What 'restore' has unpacked, until 'up' has loaded it."""
         return self.state / "restoring"
@@ -90,6 +105,24 @@ class Layout:
     def switch(self) -> str:
         """Where Open vSwitch's database listens, as its clients name it."""
         return f"unix:{self.run}/ovs/db.sock"
+
+    def api_socket(self, name: str) -> Path:
+        """Where an API listens, by the name of its service, in a folder of its own."""
+        return self.run / "api" / name / "socket"
+
+    def cache_socket(self, theme: str) -> Path:
+        """Where the cache of one user's services listens, in a folder of that user alone."""
+        return self.run / "memcached" / theme / "socket"
+
+    @property
+    def ovn_socket(self) -> Path:
+        """Where OVN's databases listen on the control host."""
+        return self.run / "ovn/ovn.sock"
+
+    @property
+    def link(self) -> Path:
+        """The folder of the sockets by which another host reaches the control host's."""
+        return self.run / "link"
 
     @property
     def vsctl(self) -> list[str]:

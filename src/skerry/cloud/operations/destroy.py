@@ -12,14 +12,14 @@ from skerry.cloud.components.nova.disk_copies import DiskCopies
 from skerry.cloud.context import Context
 from skerry.cloud.engine.lock import exclusive
 from skerry.cloud.operations.down import on_others, stop_guests, stop_services, undo_network
+from skerry.cloud.steps.access.system_users import MadeUsers
+from skerry.cloud.steps.access.system_users import remove as remove_users
 from skerry.cloud.steps.credentials import Credentials
 from skerry.cloud.steps.packages import Packages
+from skerry.cloud.steps.reserve import free_when_full
 from skerry.cloud.supervise.process_marks import other_clouds
-from skerry.cloud.supervise.service import SERVICE_USER
 from skerry.common import interrupt
-from skerry.common.errors import NotReadyError
 from skerry.common.privilege import require_root
-from skerry.common.wait import wait_for
 
 
 def what_goes(root: Path | str, packages: bool) -> list[str]:
@@ -39,9 +39,11 @@ def destroy(root: Path | str, report: Callable[[str], None], *, packages: bool) 
     ctx = Context.existing(root)
     require_root("'skerry destroy' must be root.")
     with interrupt.answered(report), exclusive(ctx.layout, "destroy"):
+        if freed := free_when_full(ctx.layout):
+            report(freed)
         others = other_clouds(ctx.layout)
         if others:
-            report(f"what the cloud under {min(others)} needs stays: packages, environment, service user")
+            report(f"what the cloud under {min(others)} needs stays: packages, environment, system users")
         keep = [] if packages else ["--keep-packages"]
         on_others(ctx, lambda host: ["destroy", "--yes", *(host.keep_packages or keep)], report)
         stop_guests(ctx, seconds=2)
@@ -58,7 +60,7 @@ def destroy(root: Path | str, report: Callable[[str], None], *, packages: bool) 
             if not any(link.parent.iterdir()):
                 link.parent.rmdir()
         ctx.platform.remove(DiskCopies(ctx).client)
-        made_user = (ctx.layout.state / "made-user").exists()
+        made = [] if others else MadeUsers(ctx).names()
         if packages and not others and _is_machines_own(ctx):
             with interrupt.running("remove the packages", 60):
                 ctx.platform.packages.remove(Packages(ctx, ()).added(), report)
@@ -66,9 +68,12 @@ def destroy(root: Path | str, report: Callable[[str], None], *, packages: bool) 
         if _is_machines_own(ctx):
             _remove_mount_points(ctx)
         left = "nothing is left"
-        if made_user and not others and (why := _remove_user(ctx)):
-            remedy = ctx.platform.users.remove_command(SERVICE_USER)
-            left = f"all is gone but the user {SERVICE_USER} ({why}): '{remedy}' removes it"
+        stay = [
+            f"{name} ({why}): '{ctx.platform.users.remove_command(name)}' removes it"
+            for name, why in remove_users(ctx, made).items()
+        ]
+        if stay:
+            left = f"all is gone but {', '.join(stay)}"
         queues = [] if others else Path("/dev/shm").glob(f"{ctx.host.name}_*_qmanager")
         with interrupt.running("remove the folders", 30):
             for folder in (*ctx.layout.folders(), *queues):
@@ -78,20 +83,6 @@ def destroy(root: Path | str, report: Callable[[str], None], *, packages: bool) 
             if (home / "env").is_dir() and (home / "uv").is_dir():
                 ctx.platform.remove(home)
         report(left)
-
-
-def _remove_user(ctx: Context) -> str | None:
-    """Remove the service user; returns why it stays when a process that runs as it does not end in time."""
-    why: str | None = None
-
-    def missing() -> str | None:
-        nonlocal why
-        why = ctx.platform.users.remove(SERVICE_USER)
-        return why
-
-    with suppress(NotReadyError):
-        wait_for(f"user {SERVICE_USER} to be let go", missing, 10)
-    return why
 
 
 def _remove_mount_points(ctx: Context) -> None:

@@ -17,6 +17,8 @@ from skerry.cloud.engine.lock import exclusive
 from skerry.cloud.hosts.join import Joined
 from skerry.cloud.members import Members
 from skerry.cloud.operations.graph import services
+from skerry.cloud.steps.access.loopback import LoopbackRules
+from skerry.cloud.steps.reserve import free_when_full
 from skerry.cloud.supervise.process_marks import other_clouds
 from skerry.common import interrupt
 from skerry.common.privilege import require_root
@@ -33,6 +35,8 @@ def down(root: Path | str, report: Callable[[str], None]) -> None:
     require_root("'skerry down' must be root.")
     with interrupt.answered(report), exclusive(ctx.layout, "down"):
         started = time.monotonic()
+        if freed := free_when_full(ctx.layout):
+            report(freed)
         on_others(ctx, lambda host: ["down"], report)
         guests = stop_guests(ctx)
         if guests:
@@ -49,6 +53,7 @@ def down(root: Path | str, report: Callable[[str], None]) -> None:
 def undo_network(ctx: Context, report: Callable[[str], None]) -> None:
     """Remove what the cloud has in the machine's network, but what another cloud that runs has there by now."""
     remove_metadata_namespaces(ctx)
+    LoopbackRules(ctx).undo()
     others = other_clouds(ctx.layout)
     if others:
         report(f"the machine's network is left alone: the cloud under {min(others)} runs with it")

@@ -19,6 +19,8 @@ from skerry.cloud.resources.flavors import Flavors
 from skerry.cloud.resources.image import Image, TinyImage
 from skerry.cloud.resources.keypair import Keypair
 from skerry.cloud.resources.network import Network
+from skerry.cloud.steps.access.loopback import LoopbackRules
+from skerry.cloud.steps.access.system_users import SystemUsers
 from skerry.cloud.steps.accounts import Accounts
 from skerry.cloud.steps.certificates import Certificates
 from skerry.cloud.steps.credentials import Credentials
@@ -26,6 +28,7 @@ from skerry.cloud.steps.database import Databases
 from skerry.cloud.steps.machine import Bytecode, LibvirtBinding, MachineSetup
 from skerry.cloud.steps.own_tree import OwnTree
 from skerry.cloud.steps.packages import Packages
+from skerry.cloud.steps.reserve import Reserve
 from skerry.cloud.steps.restored import RestoredRecords, RestoredState
 from skerry.cloud.steps.services import Surplus
 from skerry.cloud.steps.valid_options import ValidConfiguration
@@ -44,20 +47,25 @@ def services(ctx: Context) -> list[Service]:
 def graph(ctx: Context) -> Graph:
     """All steps of this host; on the one that leads from a bare machine to a first server that answers."""
     parts = registry.present(ctx)
-    folders = {path: owner for part in parts for path, owner in part.folders().items()}
+    openstack = [part for part in parts if isinstance(part, OpenStackComponent)]
     steps: list[Step] = [
-        MachineSetup(ctx, folders),
+        SystemUsers(ctx, registry.users(ctx)),
+        MachineSetup(ctx, [folder for part in parts for folder in part.folders()]),
         OwnTree(ctx),
+        Reserve(ctx),
         Packages(
             ctx,
             [name for part in parts for name in part.packages],
         ),
+        LoopbackRules(ctx),
         Bytecode(ctx),
         LibvirtBinding(ctx),
         SupervisorStep(ctx),
         Surplus(ctx, {service.name for part in parts for service in part.services()}),
         ValidConfiguration(
-            ctx, {part.name: part.every_file for part in parts if isinstance(part, OpenStackComponent)}
+            ctx,
+            {part.name: part.every_file for part in openstack},
+            {part.name: part.whole for part in openstack},
         ),
         *(step for part in parts for step in part.steps()),
     ]
@@ -121,7 +129,7 @@ class SupervisorStep(Step):
     def check(self) -> list[Change]:
         return (
             []
-            if self.ctx.supervisor.running()
+            if self.ctx.supervisor.whole()
             else [Change(f"start the supervisor ({self.ctx.supervisor.name})")]
         )
 

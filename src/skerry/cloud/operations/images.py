@@ -10,7 +10,7 @@ from pathlib import Path
 
 from skerry.cloud.context import CloudDownError, Context
 from skerry.cloud.images import debian, tiny
-from skerry.cloud.resources.base import IMAGE
+from skerry.cloud.resources.base import IMAGE, own_images
 from skerry.cloud.resources.image import upload_tiny
 from skerry.common import interrupt
 from skerry.common.errors import PreflightError
@@ -78,7 +78,8 @@ def upload(ctx: Context, built: Built, report: Callable[[str], None]) -> str:
     if built.name == IMAGE:
         files = tiny.TinyImageFiles(**built.files, version=built.version)
         return str(upload_tiny(ctx.api, files, IMAGE).id)
-    old = [image for image in ctx.api.image.images() if image.name == built.name]
+    own = ctx.api.image.images(owner=ctx.api.current_project_id)
+    old = [image for image in own if image.name == built.name]
     image = ctx.api.image.create_image(
         built.name,
         filename=str(built.files["disk"]),
@@ -102,7 +103,7 @@ def listed(ctx: Context) -> list[Listed]:
     there = {}
     if ctx.layout.has_cloud and ctx.supervisor.running():
         with suppress(CloudDownError):
-            there = {image.name: image for image in ctx.api.image.images()}
+            there = own_images(ctx.api)
     rows = []
     for name in sorted({*built, *there}):
         own, image = built.get(name), there.get(name)

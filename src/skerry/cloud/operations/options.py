@@ -35,10 +35,11 @@ def with_layers(ctx: Context) -> list[OpenStackComponent]:
 
 def layers(ctx: Context) -> dict[str, list[Path]]:
     """The files of each service in the order in which they are read."""
-    found = {}
+    found: dict[str, list[Path]] = {}
     for part in with_layers(ctx):
         folders = (part.etc, part.with_database) if isinstance(part, Nova) else ()
-        found[part.name] = part.config_files(*folders)
+        # Of nova those of the control plane, where they are on this host.
+        found.setdefault(part.whole, part.config_files(*folders))
     return found
 
 
@@ -52,7 +53,7 @@ def every_problem(ctx: Context) -> Iterator[Problem]:
     """What is wrong in all layers of the cloud; a file that cannot be parsed is one problem."""
     for part in with_layers(ctx):
         try:
-            yield from component_problems(part.name, part.every_file())
+            yield from component_problems(part.whole, part.every_file())
         except ConfigError as error:
             path, _, line = str(error.args[0]).rpartition(":")
             if not line.isdigit():  # no line of the file is wrong, but the file

@@ -13,17 +13,19 @@ from pathlib import Path
 import psutil
 
 from skerry.cloud.components import registry
+from skerry.cloud.components.nova.reserved import CONTROL_MIB, RPC_SERVICES, WORKER_MIB
 from skerry.cloud.components.openvswitch.external_network import ExternalNetwork
 from skerry.cloud.context import Context
 from skerry.cloud.model import values
+from skerry.cloud.model.users import FORMER
 from skerry.cloud.platform.choice import PLATFORMS
+from skerry.cloud.steps.access.system_users import is_of_one_user
 from skerry.cloud.supervise.process_marks import cloud_of, service_of
 from skerry.common.errors import PreflightError
 
-# MiB: of a control plane with one worker each, and of one more; and how many services have such workers.
-CONTROL_MIB, WORKER_MIB, RPC_SERVICES = 3072, 100, 4
 OWN_LINKS = (ExternalNetwork.INSIDE, ExternalNetwork.BRIDGE, "br-int", "ovs-netdev")
 MEMORY_GIB, DISK_GIB = 6.5, 8.0  # "8 GB" machines show a good deal less
+AGAIN_GIB = 0.1  # for a cloud that was up before
 
 
 class PreflightCheck(ABC):
@@ -75,7 +77,9 @@ class EnoughDisk(PreflightCheck):
             place = place.parent
         free = shutil.disk_usage(place).free / 2**30
         needed = DISK_GIB if not (ctx.layout.state / "journal.json").exists() else 1.0
-        return None if free >= needed else f"{place} has {free:.1f} GiB free; {needed:.0f} are needed."
+        if ctx.layout.clouds_yaml.exists():
+            needed = AGAIN_GIB  # what fills the disk can only be deleted with a cloud that is up
+        return None if free >= needed else f"{place} has {free:.2f} GiB free; {needed:.1f} are needed."
 
 
 class PortsFree(PreflightCheck):
@@ -85,7 +89,7 @@ class PortsFree(PreflightCheck):
 
     def problem(self, ctx: Context) -> str | None:
         own = {process.pid for process in ctx.supervisor.processes().values() if process.pid}
-        names = {port.number: port.name for port in registry.ports().values()}
+        names = {port.number: port.name for port in registry.ports().values() if not port.last}
         for connection in psutil.net_connections("tcp"):
             port = connection.laddr.port
             if connection.status != psutil.CONN_LISTEN or port not in names or connection.pid in own:
@@ -160,6 +164,17 @@ def networks_of_machine() -> dict[str, list[ipaddress.IPv4Network]]:
     return found
 
 
+class UsersApart(PreflightCheck):
+    """What was brought up when all services ran as one user is stopped before its files get their own users."""
+
+    remedy = "Run 'skerry down', then this again: servers are shut down, and started again."
+
+    def problem(self, ctx: Context) -> str | None:
+        if not is_of_one_user(ctx) or not ctx.supervisor.running():
+            return None
+        return f"The services of this cloud run as one user ({FORMER}), and get users of their own with this version."
+
+
 class HostNameKnown(PreflightCheck):
     remedy = "Give the machine a host name (hostname NAME)."
 
@@ -201,6 +216,7 @@ CHECKS: tuple[PreflightCheck, ...] = (
     SupportedSystem(),
     EnoughMemory(),
     EnoughDisk(),
+    UsersApart(),
     PortsFree(),
     ExternalNetworkFree(),
     SizesFit(),

@@ -22,10 +22,9 @@ from skerry.cloud.context import Context
 from skerry.cloud.engine.lock import exclusive
 from skerry.cloud.engine.step import Event, Graph
 from skerry.cloud.model.secrets import unknown_secret
-from skerry.cloud.operations.up import up
+from skerry.cloud.operations.up import converge
 from skerry.cloud.steps.database import connect
 from skerry.cloud.steps.manage import manage
-from skerry.cloud.supervise.service import SERVICE_USER
 from skerry.common.errors import NotFoundError, PreflightError, StepError
 
 FERNET = "fernet"  # keystone's token keys: a folder of their own, rotated by keystone-manage
@@ -109,7 +108,7 @@ def rotate(
         watch(event)
 
     if ctx.secrets.previous:
-        up(root, record, install=False, first_server=False, begin=begin)
+        converge(root, record, install=False, first_server=False, begin=begin)
     proven = prove(ctx)
     with exclusive(ctx.layout, "secrets rotate"):
         ctx.secrets.settle()
@@ -118,9 +117,9 @@ def rotate(
 
 def rotate_fernet(ctx: Context) -> None:
     """A new primary key for tokens. With keystone's three keys, tokens of two rotations ago are refused."""
-    keys = ["--keystone-user", SERVICE_USER, "--keystone-group", SERVICE_USER]
-    arguments = Keystone(ctx).config_arguments()
-    manage(ctx, "keystone.cmd.manage:main", "keystone-manage", arguments, [["fernet_rotate", *keys]])
+    keystone = Keystone(ctx)
+    rotation = ["fernet_rotate", *keystone.key_owner]
+    manage(ctx, "keystone.cmd.manage:main", "keystone-manage", keystone.config_arguments(), [rotation])
 
 
 def _tell_broker(ctx: Context) -> None:

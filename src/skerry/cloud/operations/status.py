@@ -18,6 +18,7 @@ from skerry.cloud.hosts.join import Joined
 from skerry.cloud.members import Members
 from skerry.cloud.model.cloud_toml import Host
 from skerry.cloud.operations.graph import services
+from skerry.cloud.operations.upkeep.record import UpkeepRecord, load
 from skerry.common.errors import NotFoundError, SkerryError
 
 
@@ -43,6 +44,7 @@ class Status:
     memory: int  # bytes, PSS of all services
     services: list[ServiceStatus]
     endpoints: dict[str, str]
+    upkeep: UpkeepRecord
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2)
@@ -69,6 +71,7 @@ class Status:
             console.print()
             for name, url in self.endpoints.items():
                 console.print(f"{name:15} {url}")
+            console.print(f"{'upkeep':15} {self.upkeep.in_a_line()}")
             ready = sum(service.ready for service in self.services)
             console.print(
                 f"\n{ready} of {len(self.services)} services are ready; they take {self.memory / 2**30:.2f} GiB (PSS)."
@@ -111,7 +114,8 @@ def status(root: Path | str) -> Status:
         if ctx.has_control_plane
     }
     ready = all(row.ready for row in rows)
-    return Status(ctx.cloud.name, ready, sum(row.memory for row in rows), rows, endpoints)
+    memory_of_all = sum(row.memory for row in rows)
+    return Status(ctx.cloud.name, ready, memory_of_all, rows, endpoints, load(ctx.layout))
 
 
 def _elsewhere(ctx: Context, host: Host) -> list[ServiceStatus]:

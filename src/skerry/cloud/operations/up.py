@@ -18,6 +18,7 @@ from skerry.cloud.operations.graph import graph
 from skerry.cloud.operations.preflight import preflight
 from skerry.cloud.resources.base import SERVER
 from skerry.cloud.resources.first_server import FirstServer, ssh_command
+from skerry.cloud.steps.reserve import free_when_full
 from skerry.common import log
 from skerry.common.errors import PackageError
 from skerry.common.files import write_atomically
@@ -97,11 +98,48 @@ def up(
 ) -> Summary | JoinedSummary:
     """Converge the cloud under ``root``, or this host's part of it; every step reports to ``watch`` what it does.
 
+    New passwords that a broken rotation has left, or a host that has gone out of the cloud, are brought to all services.
     Raises PreflightError, BusyError, ConfigError, PackageError, StepError, NotReadyError.
     """
     started = time.monotonic()
+    freed = free_when_full(Context.at(root).layout)
+    preflight(Context.at(root))
+    changed = _finish_rotation(root, watch, begin)
+    summary = converge(
+        root, watch, features=features, install=install, first_server=first_server, begin=begin
+    )
+    changed += _finish_rotation(root, watch, begin)
+    summary.seconds = round(time.monotonic() - started, 1)
+    if isinstance(summary, Summary):
+        summary.changed = sorted({*summary.changed, *changed})
+        summary.warnings += [freed] if freed else []
+    return summary
+
+
+def _finish_rotation(
+    root: Path | str, watch: Callable[[Event], None], begin: Callable[[Graph], None]
+) -> list[str]:
+    """Bring new passwords that wait to the whole cloud, if it runs; returns the steps that did something."""
+    from skerry.cloud.operations.rotate import rotate  # it converges, too
+
     ctx = Context.at(root)
-    preflight(ctx)
+    if not (ctx.leads and ctx.secrets.previous and ctx.supervisor.running()):
+        return []
+    return rotate(root, (), lambda text: None, watch, begin).steps
+
+
+def converge(
+    root: Path | str,
+    watch: Callable[[Event], None],
+    *,
+    features: Sequence[str] = (),
+    install: bool = True,
+    first_server: bool | None = None,
+    begin: Callable[[Graph], None] = lambda graph: None,
+) -> Summary | JoinedSummary:
+    """Run every step of the graph that has something to do. Raises what ``up`` raises."""
+    started = time.monotonic()
+    ctx = Context.at(root)
     log.make_folder()
     with exclusive(ctx.layout, "up"):
         if not ctx.layout.cloud_toml.exists():

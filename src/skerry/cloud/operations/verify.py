@@ -12,7 +12,7 @@ from pathlib import Path
 from skerry.cloud.components import registry
 from skerry.cloud.config.ini import render
 from skerry.cloud.context import Context
-from skerry.cloud.resources.base import IMAGE, PRIVATE, PUBLIC, USER
+from skerry.cloud.resources.base import IMAGE, PRIVATE, PUBLIC, USER, own_images
 from skerry.common import log
 from skerry.common.errors import PreflightError, VerificationError
 
@@ -60,7 +60,8 @@ class TempestReport:
 def configuration(ctx: Context, folder: Path) -> str:
     """A tempest.conf for this cloud. Raises PreflightError when the cloud does not have what the tests need."""
     api = ctx.api
-    image, public = api.image.find_image(IMAGE), api.network.find_network(PUBLIC)
+    image = own_images(api).get(IMAGE)
+    public = api.network.find_network(PUBLIC, project_id=api.current_project_id)
     flavors = [api.compute.find_flavor(name) for name in ("m1.nano", "m1.tiny")]
     if image is None or public is None or None in flavors:
         raise PreflightError(

@@ -75,9 +75,21 @@ class Users(ABC):
         """The login shell of a user; empty when there is no such user."""
         return self.host.run(["getent", "passwd", name], check=False).stdout.strip().rpartition(":")[2]
 
+    def has_group(self, name: str) -> bool:
+        """Whether there is a group of this name."""
+        return self.host.run(["getent", "group", name], check=False).returncode == 0
+
+    def groups(self, name: str) -> set[str]:
+        """The groups that a user is in; none when there is no such user."""
+        return set(self.host.run(["id", "-nG", name], check=False).stdout.split())
+
+    @abstractmethod
+    def make_group(self, name: str) -> None:
+        """Make a system group."""
+
     @abstractmethod
     def make(self, name: str) -> None:
-        """Make a system user, with a group of the same name, whom nobody can log in as."""
+        """Make a system user in the group of the same name, which there is, whom nobody can log in as."""
 
     @abstractmethod
     def allow_login(self, name: str, shell: str) -> None:
@@ -89,7 +101,14 @@ class Users(ABC):
 
     @abstractmethod
     def remove(self, name: str) -> str | None:
-        """Remove the user and its group; returns why that is not possible, None when they are gone."""
+        """Remove the user and its group, where that has no other members.
+
+        Returns why that is not possible, None when they are gone.
+        """
+
+    @abstractmethod
+    def remove_group(self, name: str) -> None:
+        """Remove a group; nothing happens when there is none, or when it is a user's own."""
 
     @abstractmethod
     def remove_command(self, name: str) -> str:
@@ -178,6 +197,29 @@ class NetworkStack(ABC):
     @abstractmethod
     def remove_filter(self, table: str) -> None:
         """Remove our rules against guests' frames; nothing happens when there are none."""
+
+    @abstractmethod
+    def limit_loopback(
+        self,
+        table: str,
+        ports: Mapping[str, Sequence[str]],
+        closed: Sequence[str],
+        fetching: Mapping[str, Sequence[str]],
+        networks: Sequence[str],
+    ) -> None:
+        """Let only these users, and root, connect to these of the host's own ports (NUMBER or FIRST-LAST).
+
+        Those who are ``closed`` out connect to no port of the host at all. Those who are ``fetching`` connect to these
+        ports of the host and no others, and to no address of ``networks`` (CIDR). Raises CommandError.
+        """
+
+    @abstractmethod
+    def limited_loopback(self, table: str) -> str | None:
+        """What ``limit_loopback`` has made, as the firewall shows it; None where there is nothing of it."""
+
+    @abstractmethod
+    def open_loopback(self, table: str) -> None:
+        """Undo ``limit_loopback``; nothing happens when it was not done."""
 
     @abstractmethod
     def drops_forwarded(self, network: str) -> list[str]:
@@ -274,12 +316,16 @@ class Platform(ABC):
         """The permission bits of a file or folder, None where there is none."""
         return self.transport.mode(path)
 
+    def owner(self, path: Path) -> str | None:
+        """The owner and the group of a file or folder, as USER:GROUP, None where there is none."""
+        return self.transport.owner(path)
+
     def write(self, path: Path, text: str, *, mode: int = 0o644, owner: str | None = None) -> None:
         """Replace a file atomically."""
         self.transport.write(path, text, mode=mode, owner=owner)
 
     def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> None:
-        """Make a folder and its missing parents, and give it ``mode`` and ``owner``."""
+        """Make a folder and its missing parents, and give it ``mode`` and ``owner`` (USER or USER:GROUP)."""
         self.transport.make_folder(path, mode=mode, owner=owner)
 
     def remove(self, path: Path) -> None:

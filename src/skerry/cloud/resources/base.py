@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
+from typing import Any
 
 from skerry.cloud.context import CloudDownError, Context
 from skerry.cloud.engine.step import Change, Step, Unknown
@@ -16,6 +17,14 @@ USER = "skerry"  # of the tiny image
 def key_path(ctx: Context) -> Path:
     """The private key of the keypair that the first server lets in."""
     return ctx.layout.etc / "id_ed25519"
+
+
+def own_images(api: Any) -> dict[str, Any]:
+    """The images of the cloud's own project by name: what others call theirs is no matter. The oldest of a name."""
+    found: dict[str, Any] = {}
+    for image in sorted(api.image.images(owner=api.current_project_id), key=lambda image: image.created_at):
+        found.setdefault(image.name, image)
+    return found
 
 
 class ApiStep(Step):

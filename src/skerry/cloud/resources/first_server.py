@@ -18,6 +18,7 @@ from skerry.cloud.resources.base import (
     USER,
     ApiStep,
     key_path,
+    own_images,
 )
 from skerry.common import log
 from skerry.common.errors import NotReadyError, StepError
@@ -78,6 +79,7 @@ class FirstServer(ApiStep):
 
     def apply(self, report: Callable[[str], None]) -> None:
         compute, network = self.ctx.api.compute, self.ctx.api.network
+        own = {"project_id": self.ctx.api.current_project_id}
         server = compute.find_server(SERVER)
         if server is not None and compute.get_server(server).status == "ERROR":
             compute.delete_server(server)
@@ -87,9 +89,9 @@ class FirstServer(ApiStep):
             report("create it")
             server = compute.create_server(
                 name=SERVER,
-                image_id=self.ctx.api.image.find_image(IMAGE).id,
+                image_id=own_images(self.ctx.api)[IMAGE].id,
                 flavor_id=compute.find_flavor("m1.nano").id,
-                networks=[{"uuid": network.find_network(PRIVATE).id}],
+                networks=[{"uuid": network.find_network(PRIVATE, **own).id}],
                 key_name=KEYPAIR,
                 security_groups=[{"name": GROUP}],
             )
@@ -98,7 +100,9 @@ class FirstServer(ApiStep):
         address = self.address()
         if address is None:
             port = next(iter(network.ports(device_id=server.id)))
-            floating = network.create_ip(floating_network_id=network.find_network(PUBLIC).id, port_id=port.id)
+            floating = network.create_ip(
+                floating_network_id=network.find_network(PUBLIC, **own).id, port_id=port.id
+            )
             address = str(floating.floating_ip_address)
         report(f"wait until SSH answers at {address}")
         try:

@@ -9,7 +9,7 @@ from typing import Any
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step
 from skerry.cloud.images import tiny
-from skerry.cloud.resources.base import IMAGE, ApiStep
+from skerry.cloud.resources.base import IMAGE, ApiStep, own_images
 from skerry.common.errors import StepError
 
 
@@ -58,8 +58,8 @@ class Image(ApiStep):
     cost = 2.0
 
     def look(self) -> list[Change]:
-        found = {image.name for image in self.ctx.api.image.images(status="active")}
-        return [] if IMAGE in found else [Change(f"upload image {IMAGE}")]
+        found = own_images(self.ctx.api).get(IMAGE)
+        return [] if found and found.status == "active" else [Change(f"upload image {IMAGE}")]
 
     def apply(self, report: Callable[[str], None]) -> None:
         files = TinyImage(self.ctx).files()
@@ -74,7 +74,7 @@ def upload_tiny(api: Any, files: tiny.TinyImageFiles, name: str) -> Any:
     Parts that a broken run left behind are removed first.
     """
     parts = {f"{name}-kernel": ("aki", files.kernel), f"{name}-ramdisk": ("ari", files.initrd)}
-    for image in list(api.image.images()):
+    for image in list(api.image.images(owner=api.current_project_id)):
         if image.name in (*parts, name):
             api.image.delete_image(image)
     ids = {}

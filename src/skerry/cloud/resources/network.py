@@ -24,23 +24,23 @@ class Network(ApiStep):
     def look(self) -> list[Change]:
         network = self.ctx.api.network
         changes = []
-        networks = list(network.networks())
-        have = {item.name for item in networks}
+        networks, own = list(network.networks()), self._own()
+        have = {item.name for item in networks if item.project_id == self._project()}
         changes += [Change(f"create network {name}") for name in (PUBLIC, PRIVATE) if name not in have]
         if PUBLIC in have and not any(item.is_default for item in networks):
             changes.append(Change(f"make network {PUBLIC} the default one"))
         if not self._has_pool():
             changes.append(Change(f"create subnet pool {POOL}", after=str(self.ctx.cloud.private.pool)))
-        have = {item.name for item in network.subnets()}
+        have = {item.name for item in network.subnets(**own)}
         changes += [Change(f"create subnet {name}") for name in (PUBLIC, PRIVATE) if name not in have]
-        router = network.find_router(ROUTER)
+        router = network.find_router(ROUTER, **own)
         if router is None or not router.external_gateway_info:
             changes.append(Change(f"create router {ROUTER}"))
         elif not any(
             True for _ in network.ports(device_id=router.id, device_owner="network:router_interface")
         ):
             changes.append(Change(f"connect router {ROUTER} to network {PRIVATE}"))
-        group = network.find_security_group(GROUP, project_id=self._project())
+        group = network.find_security_group(GROUP, **own)
         if (
             group is None
             or len(list(network.security_group_rules(security_group_id=group.id, direction="ingress"))) < 2
@@ -55,9 +55,13 @@ class Network(ApiStep):
     def _project(self) -> str:
         return str(self.ctx.api.current_project_id)
 
+    def _own(self) -> dict[str, str]:
+        """What selects the cloud's own: other projects may have things of the same names."""
+        return {"project_id": self._project()}
+
     def apply(self, report: Callable[[str], None]) -> None:
-        network, cloud = self.ctx.api.network, self.ctx.cloud
-        public = network.find_network(PUBLIC) or network.create_network(
+        network, cloud, own = self.ctx.api.network, self.ctx.cloud, self._own()
+        public = network.find_network(PUBLIC, **own) or network.create_network(
             name=PUBLIC,
             is_router_external=True,
             provider_network_type="flat",
@@ -74,7 +78,7 @@ class Network(ApiStep):
                 is_default=True,
             )
         hosts = cloud.external.cidr
-        if network.find_subnet(PUBLIC) is None:
+        if network.find_subnet(PUBLIC, **own) is None:
             network.create_subnet(
                 name=PUBLIC,
                 network_id=public.id,
@@ -84,22 +88,22 @@ class Network(ApiStep):
                 is_dhcp_enabled=False,
                 allocation_pools=[{"start": str(hosts[2]), "end": str(hosts[-2])}],
             )
-        private = network.find_network(PRIVATE) or network.create_network(name=PRIVATE)
-        subnet = network.find_subnet(PRIVATE) or network.create_subnet(
+        private = network.find_network(PRIVATE, **own) or network.create_network(name=PRIVATE)
+        subnet = network.find_subnet(PRIVATE, **own) or network.create_subnet(
             name=PRIVATE,
             network_id=private.id,
             ip_version=4,
             cidr=str(cloud.private.cidr),
             dns_nameservers=self.ctx.name_servers,
         )
-        router = network.find_router(ROUTER) or network.create_router(name=ROUTER)
+        router = network.find_router(ROUTER, **own) or network.create_router(name=ROUTER)
         if not router.external_gateway_info:
             network.update_router(router, external_gateway_info={"network_id": public.id})
         if not any(True for _ in network.ports(device_id=router.id, device_owner="network:router_interface")):
             network.add_interface_to_router(router, subnet_id=subnet.id)
-        group = network.find_security_group(
-            GROUP, project_id=self._project()
-        ) or network.create_security_group(name=GROUP, description="SSH and ping from everywhere")
+        group = network.find_security_group(GROUP, **own) or network.create_security_group(
+            name=GROUP, description="SSH and ping from everywhere"
+        )
         have = {
             (rule.protocol, rule.port_range_min)
             for rule in network.security_group_rules(security_group_id=group.id, direction="ingress")

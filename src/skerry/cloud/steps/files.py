@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step
-from skerry.cloud.supervise.service import SERVICE_USER, File
+from skerry.cloud.model.users import ROOT
+from skerry.cloud.supervise.service import File
 
 
 class Files(Step):
@@ -34,20 +35,21 @@ class Files(Step):
                 changes += _differences(file, now)
             elif (mode := self.ctx.platform.mode(file.path)) != file.mode:
                 changes.append(Change(f"permissions of {file.path}", f"{mode:o}", f"{file.mode:o}"))
-            elif (owner := file.path.owner()) != _owner(file):
-                changes.append(Change(f"owner of {file.path}", owner, _owner(file)))
+            elif (owner := self.ctx.platform.owner(file.path)) != _owners(file):
+                changes.append(Change(f"owner of {file.path}", owner, _owners(file)))
         return changes
 
     def apply(self, report: Callable[[str], None]) -> None:
         for file in self._files():
             platform, path = self.ctx.platform, file.path
             same = platform.read(path) == file.content and platform.mode(path) == file.mode
-            if not same or path.owner() != _owner(file):
-                platform.write(path, file.content, mode=file.mode, owner=_owner(file))
+            if not same or platform.owner(path) != _owners(file):
+                platform.write(path, file.content, mode=file.mode, owner=file.owner or ROOT)
 
 
-def _owner(file: File) -> str:
-    return SERVICE_USER if file.secret and file.owner == "root" else file.owner
+def _owners(file: File) -> str:
+    owner = file.owner or ROOT
+    return f"{owner}:{owner}"
 
 
 def _differences(file: File, now: str) -> list[Change]:

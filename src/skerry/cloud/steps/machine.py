@@ -1,88 +1,87 @@
-"""The machine itself: the service user, the folders, compiled modules, libvirt's Python binding."""
+"""The machine itself: the folders, compiled modules, libvirt's Python binding."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step
-from skerry.cloud.model.layout import Layout
-from skerry.cloud.platform.base import Platform
-from skerry.cloud.supervise.service import SERVICE_USER
+from skerry.cloud.model.users import COMPUTE, FORMER, GROUP
+from skerry.cloud.supervise.service import Folder
 
-ROOTS_FOLDERS = ("etc", "state", "log", "run", "cache")
+SETGID = 0o2000
 
 
 class MachineSetup(Step):
-    """The service user exists, so do the cloud's folders, and the secrets are drawn."""
+    """The cloud's folders exist, each with the owner and for the group that it should have, and the secrets are drawn."""
 
     name = "machine"
-    title = "service user, folders, secrets"
+    title = "folders and secrets"
+    needs = ("users",)
     cost = 0.2
 
-    def __init__(self, ctx: Context, folders: Mapping[Path, str]) -> None:
+    def __init__(self, ctx: Context, folders: Sequence[Folder]) -> None:
         self.ctx = ctx
-        own = {folder: "root" for folder in ctx.layout.folders()}
-        self.folders = own | dict(folders)
+        layout = ctx.layout
+        # Only the services get into the cloud's own folders, and into that of logs only root; cloud.toml is for all to see.
+        own = [Folder(path, group=GROUP) for path in (layout.state, layout.run, layout.cache)]
+        own += [Folder(layout.etc, mode=0o755), Folder(layout.log)]
+        every = {folder.path: folder for folder in (*own, *folders)}
+        self.folders = sorted(every.values(), key=lambda folder: len(folder.path.parts))
 
     def check(self) -> list[Change]:
+        platform = self.ctx.platform
         changes = []
-        has_user = self.ctx.platform.users.exists(SERVICE_USER)
-        if not has_user:
-            changes.append(Change(f"create system user {SERVICE_USER}"))
-        changes += [Change(f"make folder {path}") for path in self.folders if not path.is_dir()]
-        if has_user:
-            changes += [
-                Change(f"owner of {path}", path.owner(), owner)
-                for path, owner in self.folders.items()
-                if path.is_dir() and path.owner() != owner
-            ]
-        changes += [
-            Change(f"mode of {path}", f"{path.stat().st_mode & 0o777:o}", f"{self._mode(path):o}")
-            for path in self.folders
-            if path.is_dir() and path.stat().st_mode & 0o777 & ~self._mode(path)
-        ]
+        for folder in self.folders:
+            mode = platform.mode(folder.path)
+            if mode is None:
+                changes.append(Change(f"create {folder.path}"))
+                continue
+            if (owner := platform.owner(folder.path)) != folder.owners:
+                changes.append(Change(f"owner of {folder.path}", owner, folder.owners))
+            if mode != folder.mode:
+                changes.append(Change(f"mode of {folder.path}", f"{mode:o}", f"{folder.mode:o}"))
         if self._kept_name() is None:
             changes.append(Change(f"note that the host is called {self.ctx.cloud.leader.name}"))
         if not self.ctx.secrets.saved:
             changes.append(Change(f"draw secrets into {self.ctx.secrets.path}"))
         return changes
 
-    def _mode(self, path: Path) -> int:
-        """The services' user gets into each folder; of the cloud's own, only logs are not for everybody's eyes."""
-        layout = self.ctx.layout
-        return 0o755 if path in layout.folders() and path != layout.log else 0o750
-
     def apply(self, report: Callable[[str], None]) -> None:
-        if not self.ctx.platform.users.exists(SERVICE_USER):
-            make_user(self.ctx.platform, self.ctx.layout)
-        for path, owner in self.folders.items():
-            mode = self._mode(path)
-            self.ctx.platform.make_folder(path, mode=mode, owner=owner)
-            if owner == "root" and mode == 0o750 and path != self.ctx.layout.log:
-                shutil.chown(path, "root", SERVICE_USER)
+        platform = self.ctx.platform
+        whole = [folder for folder in self.folders if self._changes_hands(folder)]
+        for folder in self.folders:
+            platform.make_folder(folder.path, mode=folder.mode, owner=folder.owners)
+        for folder in whole:  # those further down come later, and are what is right in the end
+            report(f"{folder.path} is {folder.owner}'s now")
+            platform.run(["chown", "-R", "--no-dereference", folder.owners, str(folder.path)], timeout=900)
+            if folder.mode & SETGID:
+                platform.run(["find", str(folder.path), "-type", "d", "-exec", "chmod", "g+s", "{}", "+"])
+        if whole:
+            # The queues' counters of the user that the services ran as: no other may write them.
+            for path in Path("/dev/shm").glob(f"{self.ctx.host.name}_*_qmanager"):
+                platform.remove(path)
+            for folder in self.folders:
+                platform.make_folder(folder.path, mode=folder.mode, owner=folder.owners)
         if self._kept_name() is None:
-            self.ctx.platform.write(self.ctx.layout.host_name, f"{self.ctx.cloud.leader.name}\n")
+            platform.write(self.ctx.layout.host_name, f"{self.ctx.cloud.leader.name}\n")
         if not self.ctx.secrets.saved:
             self.ctx.secrets.save()
 
     def _kept_name(self) -> str | None:
         return self.ctx.platform.read(self.ctx.layout.host_name)
 
-
-def make_user(platform: Platform, layout: Layout) -> None:
-    """Make the service user on a host; first a note that it is made for the cloud, and may be removed with it."""
-    platform.write(layout.state / "made-user", "")
-    platform.users.make(SERVICE_USER)
+    def _changes_hands(self, folder: Folder) -> bool:
+        """Whether it is of the time when one user ran all services."""
+        return (self.ctx.platform.owner(folder.path) or "").partition(":")[0] == FORMER
 
 
 class Login(Step):
-    """The service user may be logged in as, by key: hosts copy disks to each other as this user."""
+    """nova-compute's user may be logged in as, by key: hosts copy disks to each other as this user."""
 
     name = "login"
-    title = "the service user's shell"
+    title = "the shell of nova-compute's user"
     needs = ("machine",)
     cost = 0.1
     SHELL = "/bin/sh"
@@ -91,11 +90,11 @@ class Login(Step):
         self.ctx = ctx
 
     def check(self) -> list[Change]:
-        shell = self.ctx.platform.users.shell(SERVICE_USER)
-        return [] if shell == self.SHELL else [Change(f"shell of {SERVICE_USER}", shell, self.SHELL)]
+        shell = self.ctx.platform.users.shell(COMPUTE)
+        return [] if shell == self.SHELL else [Change(f"shell of {COMPUTE}", shell, self.SHELL)]
 
     def apply(self, report: Callable[[str], None]) -> None:
-        self.ctx.platform.users.allow_login(SERVICE_USER, self.SHELL)
+        self.ctx.platform.users.allow_login(COMPUTE, self.SHELL)
 
 
 class Bytecode(Step):

@@ -27,8 +27,14 @@ class ValidConfiguration(Step):
     title = "the services' options"
     cost = 0.1
 
-    def __init__(self, ctx: Context, files: Mapping[str, Callable[[], Sequence[File]]]) -> None:
-        self.ctx, self._files = ctx, files
+    def __init__(
+        self,
+        ctx: Context,
+        files: Mapping[str, Callable[[], Sequence[File]]],
+        services: Mapping[str, str] | None = None,
+    ) -> None:
+        """``files`` are those of each component, ``services`` whose options they have where that is not its name."""
+        self.ctx, self._files, self._services = ctx, files, services or {}
         self.needs = tuple(f"configure:{component}" for component in files)
 
     def check(self) -> list[Change]:
@@ -50,7 +56,7 @@ class ValidConfiguration(Step):
         return [
             problem
             for component, files in self._files.items()
-            for problem in component_problems(component, files())
+            for problem in component_problems(self._services.get(component, component), files())
         ]
 
 

@@ -62,6 +62,10 @@ class Supervisor(ABC):
     def running(self) -> bool:
         """Whether the back end itself runs."""
 
+    def whole(self) -> bool:
+        """Whether the back end runs, and would be started again if it were killed."""
+        return self.running()
+
     @abstractmethod
     def processes(self) -> dict[str, Process]:
         """All known services, by name; empty when the back end does not run."""

@@ -1,5 +1,8 @@
 """Starts one service from its JSON: namespace, limits, user, environment; then becomes the service.
 
+Usage: launch.py SPEC [LOG]
+LOG is where it writes from then on: no pipe, whose reader may be killed.
+
 Runs under ``python -I -S`` with the standard library only: it is started for every service and every restart,
 so it must cost nothing. Both back ends (supervisord, systemd) start services through it. For the same reason it has
 a few lines of its own for what skerry.common.process does elsewhere.
@@ -19,7 +22,8 @@ import time
 CLONE_NEWNS, CLONE_NEWUTS = 0x00020000, 0x04000000
 MS_BIND, MS_REC, MS_SLAVE = 0x1000, 0x4000, 0x80000
 MNT_DETACH = 2
-PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 8, 47, 2
+PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 8, 24, 38, 47, 2
+LAST_CAPABILITY = "/proc/sys/kernel/cap_last_cap"
 LINUX_CAPABILITY_VERSION_3 = 0x20080522
 CAPABILITIES = {  # capabilities(7), linux/capability.h
     "CHOWN": 0,
@@ -39,9 +43,13 @@ CAPABILITIES = {  # capabilities(7), linux/capability.h
 }
 
 
-def main(path: str) -> None:
+def main(path: str, log: str = "") -> None:
     with open(path) as file:
         spec = json.load(file)
+    # Before all else: its parent is the last that the kernel may end for want of memory, and this is inherited.
+    score_for_memory(spec.get("oom_score", 0))  # a record of before an upgrade has none
+    if log:
+        write_to(log)
     marker = f"SKERRY_SERVICE={path}"
     if not spec["keeps_children"]:
         end_left_overs(marker)
@@ -56,9 +64,13 @@ def main(path: str) -> None:
     if spec.get("hostname"):
         call_machine(spec["hostname"])
     account = pwd.getpwnam(spec["user"])
+    if spec.get("bounding") is not None:
+        confine(spec["bounding"])
     if account.pw_uid:
         become(account, spec["capabilities"])
-    os.umask(0o027)
+    if spec.get("no_new_privs"):
+        ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    os.umask(spec.get("umask", 0o027))
     environment = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "LANG": "C.UTF-8",
@@ -71,6 +83,37 @@ def main(path: str) -> None:
     }
     os.chdir("/")
     os.execvpe(spec["argv"][0], spec["argv"], environment)
+
+
+def confine(capabilities: list[str]) -> None:
+    """Let neither this process nor any that it starts have other capabilities than these (the bounding set)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    kept = {CAPABILITIES[name] for name in capabilities}
+    with open(LAST_CAPABILITY) as file:
+        last = int(file.read())
+    for number in set(range(last + 1)) - kept:
+        if libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
+            sys.exit(f"skerry launch: bounding set: {os.strerror(ctypes.get_errno())}")
+
+
+def score_for_memory(score: int) -> None:
+    """Set how soon the kernel ends this process for want of memory (proc(5)); a container may forbid it."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(str(score))
+    except OSError:
+        pass
+
+
+def write_to(log: str) -> None:
+    """Let standard output and error be a log that is only appended to; a full disk may have no room for one."""
+    try:
+        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    except OSError:
+        handle = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(handle, number)
+    os.close(handle)
 
 
 def become(account: pwd.struct_passwd, capabilities: list[str]) -> None:
@@ -173,4 +216,4 @@ def give(path: str, owner: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -145,6 +145,43 @@ def _connected(process: psutil.Process) -> set[int]:
 
 
 @dataclass(frozen=True)
+class ConnectedSocketProbe(Probe):
+    """The process, or one of its children, has a connection to the unix socket of this name."""
+
+    path: Path
+
+    def missing(self, pid: int) -> str | None:
+        done = subprocess.run(["ss", "-xH"], capture_output=True, text=True, timeout=10)
+        try:
+            process = psutil.Process(pid)
+            mine = [process.pid, *(child.pid for child in process.children(recursive=True))]
+        except psutil.NoSuchProcess:
+            return "the process is gone"
+        peers = clients_of(done.stdout, self.path)
+        if any(peers & _sockets(number) for number in mine):
+            return None
+        return f"not connected to {self.path} yet"
+
+
+def clients_of(listed: str, path: Path) -> set[str]:
+    """The inodes of the sockets that are connected to the server at ``path``, from what 'ss -x' lists (ss(8))."""
+    rows = (line.split() for line in listed.splitlines())
+    return {row[-1] for row in rows if len(row) >= 8 and row[1] == "ESTAB" and row[4] == str(path)}
+
+
+def _sockets(pid: int) -> set[str]:
+    """The inodes of the sockets that a process has open."""
+    found = set()
+    with suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # it was closed meanwhile
+                target = str(descriptor.readlink())
+                if target.startswith("socket:["):
+                    found.add(target[len("socket:[") : -1])
+    return found
+
+
+@dataclass(frozen=True)
 class WorkersProbe(Probe):
     """The process has forked its workers: they do so when all of the service has been set up."""
 

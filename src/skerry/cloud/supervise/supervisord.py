@@ -1,4 +1,7 @@
-"""Supervision without an init: supervisord as a child subreaper, driven through its RPC interface."""
+"""Supervision without an init: supervisord as a child subreaper, driven through its RPC interface.
+
+Its parent is a shell (keeper.sh) that starts it again when it was killed; it then adopts the services (daemon.py).
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from skerry.cloud.supervise.base import Process, Supervisor
-from skerry.cloud.supervise.process_marks import end_all, fingerprint_of
-from skerry.cloud.supervise.service import Service
+from skerry.cloud.supervise.process_marks import fingerprint_of
+from skerry.cloud.supervise.service import OOM_SUPERVISOR, Service
 from skerry.common import log
 from skerry.common.clock import Clock
 from skerry.common.errors import NotReadyError
 from skerry.common.files import write_atomically
+from skerry.common.process import kill, start_of
 from skerry.common.unix_http import UnixHTTPConnection
 from skerry.common.wait import wait_for
 
@@ -66,12 +72,31 @@ class Direct(Supervisor):
         except (OSError, http.client.HTTPException, xmlrpc.client.Error):
             return False
 
+    def whole(self) -> bool:
+        # One of an earlier version has neither notes nor a parent: it is as it was until the next 'down'.
+        return self.running() and (self._keeper() is not None or not self._records.is_dir())
+
     def begin(self) -> None:
-        if self.running():
+        if self.whole():
             return
-        end_all(self.layout)  # a supervisord that was killed leaves its services: they are to start in order
+        if self._keeper() is None and self.running():
+            # Its parent was killed. The services do not notice: the next supervisord adopts them.
+            kill([int((self.layout.run / "supervisord.pid").read_text())])
+        if self._keeper() is not None:
+            wait_for("supervisord", lambda: None if self.running() else "it is started again", 20, 0.05)
+            return
         write_atomically(self._config, self._supervisord_conf(), mode=0o600)
-        argv = [self.layout.bin("supervisord"), "-n", "-c", str(self._config)]
+        self._records.mkdir(mode=0o700, parents=True, exist_ok=True)
+        here = self.layout.tree / "src/skerry/cloud/supervise"
+        supervisord = [
+            self.layout.bin("python"),
+            "-I",
+            str(here / "daemon.py"),
+            "-n",
+            "-c",
+            str(self._config),
+        ]
+        argv = ["/bin/sh", str(here / "keeper.sh"), str(self._keeper_pid), *supervisord]
         said = self.layout.log / "supervisord.out"
         said.touch(0o640)
         with said.open("ab") as out:
@@ -83,12 +108,13 @@ class Direct(Supervisor):
                 start_new_session=True,
                 preexec_fn=_begin,
                 cwd="/",
-                env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+                env={"PATH": os.defpath, "LANG": "C.UTF-8", "SKERRY_RECORDS": str(self._records)},
             )
         log.started(argv, daemon.pid)
         clock = Clock()
         while not self.running():
             if daemon.poll() is not None or clock.now() > STARTS:
+                daemon.terminate()
                 lines = said.read_text().strip().splitlines()
                 raise NotReadyError("supervisord", STARTS, lines[-1] if lines else "it said nothing")
             time.sleep(0.05)
@@ -141,10 +167,50 @@ class Direct(Supervisor):
                 pass  # it was not known
 
     def end(self) -> None:
-        super().end()  # first: supervisord reaps them, and what comes after it may not
+        with suppress(OSError, http.client.HTTPException, xmlrpc.client.Error):
+            self._rpc().stopAllProcesses(True)  # else it starts again what is ended below
+        super().end()  # before supervisord, which reaps them; what comes after it may not
         with suppress(OSError, http.client.HTTPException, xmlrpc.client.Error):
             self._rpc().shutdown()
-            wait_for("the end of supervisord", lambda: "it runs" if self._socket.exists() else None, 60, 0.05)
+        keeper = self._keeper()
+        if keeper is None:
+            wait_for("the end of supervisord", lambda: "it runs" if self.running() else None, 60, 0.05)
+        else:
+            keeper.terminate()  # supervisord may be dead just now, and would be started again
+            wait_for("the end of supervisord", lambda: "it runs" if _runs(keeper) else None, 60, 0.05)
+        kill(self._noted())  # what was being started just now has no mark yet
+        for note in (*self._records.glob("*"), self._keeper_pid):
+            note.unlink(missing_ok=True)
+
+    def _noted(self) -> list[int]:
+        """The processes of services that supervisord has noted, and that run."""
+        found = []
+        for note in self._records.glob("*"):
+            with suppress(OSError, ValueError):
+                pid, started = map(int, note.read_text().split())
+                if start_of(pid) == started:
+                    found.append(pid)
+        return found
+
+    def _keeper(self) -> psutil.Process | None:
+        """The parent of supervisord, if it runs."""
+        with suppress(OSError, ValueError, psutil.Error):
+            process = psutil.Process(int(self._keeper_pid.read_text()))
+            if str(self._keeper_pid) in process.cmdline() and _runs(process):
+                return process
+        return None
+
+    @property
+    def _keeper_pid(self) -> Path:
+        return self.layout.run / "supervisor.pid"
+
+    @property
+    def _records(self) -> Path:
+        """Which process each service is."""
+        return self.layout.run / "services"
+
+    def launcher(self, name: str) -> list[str]:
+        return [*super().launcher(name), str(self.log_path(name))]
 
     def _refresh(self, name: str) -> None:
         """Let supervisord read a program section that is new or changed."""
@@ -194,15 +260,13 @@ command={" ".join(self.launcher(service.name))}
 autostart=false
 autorestart=true
 startsecs=2
-startretries=20
+startretries=1000000000
 stopsignal=TERM
 stopwaitsecs={service.stop_seconds}
 stopasgroup={group}
 killasgroup={group}
 redirect_stderr=true
-stdout_logfile={self.log_path(service.name)}
-stdout_logfile_maxbytes=20MB
-stdout_logfile_backups=2
+stdout_logfile=NONE
 """
 
 
@@ -216,7 +280,7 @@ class _UnixTransport(xmlrpc.client.Transport):
 
 
 def _begin() -> None:
-    """Orphans of the services (QEMU's probes among them) must have a parent that reaps: init may not do it.
+    """Services whose supervisord was killed must have a parent that reaps: init may not do it.
 
     Where Linux shares the processors between sessions first (sched(7), autogroup), the services have three times the share
     of another session, and a guest a third: guests that compute, or somebody's programs, do not stop the cloud.
@@ -227,6 +291,15 @@ def _begin() -> None:
     with suppress(OSError):  # a kernel without such groups, or a container that may not
         Path("/proc/self/autogroup").write_text(SHARE)
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    with suppress(OSError):  # a container may forbid it
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SUPERVISOR))
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _process(row: dict[str, Any]) -> Process:

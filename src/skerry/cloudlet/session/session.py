@@ -128,7 +128,7 @@ def new_folder(store: Store, name: str) -> Path:
             store.remove(folder)  # a killed verb's
         else:
             raise UsageError(f"There is a session '{name}' already.", remedy="Take another name, or stop it.")
-    folder.mkdir(mode=0o711)
+    folder.mkdir(mode=0o700)
     return folder
 
 

@@ -290,7 +290,7 @@ def _user(folder: Path) -> tuple[int, str]:
     for path in (folder, *folder.iterdir()):
         if not path.is_mount():
             os.chown(path, uid, uid)
-    folder.chmod(0o711)
+    folder.chmod(0o700)
     groups = {GROUP}
     if qemu.accelerator() == "kvm":
         groups.add(KVM.stat().st_gid)

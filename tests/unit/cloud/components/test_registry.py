@@ -18,6 +18,7 @@ from skerry.cloud.context import Context
 from skerry.cloud.model.catalogue import Endpoint
 from skerry.cloud.model.ports import Port
 from skerry.cloud.model.secrets import Secret
+from skerry.cloud.model.users import ROOT
 from skerry.cloud.operations.graph import services
 from skerry.cloud.operations.preflight import PortsFree
 from skerry.cloud.operations.rotate import rotatable
@@ -38,6 +39,7 @@ class Example(Component):
 
     name = "example"
     title = "an example"
+    user = ROOT
     feature = "example"
     databases = {"example": ("example",)}
     ports = (Port("example", 9999),)
@@ -46,7 +48,7 @@ class Example(Component):
     secrets = (Secret("example-seal", fixed=True),)
 
     def services(self) -> list[Service]:
-        return [Service("example", ("/bin/example",), TcpProbe(self.ctx.port("example")))]
+        return [Service("example", ("/bin/example",), TcpProbe(self.ctx.port("example")), user=ROOT)]
 
 
 CACHED = (registry.components, registry.features, registry.ports, registry.shared_ports, registry.secrets)

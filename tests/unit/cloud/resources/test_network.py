@@ -20,22 +20,24 @@ class FakeNeutron:
         self.did: list[tuple[str, Any]] = []
 
     def networks(self) -> list[SimpleNamespace]:
-        public = SimpleNamespace(id="n1", name="public", is_default=self.have["default"])
-        return [public, SimpleNamespace(id="n2", name="private", is_default=None)]
+        owner = self.have.get("owner", "p1")
+        public = SimpleNamespace(id="n1", name="public", is_default=self.have["default"], project_id="p1")
+        return [public, SimpleNamespace(id="n2", name="private", is_default=None, project_id=owner)]
 
-    def subnets(self) -> list[SimpleNamespace]:
+    def subnets(self, **query: str) -> list[SimpleNamespace]:
+        assert query == {"project_id": "p1"}
         return [SimpleNamespace(name="public"), SimpleNamespace(name="private")]
 
     def subnet_pools(self) -> list[SimpleNamespace]:
         return list(self.have["pools"])
 
-    def find_network(self, name: str) -> SimpleNamespace:
+    def find_network(self, name: str, **query: str) -> SimpleNamespace:
         return next(item for item in self.networks() if item.name == name)
 
-    def find_subnet(self, name: str) -> SimpleNamespace:
+    def find_subnet(self, name: str, **query: str) -> SimpleNamespace:
         return SimpleNamespace(name=name, id=f"s-{name}")
 
-    def find_router(self, name: str) -> SimpleNamespace:
+    def find_router(self, name: str, **query: str) -> SimpleNamespace:
         return SimpleNamespace(id="r1", external_gateway_info={"network_id": "n1"})
 
     def find_security_group(self, name: str, **query: str) -> SimpleNamespace:
@@ -98,3 +100,8 @@ def test_an_operators_own_pool_is_enough(tmp_path: Path, pools: list[SimpleNames
     assert bool(wanted.look()) is left
     wanted.apply(print)
     assert bool(neutron.did) is left
+
+
+def test_a_network_of_the_same_name_in_another_project_is_not_the_clouds(tmp_path: Path) -> None:
+    neutron = FakeNeutron(default=True, pools=[SimpleNamespace(ip_version=4, is_default=True)], owner="p2")
+    assert [str(change) for change in step(tmp_path, neutron).look()] == ["create network private"]

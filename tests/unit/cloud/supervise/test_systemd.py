@@ -27,7 +27,12 @@ def test_generated_units_are_accepted_by_systemd(tmp_path: Path) -> None:
     python.chmod(0o755)
     backend = Systemd(Layout(root=tmp_path, env=tmp_path / "env", checkout=checkout))
     service = Service(
-        "nova-api", ("/bin/true",), TcpProbe(1), title="servers (nova) API", keeps_children=True
+        "nova-api",
+        ("/bin/true",),
+        TcpProbe(1),
+        title="servers (nova) API",
+        user="nobody",
+        keeps_children=True,
     )
     units = {"skerry.service": backend.boot_unit(), "skerry-nova-api.service": backend.unit(service)}
     for name, text in units.items():

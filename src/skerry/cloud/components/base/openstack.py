@@ -9,10 +9,11 @@ from typing import Any
 from skerry.cloud.components.base.component import Component
 from skerry.cloud.config import ini
 from skerry.cloud.engine.step import Step
+from skerry.cloud.model.users import GROUP, WEB
 from skerry.cloud.steps.database import Schema
 from skerry.cloud.steps.valid_options import ValidConfiguration
 from skerry.cloud.supervise.probes import HttpProbe, Probe
-from skerry.cloud.supervise.service import SERVICE_USER, File, Service
+from skerry.cloud.supervise.service import File, Folder, Service
 
 ELEVATION = ("SETUID", "SETGID")  # what a service needs to start its privileged helpers
 Sections = dict[str, dict[str, object]]
@@ -37,6 +38,14 @@ PLAIN = (
 class OpenStackComponent(Component):
     """A service of OpenStack. Its folder has 00-skerry.conf (ours) and 50-site.conf (the operator's)."""
 
+    caches = True
+    part_of: str = ""  # the service whose account and options it has, where that is not its own name
+
+    @property
+    def whole(self) -> str:
+        """The service that it is, or is a part of, as keystone and the schema of options call it."""
+        return self.part_of or self.name
+
     @classmethod
     def site_files(cls) -> tuple[str, ...]:
         return (f"{cls.name}/{ini.SITE}",)
@@ -53,9 +62,22 @@ class OpenStackComponent(Component):
     def run(self) -> Path:
         return self.ctx.layout.run / self.name
 
-    def folders(self) -> dict[Path, str]:
-        own = {self.state: SERVICE_USER, self.etc: "root", self.run: SERVICE_USER}
-        return {**own, self.ctx.layout.state / "tmp": SERVICE_USER}
+    @property
+    def tmp(self) -> Path:
+        """Where its services write temporary files."""
+        return self.ctx.layout.state / "tmp" / self.name
+
+    def folders(self) -> list[Folder]:
+        apis = [port.name for port in self.apis] if self.ctx.has_control_plane else []
+        return [
+            Folder(self.state, self.user),
+            Folder(self.etc, group=self.user),
+            Folder(self.run, self.user),
+            Folder(self.tmp.parent, group=GROUP, mode=0o710),
+            Folder(self.tmp, self.user, mode=0o700),
+            # Who listens there is the API, and who connects is HAProxy: what is made in it has the folder's group.
+            *(Folder(self.ctx.layout.api_socket(name).parent, self.user, WEB, 0o2750) for name in apis),
+        ]
 
     def settings(self) -> Sections:
         """The sections of 00-skerry.conf."""
@@ -143,8 +165,8 @@ class OpenStackComponent(Component):
         return {
             "auth_type": "password",
             "auth_url": self.ctx.url("keystone", "/v3"),
-            "username": self.name,
-            "password": self.ctx.secrets[f"service-{self.name}"],
+            "username": self.whole,
+            "password": self.ctx.secrets[f"service-{self.whole}"],
             "project_name": "service",
             "user_domain_name": "Default",
             "project_domain_name": "Default",
@@ -173,16 +195,26 @@ class OpenStackComponent(Component):
             **self.login(),
             "www_authenticate_uri": self.ctx.url("keystone", "/v3"),
             "region_name": self.ctx.cloud.region,
-            "memcached_servers": f"127.0.0.1:{self.ctx.port('memcached')}",
+            **self.token_cache(),
             "service_token_roles": "service",
             "service_token_roles_required": True,
+        }
+
+    def token_cache(self) -> dict[str, object]:
+        """Where tokens are kept that were checked, encrypted."""
+        if not self.ctx.has_control_plane:
+            return {}
+        return {
+            "memcached_servers": f"unix:{self.cache_socket}",
+            "memcache_security_strategy": "ENCRYPT",
+            "memcache_secret_key": self.ctx.secrets["token-cache"],
         }
 
     def cache(self) -> dict[str, object]:
         return {
             "enabled": True,
             "backend": "dogpile.cache.pymemcache",
-            "memcache_servers": f"127.0.0.1:{self.ctx.port('memcached')}",
+            "memcache_servers": f"unix:{self.cache_socket}",
         }
 
     def schema(
@@ -203,10 +235,10 @@ class OpenStackComponent(Component):
     # -- services ---------------------------------------------------------------------------------------
 
     def environment(self) -> dict[str, str]:
-        """What every program of OpenStack is started with."""
+        """What its programs are started with."""
         return {
             "MALLOC_ARENA_MAX": "2",  # glibc's arenas, one for each thread, would take a multiple of what is used
-            "TMPDIR": str(self.ctx.layout.state / "tmp"),
+            "TMPDIR": str(self.tmp),
         }
 
     def daemon(
@@ -218,6 +250,8 @@ class OpenStackComponent(Component):
         title: str,
         after: tuple[str, ...],
         files: tuple[File, ...] | None = None,
+        env: Mapping[str, str] | None = None,
+        user: str = "",
         **more: Any,
     ) -> Service:
         """A service that is a program of its own, most often a master that forks its worker."""
@@ -227,7 +261,8 @@ class OpenStackComponent(Component):
             (self.ctx.layout.bin(name), *arguments),
             ready,
             title=title,
-            env={**self.environment(), "PYTHONPATH": str(freeze.path.parent)},
+            user=user or self.user,
+            env={**self.environment(), "PYTHONPATH": str(freeze.path.parent), **(env or {})},
             files=(*(self.files() if files is None else files), freeze),
             after=("bytecode", *after),
             **more,
@@ -251,7 +286,7 @@ class OpenStackComponent(Component):
         **more: Any,
     ) -> Service:
         """A WSGI application under uWSGI, on a unix socket behind HAProxy."""
-        socket = self.ctx.layout.run / "api" / f"{name}.sock"
+        socket = self.ctx.layout.api_socket(name)
         settings = self.ctx.layout.etc / "uwsgi" / f"{name}.ini"
         sizes = self.ctx.cloud.sizes
         text = f"""# Written by skerry.
@@ -285,11 +320,12 @@ procname-prefix = {name}
             (self.ctx.layout.bin("uwsgi"), "--ini", str(settings)),
             HttpProbe(socket=socket, path=path),
             title=title or f"{self.title} API",
+            user=self.user,
             # The queues for its answers are named after this: as 'uwsgi' they would be one for all APIs of a host,
             # and take each other's answers.
             env={**self.environment(), "OS_OSLO_MESSAGING_RABBIT__PROCESSNAME": name, **env},
             files=(own, *self.files(), *files),
-            after=("bytecode", "start:haproxy", *after),
+            after=("bytecode", "start:haproxy", self.cache_step, *after),
             cost=cost,
             **more,
         )

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from skerry.cloud.components import registry
 from skerry.cloud.components.base.component import Component
 from skerry.cloud.components.haproxy.gateway import gateway
+from skerry.cloud.model.users import GROUP, WEB
 from skerry.cloud.steps.certificates import Certificates
 from skerry.cloud.supervise.probes import TcpProbe
-from skerry.cloud.supervise.service import SERVICE_USER, File, Service
+from skerry.cloud.supervise.service import File, Folder, Service
+
+# Where one logs in, by API: its path, what is counted for a source over a minute, and how many are let pass.
+# keystone refuses with 401; the dashboard answers with its form again.
+LOGINS = {
+    "keystone": ("/v3/auth/tokens", "http_err_rate", 30),
+    "horizon": ("/auth/login", "http_req_rate", 30),
+}
 
 # Where one logs in, by API: its path, what is counted for a source over a minute, and how many are let pass.
 # keystone refuses with 401; the dashboard answers with its form again.
@@ -24,10 +30,11 @@ class HAProxy(Component):
 
     name = "haproxy"
     title = "the front of the APIs (HAProxy)"
+    user = WEB
     packages = ("haproxy",)
 
-    def folders(self) -> dict[Path, str]:
-        return {self.ctx.layout.run / "api": SERVICE_USER}
+    def folders(self) -> list[Folder]:
+        return [Folder(self.ctx.layout.run / "api", group=GROUP, mode=0o710)]
 
     def files(self) -> list[File]:
         parts = [
@@ -57,7 +64,7 @@ defaults
         ]
         apis = {port.name: port.number for part in registry.in_cloud(self.ctx) for port in part.apis}
         for name, port in sorted(apis.items()):
-            socket = self.ctx.layout.run / "api" / f"{name}.sock"
+            socket = self.ctx.layout.api_socket(name)
             parts.append(
                 f"listen {name}\n    bind {self.ctx.listen}:{port}\n{self._login_limit(name)}"
                 f"    server {name} unix@{socket} maxconn 64\n"
@@ -83,7 +90,18 @@ defaults
         argv = (self.ctx.platform.program("haproxy"), "-W", "-db", "-f", str(config[0].path))
         probe = TcpProbe(self.ctx.port("keystone"), host=self.ctx.listen)
         files = (*config, *(Certificates(self.ctx).files() if self.ctx.cloud.others else ()))
-        return [Service("haproxy", argv, probe, title=self.title, files=files, after=("packages",), cost=0.2)]
+        return [
+            Service(
+                "haproxy",
+                argv,
+                probe,
+                title=self.title,
+                user=self.user,
+                files=files,
+                after=("packages",),
+                cost=0.2,
+            )
+        ]
 
     @property
     def configure_needs(self) -> tuple[str, ...]:  # type: ignore[override]

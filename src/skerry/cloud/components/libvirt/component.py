@@ -9,19 +9,30 @@ from skerry.cloud.components.base.component import Component
 from skerry.cloud.components.libvirt.hypervisor import QEMU, Hypervisor
 from skerry.cloud.components.openvswitch.component import OpenVSwitch
 from skerry.cloud.model.ports import Port
-from skerry.cloud.steps.certificates import CA, CERTIFICATE, KEY
+from skerry.cloud.model.users import COMPUTE, GROUP, GUEST, ROOT, SERVERS
+from skerry.cloud.steps.certificates import CA, CERTIFICATE, KEY, REVOKED
 from skerry.cloud.supervise.probes import CommandProbe, UnixProbe
-from skerry.cloud.supervise.service import SERVICE_USER, File, Service
+from skerry.cloud.supervise.service import OOM_GUEST, File, Folder, Service
 from skerry.common.accelerator import KVM
 
 FAULTS = Path("/dev/userfaultfd")  # whoever may open it may handle its own page faults; post-copy takes that
+# Of guests, for nova's proxies. QEMU has no word from them that they are these: others are kept from the ports.
+SCREENS = Port("screens", 15900, last=16199, clients=(SERVERS,))  # VNC
+CONSOLES = Port("serial-ports", 16700, last=16999, clients=(SERVERS,))
 
 
 class Libvirt(Component):
     name = "libvirt"
     title = "the hypervisor (libvirt, QEMU)"
+    user = ROOT  # it makes namespaces and interfaces, and becomes guests' user; QEMU itself is guests' user's
     roles = ("compute",)
-    ports = (Port("libvirt", 16514, between_hosts=True),)  # other hosts' libvirt asks for a guest to be taken
+    ports = (
+        Port(
+            "libvirt", 16514, between_hosts=True, clients=()
+        ),  # other hosts' libvirt asks for a guest to be taken
+        SCREENS,
+        CONSOLES,
+    )
     packages = (
         *("python3-libvirt", "xorriso", "openssh-client", "e2fsprogs"),
         "libvirt-daemon",
@@ -54,16 +65,21 @@ class Libvirt(Component):
 
     def _certificates(self) -> list[File]:
         read, tls = self.ctx.platform.read, self.ctx.layout.tls
-        authority, certificate, key = (read(tls / name) or "" for name in (CA, CERTIFICATE, KEY))
-        files = [File(self._pki / "CA/cacert.pem", authority)]
+        names = (CA, REVOKED, CERTIFICATE, KEY)
+        authority, revoked, certificate, key = (read(tls / name) or "" for name in names)
+        files = [File(self._pki / "CA/cacert.pem", authority), File(self._pki / "CA/cacrl.pem", revoked)]
         for end in ("client", "server"):
             files += [
                 File(self._pki / f"libvirt/{end}cert.pem", certificate),
-                File(self._pki / f"libvirt/private/{end}key.pem", key, secret=True),
+                File(self._pki / f"libvirt/private/{end}key.pem", key, roots=True),
                 File(self._pki / f"qemu/{end}-cert.pem", certificate),
-                File(self._pki / f"qemu/{end}-key.pem", key, secret=True),
+                File(self._pki / f"qemu/{end}-key.pem", key, secret=True, owner=GUEST),
             ]
-        return [*files, File(self._pki / "qemu/ca-cert.pem", authority)]
+        return [
+            *files,
+            File(self._pki / "qemu/ca-cert.pem", authority),
+            File(self._pki / "qemu/ca-crl.pem", revoked),
+        ]
 
     @property
     def _no_kvm(self) -> Path:
@@ -81,8 +97,17 @@ class Libvirt(Component):
         """
         return self.ctx.layout.etc / "libvirt/bin"
 
-    def folders(self) -> dict[Path, str]:
-        return {source: "root" for source, _ in self.binds() if source.name == "libvirt"}
+    def users(self) -> tuple[str, ...]:
+        return (GUEST, COMPUTE)
+
+    def folders(self) -> list[Folder]:
+        layout = self.ctx.layout
+        return [
+            *(Folder(place / "libvirt", group=GUEST) for place in (layout.etc, layout.state, layout.cache)),
+            # nova-compute's way to libvirt's socket, and guests' to the sockets of their agents.
+            Folder(layout.run / "libvirt", group=GROUP, mode=0o710),
+            Folder(layout.log / "libvirt"),
+        ]
 
     @property
     def uri(self) -> str:
@@ -96,7 +121,7 @@ class Libvirt(Component):
                 etc / "libvirtd.conf",
                 f"""# Written by skerry.
 {self._listening()}listen_tcp = 0
-unix_sock_group = "{SERVICE_USER}"
+unix_sock_group = "{COMPUTE}"
 unix_sock_ro_perms = "0770"
 unix_sock_rw_perms = "0770"
 auth_unix_ro = "none"
@@ -110,14 +135,17 @@ log_level = 3
             File(
                 etc / "qemu.conf",
                 f"""# Written by skerry.
-user = "{SERVICE_USER}"
-group = "{SERVICE_USER}"
+user = "{GUEST}"
+group = "{GUEST}"
 security_driver = "none"
 namespaces = []
 cgroup_controllers = []
-# nova runs as the same user: its files need no other owner, and stay readable to it when a guest has ended.
-dynamic_ownership = 0
+# A guest's files are its user's while it runs, and nova's again (remembered in an extended attribute) when it has ended.
+dynamic_ownership = 1
+remember_owner = 1
 vnc_listen = "127.0.0.1"
+remote_display_port_min = {SCREENS.number}
+remote_display_port_max = {SCREENS.last}
 max_core = 0
 {self._migrating()}""",
             ),
@@ -133,7 +161,7 @@ exec {self.ctx.platform.program(QEMU)} -global virtio-net-device.csum=off "$@"
             File(etc / "virtlogd.conf", "# Written by skerry.\nmax_size = 1048576\nmax_backups = 1\n"),
             File(
                 etc / "hooks/qemu",
-                """#!/bin/sh
+                f"""#!/bin/sh
 # Written by skerry.
 [ "$2" = started ] || exit 0
 # Busy guests must not slow the services down that manage them. Linux shares the processors between sessions first
@@ -141,6 +169,8 @@ exec {self.ctx.platform.program(QEMU)} -global virtio-net-device.csum=off "$@"
 pid=$(cat "/run/libvirt/qemu/$1.pid")
 [ -e "/proc/$pid/autogroup" ] && echo 5 >"/proc/$pid/autogroup"
 renice -n 10 -p $(ls "/proc/$pid/task") >/dev/null
+# When memory has run out a guest ends, and not what all guests need.
+echo {OOM_GUEST} >"/proc/$pid/oom_score_adj"
 """,
                 executable=True,
             ),
@@ -153,7 +183,7 @@ renice -n 10 -p $(ls "/proc/$pid/task") >/dev/null
         return f"""listen_tls = 1
 listen_addr = "{self.ctx.host.address}"
 tls_port = "{self.ctx.port("libvirt")}"
-# Whoever has a certificate of this cloud's authority is one of its hosts.
+# Whoever has a certificate of this cloud's authority, which is not revoked, is one of its hosts.
 auth_tls = "none"
 """
 
@@ -182,7 +212,8 @@ vnc_tls = 1
             (self.ctx.platform.program("virtlogd"),),
             UnixProbe(run / "virtlogd-sock"),
             title="consoles' logs (virtlogd)",
-            user="root",
+            user=ROOT,
+            capabilities=("DAC_OVERRIDE",),  # it writes where nova and guests do
             binds=self.binds()[:6],
             files=(files[4],),
             after=("packages",),
@@ -193,12 +224,12 @@ vnc_tls = 1
             (self.ctx.platform.program("libvirtd"), *(("--listen",) if self.ctx.cloud.moves else ())),
             CommandProbe(("virsh", "--connect", self.uri, "version"), "libvirt"),
             title=self.title,
-            user="root",
+            user=ROOT,
             binds=self.binds(),
             env={**OpenVSwitch(self.ctx).environment(), **path},
             files=(*files[:3], *files[5:]),
             after=("packages", "hypervisor", "start:virtlogd", "start:ovsdb", *guards),
-            devices=((FAULTS, SERVICE_USER),) if self.ctx.cloud.moves else (),
+            devices=((FAULTS, GUEST),) if self.ctx.cloud.moves else (),
             hostname=self.ctx.host.name,  # nova takes a libvirt that is called otherwise for another host
             keeps_children=True,
             cost=1.0,

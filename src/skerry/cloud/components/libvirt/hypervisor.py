@@ -11,7 +11,7 @@ from pathlib import Path
 
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step
-from skerry.cloud.supervise.service import SERVICE_USER
+from skerry.cloud.model.users import GROUP, GUEST
 from skerry.common.accelerator import KVM, boot
 
 QEMU = "qemu-system-x86_64"
@@ -62,14 +62,26 @@ class Hypervisor(Step):
         text = self.ctx.platform.read(self._path)
         kept = json.loads(text) if text else {}
         if kept.get("asked") == self.ctx.cloud.hypervisor and kept.get("device") == KVM.exists():
-            return []
+            return self._access()
         return [Change("boot a probe guest to see whether KVM works")]
+
+    def _access(self) -> list[Change]:
+        """What guests' user needs to open KVM; who else may open it is not the cloud's business, but its own users are."""
+        users = self.ctx.platform.users
+        group = users.group_of_device(KVM)
+        if group == GROUP:
+            return [Change(f"group of {KVM}", GROUP, GUEST)]
+        if group and group not in users.groups(GUEST):
+            return [Change(f"add {GUEST} to {group}")]
+        return []
 
     def apply(self, report: Callable[[str], None]) -> None:
         wanted = self.ctx.cloud.hypervisor
         users = self.ctx.platform.users
-        if group := users.group_of_device(KVM):
-            users.add_to_group(SERVICE_USER, group)
+        if (group := users.group_of_device(KVM)) == GROUP:
+            shutil.chown(KVM, "root", GUEST)
+        elif group:
+            users.add_to_group(GUEST, group)
         verdict = (
             probe(self.ctx.platform.program(QEMU), self.ctx.layout.run)
             if wanted == "auto"
@@ -87,7 +99,7 @@ def probe(qemu: str, scratch: Path) -> Verdict:
     """
     if not KVM.exists():
         return Verdict("qemu", "this machine has no /dev/kvm")
-    user = SERVICE_USER
+    user = GUEST
     booted = boot(qemu, "kvm", scratch, user=user)
     if "Permission denied" in booted.why:
         user = "root"
@@ -99,6 +111,6 @@ def probe(qemu: str, scratch: Path) -> Verdict:
         told = f"a probe guest took {booted.seconds:.1f} s with it and {translated.seconds:.1f} s without"
         return Verdict("qemu", f"/dev/kvm is there, but {told}")
     if user == "root":
-        shutil.chown(KVM, "root", SERVICE_USER)
+        shutil.chown(KVM, "root", GUEST)
         KVM.chmod(0o660)
     return Verdict("kvm", f"a probe guest booted with KVM in {booted.seconds:.1f} s")

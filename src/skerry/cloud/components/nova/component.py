@@ -1,43 +1,35 @@
-"""nova: servers."""
+"""nova: servers. What runs them on a host is in compute.py."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from skerry.cloud.components.base.openstack import ELEVATION, OpenStackComponent, Sections
-from skerry.cloud.components.libvirt.component import Libvirt
-from skerry.cloud.components.libvirt.hypervisor import Hypervisor
+from skerry.cloud.components.base.openstack import Sections
+from skerry.cloud.components.nova.base import NovaPart
 from skerry.cloud.components.nova.novnc import NoVNC
+from skerry.cloud.components.upkeep import rows
 from skerry.cloud.config.option_source import COMMON, DAEMONS, VOLUMES, OptionSource
 from skerry.cloud.engine.step import Step
+from skerry.cloud.engine.upkeep import UpkeepTask
 from skerry.cloud.model.catalogue import Endpoint
 from skerry.cloud.model.ports import Port
+from skerry.cloud.model.users import SERVERS
 from skerry.cloud.steps.certificates import CA, CERTIFICATE, KEY
 from skerry.cloud.steps.manage import apart, manage
 from skerry.cloud.supervise.probes import AllOf, ConnectedProbe, TcpProbe
-from skerry.cloud.supervise.service import SERVICE_USER, File, Service
-
-# As oslo.log has them (DEFAULT_LOG_LEVELS of 8.3), for what the services use; and one more: at INFO the consoles' proxies
-# write down each address that is asked for, and the token in it opens the console.
-LOG_LEVELS = (
-    *("amqp=WARN", "sqlalchemy=WARN", "oslo.messaging=INFO", "oslo_messaging=INFO", "iso8601=WARN"),
-    *("requests.packages.urllib3.connectionpool=WARN", "urllib3.connectionpool=WARN", "websocket=WARN"),
-    *("requests.packages.urllib3.util.retry=WARN", "urllib3.util.retry=WARN", "keystonemiddleware=WARN"),
-    *("routes.middleware=WARN", "stevedore=WARN", "taskflow=WARN", "keystoneauth=WARN", "oslo.cache=INFO"),
-    *("oslo_policy=INFO", "dogpile.core.dogpile=INFO", "nova.console.websocketproxy=WARNING"),
-)
+from skerry.cloud.supervise.service import File, Folder, Service
 
 
-class Nova(OpenStackComponent):
+class Nova(NovaPart):
     name = "nova"
     title = "servers (nova)"
+    user = SERVERS
     options = OptionSource(
         ("nova.conf", *VOLUMES, *DAEMONS, *COMMON),
         ("nova", "os_vif", "vif_plug_ovs", "vif_plug_noop", "os_brick", "cotyledon"),
     )
     databases = {"nova": ("nova_api", "nova", "nova_cell0")}
-    configure_needs = ("machine", "hypervisor")
-    roles = ("control", "compute")
     apis = (Port("nova-api", 8774, shared=True), Port("nova-metadata", 8775, shared=True))
     ports = (Port("novnc", 6080), Port("serial", 6083))
     endpoints = (Endpoint("nova", "compute", "nova-api", "/v2.1"),)
@@ -50,133 +42,63 @@ class Nova(OpenStackComponent):
         """The folder of the layer that nova-compute must not see."""
         return self.etc / "database"
 
-    def folders(self) -> dict[Path, str]:
-        return {
-            **super().folders(),
-            self.with_database: "root",
-            self.state / "instances": SERVICE_USER,
-        }
+    @property
+    def configure_needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("machine", "hypervisor", *(("certificates",) if self.ctx.cloud.moves else ()))
 
-    def irreplaceable(self) -> dict[Path, str]:
-        # Without it a host that is on record may not start again.
-        return {self.state / "compute_id": SERVICE_USER}
+    @property
+    def state(self) -> Path:
+        return self.ctx.layout.state / "nova-control"
+
+    def folders(self) -> list[Folder]:
+        return [*super().folders(), Folder(self.with_database, group=self.user)]
 
     def settings(self) -> Sections:
-        helper = self.privileged_helper()
-        sizes = self.ctx.cloud.sizes
-        return {
-            "DEFAULT": {
-                **self.logging(),
-                "default_log_levels": LOG_LEVELS,
-                **self.stopping(),
-                "transport_url": self.transport_url(),
-                "host": self.ctx.host.name,
-                "my_ip": self.ctx.host.address,
-                "state_path": self.state,
-                "instances_path": self.state / "instances",
-                "compute_driver": "libvirt.LibvirtDriver",
-                "resume_guests_state_on_host_boot": True,
-                "allow_resize_to_same_host": True,  # there may be no other
-                "executor_thread_pool_size": 10,
-                "reserved_host_memory_mb": 512,
-                # A small machine has few cores, and small guests that mostly sleep; nova's own 4 stops at 8 servers.
-                "initial_cpu_allocation_ratio": 16.0,
-                "vif_plugging_timeout": 120,
-                # Only then does it look for a libvirt that it has lost, and takes servers again (nova's own: 60 s).
-                "update_resources_interval": 20,
-                "mkisofs_cmd": "xorrisofs",
-            },
-            "keystone_authtoken": self.token_check(),
-            "service_user": {**self.login(), "send_service_user_token": True},
-            "placement": self.regional_login(),
-            "neutron": {
-                **self.regional_login(),
-                "service_metadata_proxy": True,
-                "metadata_proxy_shared_secret": self.ctx.secrets["metadata-proxy"],
-            },
-            "glance": {"region_name": self.ctx.cloud.region},
-            **({"cache": self.cache()} if self.ctx.has_control_plane else {}),
-            # Neutron's notifier holds this event for a second (send_events_interval); OVN is long done by then, and
-            # a host without a live agent is refused before: neutron binds no port there.
-            "compute": {"live_migration_wait_for_vif_plug": False},
-            "conductor": {"workers": sizes.workers},
-            "scheduler": {"workers": sizes.workers, "discover_hosts_in_cells_interval": 60},
-            "vnc": {
-                "enabled": True,
-                **self.console(),
-                "novncproxy_base_url": self.ctx.url("novnc", "/vnc_auto.html"),
-                "novncproxy_host": self.ctx.listen,
-                "novncproxy_port": self.ctx.port("novnc"),
-            },
-            "serial_console": {
-                "enabled": not self.ctx.cloud.moves,  # nothing would encrypt them on their way between hosts
-                "base_url": f"ws://{self.ctx.listen}:{self.ctx.port('serial')}/",
-                "proxyclient_address": "127.0.0.1",
-                "serialproxy_host": self.ctx.listen,
-                "serialproxy_port": self.ctx.port("serial"),
-            },
-            "spice": {"enabled": False},
-            "libvirt": {
-                "virt_type": Hypervisor.decided(self.ctx),
-                **self.cpu(),
-                "connection_uri": Libvirt(self.ctx).uri,
-                "swtpm_enabled": False,
-                **(self.migration() if self.ctx.cloud.moves else {}),
-                "wait_soft_reboot_seconds": 30,
-            },
-            "os_vif_ovs": {"ovsdb_connection": self.ctx.layout.switch},
-            "nova_sys_admin": {"helper_command": helper},
-            "vif_plug_ovs_privileged": {"helper_command": helper},
-            "privsep_osbrick": {"helper_command": helper},
-            **self.messaging(),
+        settings = self.common()
+        settings["keystone_authtoken"] = self.token_check()
+        settings["neutron"] |= {
+            "service_metadata_proxy": True,
+            "metadata_proxy_shared_secret": self.ctx.secrets["metadata-proxy"],
         }
+        settings["vnc"] |= self.screens()
+        settings["cache"] = self.cache()
+        return settings
 
-    def console(self) -> dict[str, object]:
-        """Where QEMU listens for the console's proxy; between hosts both ends prove who they are (VeNCrypt)."""
+    def screens(self) -> dict[str, object]:
+        """How the console's proxy reaches guests' screens; between hosts both ends prove who they are (VeNCrypt)."""
         if not self.ctx.cloud.moves:
-            return {"server_listen": "127.0.0.1", "server_proxyclient_address": "127.0.0.1"}
+            return {}
         tls = self.ctx.layout.tls
         return {
-            "server_listen": self.ctx.host.address,
-            "server_proxyclient_address": self.ctx.host.address,
             "auth_schemes": ["vencrypt"],
-            "vencrypt_client_key": tls / KEY,
+            "vencrypt_client_key": self._key.path,
             "vencrypt_client_cert": tls / CERTIFICATE,
             "vencrypt_ca_certs": tls / CA,
         }
 
-    def migration(self) -> dict[str, object]:
-        """Guests move encrypted; a busy one is slowed down, and in the end paused, rather than never to arrive.
-
-        Post-copy needs userfaultfd, which an unprivileged QEMU may not use (vm.unprivileged_userfaultfd).
-        """
-        return {
-            "live_migration_inbound_addr": self.ctx.host.address,
-            "live_migration_scheme": "tls",
-            "live_migration_with_native_tls": True,
-            "live_migration_permit_auto_converge": True,
-            "live_migration_completion_timeout": 120,  # seconds for each GiB
-            "live_migration_timeout_action": "force_complete",
-        }
-
-    def cpu(self) -> dict[str, object]:
-        """KVM shows guests the host's CPU; TCG a fixed model, so that guests move between hosts."""
-        if Hypervisor.decided(self.ctx) == "kvm":
-            return {"cpu_mode": "host-model"}
-        return {"cpu_mode": "custom", "cpu_models": "Nehalem"}
+    @property
+    def _key(self) -> File:
+        """The host's key, for the console's proxy."""
+        return File(self.etc / KEY, self.ctx.platform.read(self.ctx.layout.tls / KEY) or "", secret=True)
 
     def files(self) -> list[File]:
-        if not self.ctx.has_control_plane:
-            return super().files()
         databases: Sections = {
             "database": {**self.database("nova")},
             "api_database": {**self.database("nova_api")},
         }
-        return [*super().files(), self.config(databases, self.with_database)]
+        keys = [self._key] if self.ctx.cloud.moves else []
+        return [*super().files(), self.config(databases, self.with_database), *keys]
 
     def control_arguments(self) -> tuple[str, ...]:
         """Options for what may reach the databases."""
         return self.config_arguments(self.etc, self.with_database)
+
+    def upkeep(self) -> list[UpkeepTask]:
+        if not self.ctx.has_control_plane:
+            return []
+        purge = partial(rows.purge_nova, self.ctx, self.control_arguments())
+        databases = ("nova", "nova_cell0")
+        return [rows.task(self.ctx, "nova-deleted", "records of deleted servers", databases, purge)]
 
     def work(self) -> list[Step]:
         url = "{scheme}://{username}:{password}@{hostname}:{port}/"
@@ -201,36 +123,9 @@ class Nova(OpenStackComponent):
                 broker = ["--transport-url", "{scheme}://{username}:{password}@{hostname}:{port}//"]
                 self.ctx.platform.run([*cells, "create_cell", *cell, *broker])
 
-        steps: list[Step] = [Hypervisor(self.ctx)] if self.ctx.does("compute") else []
-        if self.ctx.has_control_plane:
-            steps += [NoVNC(self.ctx), self.schema(create, "servers: databases and cells", 12)]
-        return steps
+        return [NoVNC(self.ctx), self.schema(create, "servers: databases and cells", 12)]
 
     def services(self) -> list[Service]:
-        control = self._control() if self.ctx.has_control_plane else []
-        return [*control, *([self._compute()] if self.ctx.does("compute") else [])]
-
-    def _compute(self) -> Service:
-        return self.daemon(
-            "nova-compute",
-            ConnectedProbe((self.ctx.port("rabbitmq"),)),
-            self.config_arguments(),
-            title="hypervisor's agent (nova)",
-            capabilities=ELEVATION,
-            files=tuple(self.files())[:2],
-            after=(
-                "hypervisor",
-                "libvirt-binding",
-                "start:nova-conductor",
-                "start:libvirtd",
-                "start:placement",
-                "accounts",
-            ),
-            stop_seconds=30,
-            cost=5,
-        )
-
-    def _control(self) -> list[Service]:
         files = ";".join(
             (
                 str(self.ctx.layout.env / "etc/nova/api-paste.ini"),
@@ -260,7 +155,7 @@ class Nova(OpenStackComponent):
                 self.control_arguments(),
                 title="conductor (nova)",
                 # It looks placement up in the catalogue as it starts, and ends when it is not there.
-                after=("create:nova", "start:rabbitmq", "start:memcached", "start:placement", "accounts"),
+                after=("create:nova", "start:rabbitmq", self.cache_step, "start:placement", "accounts"),
             ),
             self.daemon(
                 "nova-scheduler",

@@ -1,6 +1,7 @@
-"""How the disks of a server that is off get to another host: nova copies them by SSH, as the service user.
+"""How the disks of a server that is off get to another host: nova copies them by SSH, as nova-compute's user.
 
-An SSH server of the cloud's own, on a port of its own; who may log in, and which key is whose, comes from the control host.
+An SSH server of the cloud's own, on a port of its own, runs as this user, and so lets in nobody else. Which hosts may log
+in, and which key is whose, comes from the control host.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ from skerry.cloud.components.base.component import Component
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Step
 from skerry.cloud.model.ports import Port
+from skerry.cloud.model.users import COMPUTE
 from skerry.cloud.steps.certificates import AUTHORIZED, KNOWN, SSH_KEY
 from skerry.cloud.steps.machine import Login
 from skerry.cloud.supervise.probes import TcpProbe
-from skerry.cloud.supervise.service import SERVICE_USER, File, Service
+from skerry.cloud.supervise.service import File, Folder, Service
 
 
 class DiskCopies(Component):
     name = "copies"
     title = "copies of disks between hosts (SSH)"
+    user = COMPUTE
     roles = ("compute",)
     packages = ("openssh-server", "openssh-client")
-    ports = (Port("disk-copies", 16522, between_hosts=True),)
+    ports = (Port("disk-copies", 16522, between_hosts=True, clients=(COMPUTE,)),)
 
     @classmethod
     def runs_on(cls, ctx: Context) -> bool:
@@ -32,12 +35,12 @@ class DiskCopies(Component):
     def configure_needs(self) -> tuple[str, ...]:  # type: ignore[override]
         return ("machine", "packages", "certificates")
 
-    def folders(self) -> dict[Path, str]:
-        return {self.ctx.platform.sshd_folder: "root"}
+    def folders(self) -> list[Folder]:
+        return [Folder(self.ctx.platform.sshd_folder, mode=0o755)]
 
     @property
     def client(self) -> Path:
-        """Settings that every ssh on the host reads; they are for the service user's alone."""
+        """Settings that every ssh on the host reads; they are for nova-compute's user alone."""
         return self.ctx.platform.ssh_settings / "skerry.conf"
 
     def files(self) -> list[File]:
@@ -46,7 +49,7 @@ class DiskCopies(Component):
 ListenAddress {self.ctx.host.address}:{self.ctx.port("disk-copies")}
 HostKey {tls / SSH_KEY}
 AuthorizedKeysFile {tls / AUTHORIZED}
-AllowUsers {SERVICE_USER}
+AllowUsers {self.user}
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitTTY no
@@ -58,7 +61,7 @@ PidFile none
 Subsystem sftp internal-sftp
 """
         client = f"""# Written by skerry.
-Match localuser {SERVICE_USER}
+Match localuser {self.user}
     Port {self.ctx.port("disk-copies")}
     IdentityFile {tls / SSH_KEY}
     IdentitiesOnly yes
@@ -66,7 +69,12 @@ Match localuser {SERVICE_USER}
     StrictHostKeyChecking yes
     LogLevel ERROR
 """
-        return [File(self.ctx.layout.etc / "copies/sshd_config", server), File(self.client, client)]
+        key = self.ctx.platform.read(tls / SSH_KEY) or ""
+        return [
+            File(self.ctx.layout.etc / "copies/sshd_config", server),
+            File(self.client, client),
+            File(tls / SSH_KEY, key, secret=True),
+        ]
 
     def work(self) -> list[Step]:
         return [Login(self.ctx)]
@@ -80,7 +88,7 @@ Match localuser {SERVICE_USER}
                 ("/bin/sh", "-c", f"{sshd} -D -e -f {server.path}; exit $?"),
                 TcpProbe(self.ctx.port("disk-copies"), host=str(self.ctx.host.address), greeting=True),
                 title=self.title,
-                user="root",
+                user=self.user,
                 files=(server,),
                 after=("packages", "login"),
                 cost=0.2,

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from skerry.cloud.components.base.component import Component
 from skerry.cloud.components.openvswitch import guest_ports
+from skerry.cloud.components.upkeep import ovsdb
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Step
-from skerry.cloud.model.ports import Port
+from skerry.cloud.engine.upkeep import UpkeepTask
+from skerry.cloud.model.users import SWITCH
 from skerry.cloud.steps.once import Once
 from skerry.cloud.supervise.probes import CommandProbe, UnixProbe
-from skerry.cloud.supervise.service import SERVICE_USER, Service
+from skerry.cloud.supervise.service import OOM_PROTECTED, Folder, Service
 
 QUIET = ("-vconsole:warn", "-vsyslog:off", "-vfile:off")
 
@@ -19,8 +21,8 @@ QUIET = ("-vconsole:warn", "-vsyslog:off", "-vfile:off")
 class OpenVSwitch(Component):
     name = "openvswitch"
     title = "Open vSwitch"
+    user = SWITCH
     roles = ("control", "network", "compute")
-    ports = (Port("ovsdb", 16640),)
     packages = (
         "openvswitch-switch",
         "openvswitch-common",
@@ -33,13 +35,19 @@ class OpenVSwitch(Component):
         "iputils-ping",
     )
 
-    def folders(self) -> dict[Path, str]:
+    def folders(self) -> list[Folder]:
         layout = self.ctx.layout
-        return {
-            layout.state / "ovs": SERVICE_USER,
-            layout.run / "ovs": SERVICE_USER,
-            layout.etc / "ovs": "root",
-        }
+        return [
+            Folder(layout.state / "ovs", self.user, mode=0o700),
+            Folder(layout.run / "ovs", self.user),  # its group's members connect to db.sock
+            Folder(self._control.parent, self.user, mode=0o700),
+            Folder(layout.etc / "ovs", group=self.user),
+        ]
+
+    @property
+    def _control(self) -> Path:
+        """Where the database's server takes commands, out of reach of its clients."""
+        return self.ctx.layout.run / "ovs/own/ovsdb-server.ctl"
 
     def environment(self) -> dict[str, str]:
         layout = self.ctx.layout
@@ -59,6 +67,11 @@ class OpenVSwitch(Component):
         needs = ("packages", "machine")
         return [Once(self.ctx, "create:ovs", "create the switch's database", create, needs=needs, cost=0.2)]
 
+    def upkeep(self) -> list[UpkeepTask]:
+        files = [self.ctx.layout.state / "ovs/conf.db"]
+        title = "compact the switch's database"
+        return [ovsdb.task("openvswitch-database", title, "ovsdb", self.ctx.platform, self._control, files)]
+
     def services(self) -> list[Service]:
         run = self.ctx.layout.run / "ovs"
         server = Service(
@@ -67,15 +80,17 @@ class OpenVSwitch(Component):
                 self.ctx.platform.program("ovsdb-server"),
                 str(self.ctx.layout.state / "ovs/conf.db"),
                 f"--remote=punix:{run}/db.sock",
-                f"--remote=ptcp:{self.ctx.port('ovsdb')}:127.0.0.1",
-                f"--unixctl={run}/ovsdb-server.ctl",
+                f"--unixctl={self._control}",
                 f"--pidfile={run}/ovsdb-server.pid",
                 *QUIET,
             ),
             UnixProbe(run / "db.sock"),
             title="the switch's database (Open vSwitch)",
+            user=self.user,
+            umask=0o007,  # the group may connect
             env=self.environment(),
             after=("create:ovs",),
+            oom_score=OOM_PROTECTED,
             cost=0.2,
         )
         switch = Service(
@@ -89,9 +104,11 @@ class OpenVSwitch(Component):
             ),
             CommandProbe(("ovs-appctl", "-t", f"{run}/ovs-vswitchd.ctl", "version"), "vSwitch"),
             title="the switch (Open vSwitch)",
+            user=self.user,
             capabilities=("NET_ADMIN", "NET_RAW", "DAC_OVERRIDE", "IPC_LOCK", "SYS_NICE"),
             env=self.environment(),
             after=("start:ovsdb",),
+            oom_score=OOM_PROTECTED,
             cost=0.3,
         )
         in_userspace = self.ctx.platform.network.datapath == "netdev"
@@ -105,5 +122,5 @@ def _create_database(ctx: Context, path: Path, schema: Path) -> None:
     ctx.platform.remove(temporary)
     ctx.platform.remove(path.parent / f".{temporary.name}.~lock~")
     ctx.platform.run(["ovsdb-tool", "create", str(temporary), str(schema)])
-    ctx.platform.run(["chown", f"{SERVICE_USER}:{SERVICE_USER}", str(temporary)])
+    ctx.platform.run(["chown", f"{SWITCH}:{SWITCH}", str(temporary)])
     ctx.platform.run(["mv", str(temporary), str(path)])

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from skerry.cloud.context import Context
+from skerry.cloud.model.users import SWITCH
 from skerry.cloud.supervise.probes import CommandProbe
 from skerry.cloud.supervise.service import File, Service
 
@@ -29,6 +30,7 @@ def service(ctx: Context) -> Service:
         (str(script.path),),
         CommandProbe((str(script.path), "--check"), "kept"),
         title="guests' ports kept from the host",
+        user=SWITCH,
         capabilities=("NET_ADMIN",),
         files=(script,),
         after=("packages",),

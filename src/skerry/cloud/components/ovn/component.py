@@ -12,24 +12,37 @@ from skerry.cloud.components.openvswitch.component import QUIET, OpenVSwitch, _c
 from skerry.cloud.components.openvswitch.external_network import EXTERNAL, ExternalNetwork
 from skerry.cloud.components.openvswitch.uplinks import Uplinks
 from skerry.cloud.components.ovn import fip_announcer
+from skerry.cloud.components.upkeep import ovsdb
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step, Unknown
+from skerry.cloud.engine.upkeep import UpkeepTask
 from skerry.cloud.model.ports import Port
+from skerry.cloud.model.users import OVN_CLIENTS, SWITCH
 from skerry.cloud.steps.once import Once
 from skerry.cloud.supervise.probes import CommandProbe, UnixProbe
-from skerry.cloud.supervise.service import SERVICE_USER, Service
+from skerry.cloud.supervise.service import OOM_PROTECTED, Folder, Service
 
 
 class OVN(Component):
     name = "ovn"
     title = "OVN"
+    user = SWITCH
     roles = ("control", "network", "compute")
-    ports = (Port("ovn-northbound", 16641), Port("ovn-southbound", 16642, shared=True))
+    ports = (Port("ovn-southbound", socket="ovn/ovn.sock", shared=True),)
     packages = ("ovn-central", "ovn-host", "ovn-common")
 
-    def folders(self) -> dict[Path, str]:
+    def folders(self) -> list[Folder]:
         layout = self.ctx.layout
-        return {layout.state / "ovn": SERVICE_USER, layout.run / "ovn": SERVICE_USER}
+        return [
+            Folder(layout.state / "ovn", self.user, mode=0o700),
+            Folder(layout.run / "ovn", self.user, OVN_CLIENTS, 0o2750),
+            Folder(self._control.parent, self.user, mode=0o700),
+        ]
+
+    @property
+    def _control(self) -> Path:
+        """Where the databases' server takes commands, out of reach of its clients."""
+        return self.ctx.layout.run / "ovn/own/ovn-ovsdb.ctl"
 
     def environment(self) -> dict[str, str]:
         layout = self.ctx.layout
@@ -52,13 +65,19 @@ class OVN(Component):
         needs = ("packages", "restored-state")
         steps: list[Step] = [Chassis(self.ctx), Uplinks(self.ctx)]
         if self.ctx.has_control_plane:
-            steps += [
-                Once(self.ctx, "create:ovn", "create OVN's databases", create, needs=needs, cost=0.2),
-                Listeners(self.ctx),
-            ]
+            steps.append(
+                Once(self.ctx, "create:ovn", "create OVN's databases", create, needs=needs, cost=0.2)
+            )
         if self.ctx.does("network"):
             steps.append(ExternalNetwork(self.ctx))
         return steps
+
+    def upkeep(self) -> list[UpkeepTask]:
+        if not self.ctx.has_control_plane:
+            return []
+        files = [self.ctx.layout.northbound, self.ctx.layout.state / "ovn/ovnsb.db"]
+        title = "compact OVN's databases"
+        return [ovsdb.task("ovn-databases", title, "ovn-ovsdb", self.ctx.platform, self._control, files)]
 
     def services(self) -> list[Service]:
         layout = self.ctx.layout
@@ -69,31 +88,33 @@ class OVN(Component):
                 self.ctx.platform.program("ovsdb-server"),
                 str(layout.northbound),
                 str(state / "ovnsb.db"),
-                f"--remote=punix:{run}/ovn.sock",
-                "--remote=db:OVN_Northbound,NB_Global,connections",
-                "--remote=db:OVN_Southbound,SB_Global,connections",
-                f"--unixctl={run}/ovn-ovsdb.ctl",
+                f"--remote=punix:{layout.ovn_socket}",
+                f"--unixctl={self._control}",
                 f"--pidfile={run}/ovn-ovsdb.pid",
                 *QUIET,
             ),
-            UnixProbe(run / "ovn.sock"),
+            UnixProbe(layout.ovn_socket),
             title="OVN's databases",
+            user=self.user,
+            umask=0o007,  # the group may connect
             env=self.environment(),
             after=("create:ovn", "restored-state"),
+            oom_score=OOM_PROTECTED,
             cost=0.2,
         )
         northd = Service(
             "ovn-northd",
             (
                 self.ctx.platform.program("ovn-northd"),
-                f"--ovnnb-db=unix:{run}/ovn.sock",
-                f"--ovnsb-db=unix:{run}/ovn.sock",
+                f"--ovnnb-db=unix:{layout.ovn_socket}",
+                f"--ovnsb-db=unix:{layout.ovn_socket}",
                 f"--unixctl={run}/ovn-northd.ctl",
                 f"--pidfile={run}/ovn-northd.pid",
                 *QUIET,
             ),
             CommandProbe(("ovn-appctl", "-t", f"{run}/ovn-northd.ctl", "status"), "active"),
             title="OVN's translator (northd)",
+            user=self.user,
             env=self.environment(),
             after=("start:ovn-ovsdb",),
             cost=0.2,
@@ -111,9 +132,11 @@ class OVN(Component):
                 "connected",
             ),
             title="OVN's agent (ovn-controller)",
-            capabilities=("NET_ADMIN", "NET_RAW", "DAC_OVERRIDE"),
+            user=self.user,
+            capabilities=("NET_ADMIN", "NET_RAW"),
             env=self.environment(),
-            after=("start:ovs-vswitchd", "start:ovn-northd", "ovn-listeners", "chassis"),
+            after=("start:ovs-vswitchd", "start:ovn-northd", "chassis"),
+            oom_score=OOM_PROTECTED,
             cost=0.3,
         )
         moving = self.ctx.does("compute") and self.ctx.cloud.moves
@@ -126,44 +149,6 @@ class OVN(Component):
                 else []
             ),
         ]
-
-
-class Listeners(Step):
-    """OVN's databases listen on TCP, with an inactivity probe that a busy machine survives."""
-
-    name = "ovn-listeners"
-    title = "OVN's databases listen"
-    needs = ("start:ovn-ovsdb",)
-    live = True
-    cost = 0.2
-    PROBE_MS = 60000
-
-    def __init__(self, ctx: Context) -> None:
-        self.ctx = ctx
-        self._socket = f"unix:{ctx.layout.run}/ovn/ovn.sock"
-
-    def _wanted(self) -> dict[str, str]:
-        return {
-            "ovn-nbctl": f"ptcp:{self.ctx.port('ovn-northbound')}:127.0.0.1",
-            "ovn-sbctl": f"ptcp:{self.ctx.port('ovn-southbound')}:127.0.0.1",
-        }
-
-    def check(self) -> list[Change]:
-        changes = []
-        for tool, target in self._wanted().items():
-            shown = self.ctx.platform.run(
-                [tool, f"--db={self._socket}", "get-connection"], check=False, timeout=10
-            )
-            if shown.returncode:
-                raise Unknown("OVN's databases do not answer")
-            if target.split(":")[1] not in shown.stdout:
-                changes.append(Change(f"{tool} listens", after=target))
-        return changes
-
-    def apply(self, report: Callable[[str], None]) -> None:
-        for tool, target in self._wanted().items():
-            probe = f"--inactivity-probe={self.PROBE_MS}"
-            self.ctx.platform.run([tool, f"--db={self._socket}", probe, "set-connection", target], timeout=30)
 
 
 def chassis_name(ctx: Context) -> str:
@@ -190,7 +175,7 @@ class Chassis(Step):
             "ovn-bridge-datapath-type": self.ctx.platform.network.datapath,
             "ovn-encap-type": "geneve",
             "ovn-encap-ip": self.ctx.host.tunnel_address,
-            "ovn-remote": f"tcp:127.0.0.1:{self.ctx.port('ovn-southbound')}",  # on every host, see haproxy/gateway.py
+            "ovn-remote": self.ctx.southbound,  # on every host, see haproxy/gateway.py
             "ovn-remote-probe-interval": "60000",
             "ovn-openflow-probe-interval": "60",
             "ovn-monitor-all": "true",

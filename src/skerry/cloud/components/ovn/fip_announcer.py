@@ -15,7 +15,8 @@ from pathlib import Path
 
 from skerry.cloud.components.openvswitch.external_network import EXTERNAL
 from skerry.cloud.context import Context
-from skerry.cloud.supervise.probes import ConnectedProbe
+from skerry.cloud.model.users import SWITCH
+from skerry.cloud.supervise.probes import ConnectedSocketProbe
 from skerry.cloud.supervise.service import File, Service
 
 
@@ -30,13 +31,14 @@ def service(ctx: Context, env: Mapping[str, str], chassis: str) -> Service:
         "ovn-arrivals",
         (
             str(script.path),
-            f"tcp:127.0.0.1:{ctx.port('ovn-southbound')}",
+            ctx.southbound,
             ctx.layout.switch,
             chassis,
             EXTERNAL,
         ),
-        ConnectedProbe((ctx.port("ovn-southbound"),)),
+        ConnectedSocketProbe(Path(ctx.southbound.removeprefix("unix:"))),
         title="floating addresses of servers that arrive",
+        user=SWITCH,
         env=env,
         files=(script,),
         after=("start:ovn-controller",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,42 @@ class LinuxNetwork(NetworkStack):
         for family in ("inet", "arp"):
             self.host.run(["nft", "delete", "table", family, table], check=False)
 
+    def limit_loopback(
+        self,
+        table: str,
+        ports: Mapping[str, Sequence[str]],
+        closed: Sequence[str],
+        fetching: Mapping[str, Sequence[str]],
+        networks: Sequence[str],
+    ) -> None:
+        # Only what opens a connection is looked at: what listens may answer whomever it is let to listen for.
+        opens = 'oif "lo" tcp flags & (fin | syn | rst | ack) == syn'
+        lines = [f"meta skuid {_set(closed)} reject with tcp reset"] if closed else []
+        lines.append("meta skuid 0 accept")
+        for user, own in fetching.items():
+            lines.append(f"meta skuid {user} tcp dport != {_set(own)} reject with tcp reset")
+        for port, users in ports.items():
+            others = f"meta skuid != {_set(users)} " if users else ""
+            lines.append(f"tcp dport {port} {others}reject with tcp reset")
+        rest = [f'oif "lo" meta skuid {_set(closed)} meta l4proto != tcp reject'] if closed else []
+        if fetching and networks:
+            rest.append(f"ip daddr {_set(networks)} meta skuid {_set(list(fetching))} reject")
+        output = ["type filter hook output priority filter; policy accept;", f"{opens} jump connect", *rest]
+        chains = {"connect": lines, "output": output}
+        text = "".join(
+            f"\tchain {name} {{\n" + "".join(f"\t\t{line}\n" for line in chain) + "\t}\n"
+            for name, chain in chains.items()
+        )
+        # In one transaction: there is no moment without the rules.
+        begin = f"table inet {table}\ndelete table inet {table}\n"
+        self.host.run(["nft", "-f", "-"], input=f"{begin}table inet {table} {{\n{text}}}\n")
+
+    def limited_loopback(self, table: str) -> str | None:
+        return self._asked("nft", "list", "table", "inet", table) or None
+
+    def open_loopback(self, table: str) -> None:
+        self.host.run(["nft", "delete", "table", "inet", table], check=False)
+
     def drops_forwarded(self, network: str) -> list[str]:
         ruleset = json.loads(self.host.run(["nft", "-j", "list", "ruleset"], timeout=15).stdout)
         found = _dropping(ruleset, network)
@@ -109,6 +145,11 @@ class LinuxNetwork(NetworkStack):
 
     def delete_namespace(self, name: str) -> None:
         self.host.run(["ip", "netns", "delete", name], check=False)
+
+
+def _set(members: Sequence[str]) -> str:
+    """Users, ports or networks as nft(8) takes them."""
+    return "{ " + ", ".join(members) + " }"
 
 
 def _dropping(ruleset: Mapping[str, Any], network: str) -> list[str]:

@@ -11,8 +11,11 @@ NO_SUCH_USER = 6  # userdel(8)
 
 
 class ShadowUsers(Users):
+    def make_group(self, name: str) -> None:
+        self.host.run(["groupadd", "--system", name])
+
     def make(self, name: str) -> None:
-        kind = ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
+        kind = ["--system", "--gid", name, "--no-create-home", "--home-dir", "/nonexistent"]
         self.host.run(["useradd", *kind, "--shell", "/usr/sbin/nologin", name])
 
     def allow_login(self, name: str, shell: str) -> None:
@@ -25,6 +28,9 @@ class ShadowUsers(Users):
     def remove(self, name: str) -> str | None:
         done = self.host.run(["userdel", name], check=False)
         return None if done.returncode in (0, NO_SUCH_USER) else last_lines(done.stderr, 1)
+
+    def remove_group(self, name: str) -> None:
+        self.host.run(["groupdel", name], check=False)
 
     def remove_command(self, name: str) -> str:
         return f"userdel {name}"

@@ -1,0 +1,1 @@
+"""The verb for what makes a cloud last."""
