@@ -30,6 +30,9 @@ HELPERS = (
     *("KILL", "NET_BIND_SERVICE"),
 )
 
+# With neutron's own default, openstacklocal, its DHCP hands no search domain out. '.internal' is reserved for private use.
+DOMAIN = "skerry.internal"
+
 
 class Neutron(OpenStackComponent):
     name = "neutron"
@@ -82,7 +85,8 @@ class Neutron(OpenStackComponent):
                 **self.logging(),
                 **self.stopping(),
                 "core_plugin": "ml2",
-                "service_plugins": ["ovn-router", "qos", "trunk"],
+                "service_plugins": ["ovn-router", "qos", "trunk", "port_forwarding"],
+                "dns_domain": DOMAIN,
                 "transport_url": self.transport_url(),
                 "host": self.ctx.host.name,
                 "state_path": self.state,
@@ -103,7 +107,7 @@ class Neutron(OpenStackComponent):
                 "type_drivers": ["flat", "vlan", "geneve", "local"],
                 "project_network_types": ["geneve"],
                 "mechanism_drivers": ["ovn"],
-                "extension_drivers": ["port_security", "qos"],
+                "extension_drivers": ["port_security", "qos", "dns_domain_ports"],
                 "overlay_ip_version": 4,
             },
             "ml2_type_flat": {"flat_networks": ["public"]},
