@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from tests.support.deadlines import at_most
-from tests.support.machines import SimulatedMachine
+from tests.support.machines import ADDRESS, WORLD, SimulatedMachine
 from tests.support.small_cloud_host import SmallCloud, gone, nothing_is_left
 
 from skerry.cloud.platform.choice import platform_of
@@ -368,6 +368,71 @@ def test_rules_of_the_firewall_are_kept(cloud: SmallCloud) -> None:
     assert cloud.host.run(nobody, check=False).returncode == 0
     assert cloud.up() == ["loopback"]
     assert "ConnectionRefusedError" in cloud.host.run(nobody, check=False).stderr
+
+
+LISTENER = """
+import socket, sys
+listener = socket.create_server(("", 7007))
+print("there", flush=True)
+while True:
+    listener.accept()[0].close()
+"""
+CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)"
+NEIGHBOURS = """
+ip netns add lan; ip link add lan0 type veth peer name eth0 netns lan
+ip address add 198.51.100.1/24 dev lan0; ip link set lan0 up
+ip -n lan address add 198.51.100.2/24 dev eth0; ip -n lan link set eth0 up
+ip -n lan route add default via 198.51.100.1
+ip netns add guest; ip link add guest0 type veth peer name eth0 netns guest
+ethtool -K guest0 tx off; ip netns exec guest ethtool -K eth0 tx off
+ip link set guest0 up; ip -n guest address add 172.24.4.50/24 dev eth0; ip -n guest link set eth0 up
+ip -n guest route add default via 172.24.4.1
+ovs-vsctl --db=unix:$1/run/skerry/ovs/db.sock add-port br-ex guest0
+"""
+
+
+def test_guests_reach_nothing_of_the_host_which_forwards_for_them_alone(cloud: SmallCloud) -> None:
+    cloud.host.run(["sh", "-ec", NEIGHBOURS, "sh", str(cloud.root)])
+    world = cloud.host.lab.host("world")
+    world.run(["ip", "route", "add", "198.51.100.0/24", "via", ADDRESS])
+    world.run(["ip", "route", "add", "172.24.4.0/24", "via", ADDRESS])
+    everywhere = [
+        cloud.host.popen([*prefix, sys.executable, "-c", LISTENER])
+        for prefix in ([], ["ip", "netns", "exec", "lan"], ["ip", "netns", "exec", "guest"])
+    ]
+    for listener in everywhere:
+        assert listener.process.stdout is not None and listener.process.stdout.readline() == "there\n"
+
+    def connects(address: str, port: int = 7007, *, by: Any = cloud.host, namespace: str = "") -> bool:
+        prefix = ["ip", "netns", "exec", namespace] if namespace else []
+        done = by.run([*prefix, sys.executable, "-c", CONNECT, address, str(port)], check=False)
+        return bool(done.returncode == 0)
+
+    try:
+        for limited in (True, False):
+            if not limited:
+                (table,) = [
+                    line
+                    for line in cloud.host.run(["nft", "list", "tables"]).stdout.splitlines()
+                    if "skerry_loopback" in line
+                ]
+                cloud.host.run(["nft", "delete", *table.split()])
+            assert connects("172.24.4.1", namespace="guest") is not limited
+            assert connects(ADDRESS, namespace="guest") is not limited
+            assert connects("198.51.100.2", by=world) is not limited
+            # What they must reach, and what reaches them.
+            cloud.host.run(["ip", "netns", "exec", "guest", "ping", "-c1", "-W5", "172.24.4.1"])
+            assert connects(WORLD, 80, namespace="guest")
+            assert connects("172.24.4.50") and connects("172.24.4.50", by=world)
+            assert connects(ADDRESS, by=world), "who is no guest is no business of the cloud"
+    finally:
+        for listener in everywhere:
+            listener.end()
+        switch = ["ovs-vsctl", f"--db=unix:{cloud.root}/run/skerry/ovs/db.sock"]
+        cloud.host.run([*switch, "del-port", "br-ex", "guest0"])
+        for name in ("lan", "guest"):
+            cloud.host.run(["ip", "netns", "delete", name])
+    assert cloud.up() == ["loopback"]
 
 
 # The cloud is removed here.

@@ -46,6 +46,8 @@ def who_may_what(hosts: Sequence[Context]) -> str:
         f"{_fetching()}, who fetch what a tenant names (images, templates), connect to the APIs' ports and those "
         "listed for them, and to no address of the cloud's hosts or of 169.254.0.0/16.",
         table(("port", "what", "users"), _ports()),
+        "Guests reach nothing of the host by the external network; they may ping it. A host that forwards only since "
+        "there is a cloud on it forwards what comes from other machines to guests alone.",
     )
 
 

@@ -77,6 +77,11 @@ class Layout:
         return self.state / "reserve"
 
     @property
+    def forwarded_before(self) -> Path:
+        """Whether the host forwarded IPv4 before there was a cloud ('0' or '1'); written when the cloud turns it on."""
+        return self.state / "ip_forward.before"
+
+    @property
     def upkeep_due(self) -> Path:
         """When the upkeep last began and when it is due, as two numbers."""
         return self.state / "upkeep.due"

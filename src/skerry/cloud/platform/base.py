@@ -11,6 +11,7 @@ import re
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from skerry.cloud.engine.transport import Local, Transport
@@ -119,6 +120,19 @@ class Users(ABC):
         """The group whose members may read and write ``device``; None where there is none but root's."""
 
 
+@dataclass(frozen=True)
+class GuestLink:
+    """The interface by which guests reach the host, and what they reach there: TCP ports, and answers to a ping."""
+
+    interface: str
+    offered: tuple[str, ...] = ()  # NUMBER or FIRST-LAST
+    hardware: str = (
+        ""  # the first three bytes of guests' hardware addresses, where others use the interface, too
+    )
+    # Interfaces from which the host forwards to guests only: it is no router for those out there.
+    outside: tuple[str, ...] = ()
+
+
 class NetworkStack(ABC):
     """The host's own network. Addresses are ADDRESS/LENGTH, networks CIDR; ``table`` names our rules of a firewall."""
 
@@ -151,6 +165,10 @@ class NetworkStack(ABC):
     @abstractmethod
     def addresses(self, interface: str) -> list[str]:
         """The addresses of an interface that is up; none where it is down or missing."""
+
+    @abstractmethod
+    def outward(self) -> list[str]:
+        """Interfaces to other machines: of hardware, or on the way to everywhere. Not those of containers or tunnels."""
 
     @abstractmethod
     def make_pair(self, one: str, other: str) -> None:
@@ -206,11 +224,13 @@ class NetworkStack(ABC):
         closed: Sequence[str],
         fetching: Mapping[str, Sequence[str]],
         networks: Sequence[str],
+        link: GuestLink | None = None,
     ) -> None:
         """Let only these users, and root, connect to these of the host's own ports (NUMBER or FIRST-LAST).
 
         Those who are ``closed`` out connect to no port of the host at all. Those who are ``fetching`` connect to these
-        ports of the host and no others, and to no address of ``networks`` (CIDR). Raises CommandError.
+        ports of the host and no others, and to no address of ``networks`` (CIDR). What comes from guests by ``link``
+        reaches what that offers. Raises CommandError.
         """
 
     @abstractmethod

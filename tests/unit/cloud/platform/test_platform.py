@@ -26,7 +26,7 @@ from typing import Any
 import pytest
 
 from skerry.cloud.engine.transport import Transport
-from skerry.cloud.platform.base import NetworkStack, PackageManager, Platform, Users
+from skerry.cloud.platform.base import GuestLink, NetworkStack, PackageManager, Platform, Users
 from skerry.cloud.platform.choice import PLATFORMS, platform_of
 from skerry.common.errors import CommandError, SkerryError
 from skerry.common.proc import last_lines
@@ -125,6 +125,8 @@ def call(platform: Platform, name: str, arguments: Sequence[Any], says: list[str
                 if key == "report"
                 else Path(next(given))
                 if kind.annotation == "Path"
+                else GuestLink(**next(given, {"interface": "ext"}))
+                if kind.annotation == "GuestLink | None"
                 else next(given)
                 for key, kind in wanted.items()
             )

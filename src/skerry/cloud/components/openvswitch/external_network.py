@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step, Unknown
-
-EXTERNAL = "br-ex"  # the bridge to the external network
+from skerry.cloud.model import external_link
 
 
 class ExternalNetwork(Step):
@@ -26,16 +25,16 @@ class ExternalNetwork(Step):
     cost = 0.5
     live = True
 
-    BRIDGE = EXTERNAL
-    INSIDE = "skerry-ext"  # the end that has the host's address
-    PORT = "skerry-ext-ovs"  # the end in the switch
+    BRIDGE = external_link.BRIDGE
+    INSIDE = external_link.INSIDE
+    PORT = external_link.PORT
     TABLE = "skerry"
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self._network = ctx.platform.network
         # Whether the host has forwarded before, for when the cloud is taken down.
-        self._forwarded = ctx.layout.state / "ip_forward.before"
+        self._forwarded = ctx.layout.forwarded_before
 
     @property
     def gateway(self) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from skerry.cloud.components.openvswitch.external_network import EXTERNAL, ExternalNetwork
+from skerry.cloud.components.openvswitch.external_network import ExternalNetwork
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step, Unknown
 
@@ -30,7 +30,7 @@ class Uplinks(Step):
     def _wanted(self) -> dict[str, str]:
         """Bridge -> interface."""
         host = self.ctx.host
-        wanted = {EXTERNAL: host.external_interface} if host.external_interface else {}
+        wanted = {ExternalNetwork.BRIDGE: host.external_interface} if host.external_interface else {}
         if host.tunnel_interface and self._kind() == "netdev":
             wanted[TUNNELS] = host.tunnel_interface
         return wanted

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from skerry.cloud.components.base.component import Component
 from skerry.cloud.components.openvswitch.component import QUIET, OpenVSwitch, _create_database
-from skerry.cloud.components.openvswitch.external_network import EXTERNAL, ExternalNetwork
+from skerry.cloud.components.openvswitch.external_network import ExternalNetwork
 from skerry.cloud.components.openvswitch.uplinks import Uplinks
 from skerry.cloud.components.ovn import fip_announcer
 from skerry.cloud.components.upkeep import ovsdb
@@ -181,7 +181,7 @@ class Chassis(Step):
             "ovn-monitor-all": "true",
         }
         if self.ctx.does("network") or self.ctx.host.external_interface:
-            wanted["ovn-bridge-mappings"] = f"public:{EXTERNAL}"
+            wanted["ovn-bridge-mappings"] = f"public:{ExternalNetwork.BRIDGE}"
         if self.ctx.does("network"):
             wanted["ovn-cms-options"] = "enable-chassis-as-gw"
         return wanted

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from skerry.cloud.components.openvswitch.external_network import EXTERNAL
 from skerry.cloud.context import Context
+from skerry.cloud.model.external_link import BRIDGE
 from skerry.cloud.model.users import SWITCH
 from skerry.cloud.supervise.probes import ConnectedSocketProbe
 from skerry.cloud.supervise.service import File, Service
@@ -34,7 +34,7 @@ def service(ctx: Context, env: Mapping[str, str], chassis: str) -> Service:
             ctx.southbound,
             ctx.layout.switch,
             chassis,
-            EXTERNAL,
+            BRIDGE,
         ),
         ConnectedSocketProbe(Path(ctx.southbound.removeprefix("unix:"))),
         title="floating addresses of servers that arrive",

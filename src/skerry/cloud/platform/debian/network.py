@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from skerry.cloud.platform.base import NetworkStack
+from skerry.cloud.platform.base import GuestLink, NetworkStack
 
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 NAMESPACES = Path("/run/netns")  # ip-netns(8)
@@ -34,6 +34,14 @@ class LinuxNetwork(NetworkStack):
         found = json.loads(shown)[0] if shown else {"flags": []}
         rows = found["addr_info"] if "UP" in found["flags"] else []
         return [f"{row['local']}/{row['prefixlen']}" for row in rows]
+
+    def outward(self) -> list[str]:
+        links = json.loads(self._asked("ip", "-json", "-details", "link") or "[]")
+        hardware = (
+            link["ifname"] for link in links if link["link_type"] == "ether" and not link.get("linkinfo")
+        )
+        routes = json.loads(self._asked("ip", "-json", "route", "show", "default") or "[]")
+        return sorted({*hardware, *(route["dev"] for route in routes if "dev" in route)})
 
     def make_pair(self, one: str, other: str) -> None:
         self.host.run(["ip", "link", "add", one, "type", "veth", "peer", "name", other])
@@ -92,6 +100,7 @@ class LinuxNetwork(NetworkStack):
         closed: Sequence[str],
         fetching: Mapping[str, Sequence[str]],
         networks: Sequence[str],
+        link: GuestLink | None = None,
     ) -> None:
         # Only what opens a connection is looked at: what listens may answer whomever it is let to listen for.
         opens = 'oif "lo" tcp flags & (fin | syn | rst | ack) == syn'
@@ -106,7 +115,7 @@ class LinuxNetwork(NetworkStack):
         if fetching and networks:
             rest.append(f"ip daddr {_set(networks)} meta skuid {_set(list(fetching))} reject")
         output = ["type filter hook output priority filter; policy accept;", f"{opens} jump connect", *rest]
-        chains = {"connect": lines, "output": output}
+        chains = {"connect": lines, "output": output, **(_from_guests(link) if link else {})}
         text = "".join(
             f"\tchain {name} {{\n" + "".join(f"\t\t{line}\n" for line in chain) + "\t}\n"
             for name, chain in chains.items()
@@ -145,6 +154,28 @@ class LinuxNetwork(NetworkStack):
 
     def delete_namespace(self, name: str) -> None:
         self.host.run(["ip", "netns", "delete", name], check=False)
+
+
+def _from_guests(link: GuestLink) -> dict[str, list[str]]:
+    """Chains for what guests send to the host, and for what it forwards."""
+    guests = f'iifname "{link.interface}"'
+    if link.hardware:
+        guests += f" ether saddr & ff:ff:ff:00:00:00 == {link.hardware}:00:00:00"
+    lines = [
+        "type filter hook input priority filter; policy accept;",
+        f"{guests} ct state established,related accept",
+        f"{guests} meta l4proto {{ icmp, ipv6-icmp }} accept",
+    ]
+    if link.offered:
+        lines.append(f"{guests} tcp dport {_set(link.offered)} accept")
+    chains = {"input": [*lines, f"{guests} reject"]}
+    if link.outside:
+        # Answers, and what another program of the host translates (a container's port), pass.
+        strangers = (
+            f'iifname {_set(link.outside)} oifname != "{link.interface}" ct state new ct status & dnat == 0'
+        )
+        chains["forward"] = ["type filter hook forward priority filter; policy accept;", f"{strangers} drop"]
+    return chains
 
 
 def _set(members: Sequence[str]) -> str:

@@ -1,8 +1,10 @@
-"""Who may connect to which of the cloud's ports on its own host: a firewall's rules by user, as a second line.
+"""Who may connect to what on a host of the cloud: a firewall's rules, as a second line.
 
 The first are passwords and the modes of sockets. Guests' user connects to no port of the host at all: whoever breaks
 out of a guest does not reach what listens on loopback. Services that fetch what a tenant names (an image, a template)
-connect to the ports that they need, and to no address of the cloud's hosts.
+connect to the ports that they need, and to no address of the cloud's hosts. Guests that are on the external network,
+or get out by it, reach of the host what they must; and a host that forwards since there is a cloud on it forwards
+for guests only.
 """
 
 from __future__ import annotations
@@ -10,15 +12,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from ipaddress import ip_interface
 from pathlib import Path
 
 from skerry.cloud.components import registry
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step
+from skerry.cloud.model import external_link
 from skerry.cloud.model.users import GUEST, USERS
+from skerry.cloud.platform.base import GuestLink
 
 DNS, LINK_LOCAL = "53", "169.254.0.0/16"
+
+
+Rules = tuple[str, dict[str, list[str]], list[str], dict[str, list[str]], list[str], GuestLink | None]
 
 
 class LoopbackRules(Step):
@@ -71,6 +79,24 @@ class LoopbackRules(Step):
         tunnels = {str(ip_interface(host.tunnel).network) for host in self.ctx.cloud.host if host.tunnel}
         return [LINK_LOCAL, *sorted(addresses), *sorted(tunnels)]
 
+    def link(self) -> GuestLink | None:
+        """What guests reach of this host by the external network; None where the host has no end of it."""
+        if not self.ctx.does("network"):
+            return None
+        outside: list[str] = []
+        if self.ctx.cloud.external.nat and not self._forwards_for_others():
+            own = (external_link.INSIDE, external_link.PORT, external_link.BRIDGE)
+            outside = [name for name in self._network.outward() if name not in own]
+        return GuestLink(
+            external_link.INSIDE,
+            hardware=external_link.GUEST_HARDWARE if self.ctx.host.external_interface else "",
+            outside=tuple(outside),
+        )
+
+    def _forwards_for_others(self) -> bool:
+        before = self.ctx.platform.read(self.ctx.layout.forwarded_before)
+        return self._network.forwards() if before is None else before.strip() != "0"
+
     def check(self) -> list[Change]:
         shown = self._network.limited_loopback(self.table)
         if shown is None:
@@ -83,10 +109,10 @@ class LoopbackRules(Step):
         )
 
     def _wanted(self) -> str:
-        return _digest(json.dumps(self._rules()))
+        return _digest(json.dumps(self._rules(), default=asdict))
 
-    def _rules(self) -> tuple[str, dict[str, list[str]], list[str], dict[str, list[str]], list[str]]:
-        return self.table, self.ports(), self.closed(), self.fetching(), self.networks()
+    def _rules(self) -> Rules:
+        return self.table, self.ports(), self.closed(), self.fetching(), self.networks(), self.link()
 
     def apply(self, report: Callable[[str], None]) -> None:
         self._network.limit_loopback(*self._rules())

@@ -18,6 +18,13 @@ class Firewall:
 
     def __init__(self) -> None:
         self.tables: dict[str, str] = {}
+        self.on = False
+
+    def forwards(self) -> bool:
+        return self.on
+
+    def outward(self) -> list[str]:
+        return ["eth0", "skerry-ext-ovs"]
 
     def limit_loopback(self, table: str, *rules: Any) -> None:
         self.tables[table] = str(rules)
@@ -78,3 +85,25 @@ def test_who_may_connect(tmp_path: Path, firewall: Firewall) -> None:
     assert not {"15900-16199", "15673", "6080"} & set(step.fetching()["skerry-image"])
     assert step.networks() == ["169.254.0.0/16"]
     assert not {"5000", "8774", "8080", "6080"} & set(ports), "what is for everybody"
+
+
+def test_what_guests_reach_of_the_host(tmp_path: Path, firewall: Firewall) -> None:
+    ctx = at(tmp_path, firewall)
+    step = LoopbackRules(ctx)
+    link = step.link()
+    assert link is not None and (link.interface, link.hardware, link.offered) == ("skerry-ext", "", ())
+    assert link.outside == ("eth0",), "forwarding is the cloud's"
+    step.apply(print)
+    firewall.on = True
+    ctx.layout.state.mkdir(parents=True)
+    ctx.layout.forwarded_before.write_text("0\n")
+    assert step.link() == link and step.check() == [], "it still is, when the cloud has turned it on"
+    ctx.layout.forwarded_before.write_text("1\n")
+    changed = step.link()
+    assert changed is not None and changed.outside == (), "the host was a router before"
+    ctx.layout.forwarded_before.unlink()
+    assert step.link() == changed
+    for fields, hardware in (({"external_interface": "eth1"}, "fa:16:3e"), ({"roles": ("compute",)}, None)):
+        ctx.__dict__["host"] = ctx.host.model_copy(update=fields)
+        shown = step.link()
+        assert (shown and shown.hardware) == hardware, "others use that network, too, or it ends elsewhere"
