@@ -64,7 +64,7 @@ def test_guests_are_in_no_group_that_opens_anything(seen: dict[str, Any]) -> Non
 
 def test_who_is_root(seen: dict[str, Any]) -> None:
     roots = {row["service"] for row in seen["processes"] if row["user"] == "root"}
-    assert roots <= {"libvirtd", "virtlogd", *HELPERS}
+    assert roots <= {"libvirtd", "virtlogd", "upkeep", *HELPERS}
 
 
 def test_nobody_reaches_public_apis_only(cloud: Cloud) -> None:

@@ -119,7 +119,7 @@ def test_novnc_token(cloud: Cloud) -> None:
     console = cloud.api.compute.create_console(cloud.server("first"), console_type="novnc")
     url = str(console["url"])
     with urllib.request.urlopen(url, timeout=at_most(30)) as page:
-        assert b"noVNC" in page.read()
+        assert b"core/rfb.js" in page.read()
     parts = urllib.parse.urlsplit(url)
     path = urllib.parse.parse_qs(parts.query)["path"][0]
     link = _websocket(parts, path)

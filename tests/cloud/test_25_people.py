@@ -145,10 +145,11 @@ def test_a_server_on_an_automatic_network(cloud: Cloud, ann: dict[str, Any], wit
         cloud.run("openstack", "--as", NAME, *topology, check=False)
 
 
-def test_what_she_calls_as_the_cloud_does_is_hers(cloud: Cloud, ann: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "disk").write_bytes(bytes(1024))
+def test_what_she_calls_as_the_cloud_does_is_hers(cloud: Cloud, ann: dict[str, Any]) -> None:
+    disk = cloud.host.folder / "disk"
+    disk.write_bytes(bytes(1024))
     made = ("image", "create", "--disk-format", "raw", "--container-format", "bare", "--file")
-    image = as_ann(cloud, *made, str(tmp_path / "disk"), "tiny")
+    image = as_ann(cloud, *made, str(disk), "tiny")
     network = as_ann(cloud, "network", "create", "private")
     try:
         assert cloud.run("plan").stdout.strip() == "Nothing would change."

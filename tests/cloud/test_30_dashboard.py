@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support import CHECKOUT
 from tests.support.browser import Browser, logged_in
+from tests.support.deadlines import at_most
 
 from skerry.cloud.components import registry
 
@@ -54,6 +57,30 @@ def test_each_component_has_its_page(browser: Browser) -> None:
     answers = browser.driver.execute_script(script, pages)
     assert len(answers) >= 5
     assert [answer for answer in answers if answer[1] != 200 or answer[2].startswith("/auth/")] == []
+
+
+def test_a_console_connects_at_once_and_a_dead_link_says_so(cloud: Cloud, browser: Browser) -> None:
+    console = cloud.api.compute.create_console(cloud.server("first"), console_type="novnc")
+    url = str(console["url"])
+    try:
+        browser.driver.get(url)
+        assert browser.find("#status[data-state=connected]").text == "Connected"
+        assert browser.find("#screen canvas").size["width"] > 300
+        token = url[-8:]
+        browser.driver.get(url[:-8] + ("0" * 8 if token != "0" * 8 else "1" * 8))
+        shown = browser.find("#status[data-state=closed]").text
+        assert "it has expired" in shown and "openstack console url show" in shown
+    finally:
+        browser.open("/project/")
+
+
+def test_a_name_that_the_dashboard_does_not_know_is_explained(cloud: Cloud, browser: Browser) -> None:
+    request = urllib.request.Request(browser.url, headers={"Host": "cloud.example.org"})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=at_most(30))
+    page = refused.value.read().decode()
+    assert refused.value.code == 400
+    assert "ALLOWED_HOSTS" in page and str(cloud.root / "etc/skerry/horizon/site_settings.py") in page
 
 
 def test_styles_and_scripts_are_served(cloud: Cloud, browser: Browser) -> None:

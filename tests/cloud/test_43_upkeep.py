@@ -94,12 +94,7 @@ def test_what_is_old_goes_and_what_is_in_use_stays(cloud: Cloud, servers: Server
     # Tokens of before are valid, new ones are made with the new key, and credentials can be read.
     after = {path.name: path.read_text() for path in keys.iterdir()}
     assert max(map(int, after)) == max(map(int, before)) + 1 and after["0"] != before["0"]
-    session, answer = cloud.api.session, None
-    answer = session.get(
-        cloud.api.identity.get_endpoint() + "/v3/auth/tokens",
-        headers={"X-Subject-Token": token, "X-Auth-Token": token},
-        authenticated=False,
-    )
+    answer = cloud.api.identity.get("/auth/tokens", headers={"X-Subject-Token": token})
     assert answer.status_code == 200
     cloud.run("openstack", "token", "issue")
     shown = json.loads(cloud.run("openstack", "ec2", "credentials", "list", "-f", "json").stdout)

@@ -22,6 +22,7 @@ import os, signal, subprocess, sys, time
 from pathlib import Path
 from skerry.cloud.components.libvirt.component import Libvirt
 from skerry.cloud.context import Context
+from skerry.cloud.steps.access.loopback import LoopbackRules
 ctx = Context.at(sys.argv[1])
 def add(name, text, path="50-site.conf"):
     with (ctx.layout.etc / name / path).open("a") as file: file.write(text)
@@ -269,6 +270,41 @@ upkeep(sys.argv[1], ["keystone-tokens"], print)
         "has no key 0",
         "skerry upkeep",
     ),
+    # It is stopped while it boots.
+    "servers-booting": Case(
+        """
+import psutil
+api = ctx.api.compute
+flavor, image = api.find_flavor("m1.nano"), ctx.api.image.find_image("tiny")
+network = ctx.api.network.find_network("private")
+server = api.create_server(name="slow", flavor_id=flavor.id, image_id=image.id, networks=[{"uuid": network.id}])
+console = ctx.layout.state / "nova/instances" / server.id / "console.log"
+while not (console.exists() and console.stat().st_size):
+    time.sleep(0.02)
+for process in psutil.process_iter(["name", "cmdline"]):
+    if process.info["name"].startswith("qemu-system") and server.id in process.info["cmdline"]:
+        process.suspend()
+while api.get_server(server.id).status == "BUILD":
+    time.sleep(0.5)
+""",
+        """
+import psutil
+server = ctx.api.compute.find_server("slow")
+for process in psutil.process_iter(["name", "cmdline"]):
+    if process.info["name"].startswith("qemu-system") and server.id in process.info["cmdline"]:
+        process.resume()
+ctx.api.compute.delete_server(server)
+""",
+        "server slow still boots",
+        "openstack console log show",
+    ),
+    "loopback": Case(
+        "ctx.platform.network.open_loopback(LoopbackRules(ctx).table)",
+        "LoopbackRules(ctx).apply(print)",
+        "table skerry_loopback.* is not as it should be",
+        "skerry up",
+        fixed=True,
+    ),
     "servers-in-error": Case(
         """
 api = ctx.api.compute
@@ -293,6 +329,8 @@ NOT_HERE = {"memory", "network-agents-alive"}
 ORDER = (
     *(
         "servers-in-error",
+        "servers-booting",
+        "loopback",
         "images",
         "upkeep",
         "queues-read",

@@ -11,6 +11,17 @@ from skerry.cloud.model.users import WEB
 from skerry.cloud.steps.once import Once
 from skerry.cloud.supervise.service import File, Folder, Service
 
+# Django renders it, without a context, for a request that it does not take.
+REFUSED = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Dashboard: request refused</title></head>
+<body style="font: 16px/1.5 system-ui, sans-serif; max-width: 42em; margin: 4em auto; padding: 0 1em">
+<h1>The dashboard does not take this request</h1>
+<p>Most often the name in the browser's address bar is one that the dashboard does not know. It answers at
+<a href="{url}">{url}</a> and at <code>localhost</code>.</p>
+<p>If you run this cloud: add the name to <code>ALLOWED_HOSTS</code> in <code>{site}</code>, as in
+<code>ALLOWED_HOSTS += ["cloud.example.org"]</code>, then run <code>sudo ./skerry up</code>.</p>
+</body></html>
+"""
 SETTINGS, SITE = "skerry_dashboard", "site_settings.py"
 
 
@@ -27,7 +38,11 @@ class Horizon(OpenStackComponent):
         return {"dashboard": {"dashboard_url": self.ctx.url("horizon", "/")}}
 
     def folders(self) -> list[Folder]:
-        return [*super().folders(), Folder(self.state / "static", self.user)]
+        return [
+            *super().folders(),
+            Folder(self.state / "static", self.user),
+            Folder(self.etc / "templates", group=self.user),
+        ]
 
     def files(self) -> list[File]:
         static = self.state / "static"
@@ -41,6 +56,7 @@ DEBUG = False
 # Compressed on first use: the keys of an offline manifest differ between runs of Python 3.13.
 COMPRESS_OFFLINE = False
 ALLOWED_HOSTS = ["{self.ctx.listen}", "localhost"]
+ADD_TEMPLATE_DIRS = ["{self.etc / "templates"}"]
 SECRET_KEY = "{self.ctx.secrets["horizon"]}"
 STATIC_ROOT = "{static}"
 OPENSTACK_HOST = "{self.ctx.listen}"
@@ -84,9 +100,11 @@ import skerry_dashboard_local
 sys.modules["local.local_settings"] = skerry_dashboard_local
 from openstack_dashboard.settings import *  # noqa
 """
+        refused = REFUSED.format(url=self.ctx.url("horizon", "/"), site=self.etc / SITE)
         return [
             File(self.etc / "skerry_dashboard_local.py", local, secret=True),
             File(self.etc / f"{SETTINGS}.py", settings),
+            File(self.etc / "templates/400.html", refused),
             self.site(SITE, "Yours: settings here win over those in skerry_dashboard_local.py."),
         ]
 

@@ -24,7 +24,7 @@ from skerry.cloud.doctor.hypervisor import GuestsKnown, HypervisorAnswers, Hyper
 from skerry.cloud.doctor.images import ImageContents
 from skerry.cloud.doctor.machine import ClockJumps, DiskSpace, HostIdentity, LeftOvers, Memory, PortsOwn
 from skerry.cloud.doctor.network import ForwardingAllowed, HostNetwork, PortsLimited
-from skerry.cloud.doctor.servers import ServersInError
+from skerry.cloud.doctor.servers import ServersBooting, ServersInError
 from skerry.cloud.doctor.services import ServicesSteady, ServicesUp, ServicesUpToDate
 from skerry.cloud.doctor.upkeep import UpkeepDone
 from skerry.cloud.engine.lock import exclusive
@@ -68,6 +68,7 @@ CHECKS: tuple[Check, ...] = (
     PrivateFiles(),
     ValidOptions(),
     ServersInError(),
+    ServersBooting(),
     ImageContents(),
     UpkeepDone(),
 )

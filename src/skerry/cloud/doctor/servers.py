@@ -1,16 +1,23 @@
-"""Servers in ERROR: each is followed to the first cause."""
+"""Servers in ERROR, each followed to the first cause, and those that still boot."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+from openstack.exceptions import SDKException
+
+from skerry.cloud.components.libvirt.hypervisor import Hypervisor
 from skerry.cloud.context import Context
 from skerry.cloud.doctor.base import Check, Finding, Patient
 from skerry.cloud.doctor.logs import read_logs
 from skerry.cloud.doctor.trace import first_cause, shorten
+from skerry.common.proc import last_lines
 
 MOST = 10  # servers that are followed; the rest is counted
+BOOTS = 1800.0  # seconds within which a system has booted, also where it is translated
+LOGIN = "login:"  # what a system's console ends with once it has booted
 
 
 class ServersInError(Check):
@@ -29,6 +36,46 @@ class ServersInError(Check):
             yield explain(server.name, server.id, (server.fault or {}).get("message", ""), actions, logs)
         if len(servers) > MOST:
             yield Finding("error", f"{len(servers) - MOST} more servers are in ERROR")
+
+
+class ServersBooting(Check):
+    """Who waits for a server learns that it still boots."""
+
+    name = "servers-booting"
+    message = "An ACTIVE server is a started machine; until its system has booted it does not answer."
+    needs = ("keystone", "nova-api")
+    seconds = 60.0
+
+    def findings(self, patient: Patient) -> Iterable[Finding]:
+        compute = patient.ctx.api.compute
+        translated = Hypervisor.decided(patient.ctx) == "qemu"
+        now = datetime.now(UTC)
+        fresh = [
+            (server, age)
+            for server in compute.servers(all_projects=True, status="ACTIVE")
+            if (age := (now - datetime.fromisoformat(server.updated_at)).total_seconds()) < BOOTS
+        ]
+        for server, age in fresh[:MOST]:
+            try:
+                console = str(compute.get_server_console_output(server, length=200)["output"])
+            except (
+                SDKException
+            ):  # it has ended meanwhile, or its host does not answer: other checks' business
+                continue
+            yield from booting(server.name, server.id, age, console, translated=translated)
+
+
+def booting(name: str, uuid: str, age: float, console: str, *, translated: bool) -> Iterable[Finding]:
+    """A note on a server whose console (text) has no prompt yet, ``age`` seconds after nova has started it."""
+    if not console.strip() or LOGIN in console:
+        return
+    why = " Here guests are translated (TCG): that takes minutes." if translated else ""
+    yield Finding(
+        "note",
+        f"server {name} still boots: started {age:.0f} s ago, its console asks for no login yet",
+        tuple(last_lines(console, 1).splitlines()),
+        f"Wait.{why} What it does: skerry openstack console log show {uuid}",
+    )
 
 
 def explain(

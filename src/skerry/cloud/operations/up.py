@@ -24,6 +24,7 @@ from skerry.common.errors import PackageError
 from skerry.common.files import write_atomically
 
 VIRTUAL = {"qemu": "QEMU's own translation (TCG)", "kvm": "KVM"}
+TRANSLATED = "guests are several times slower: one of Debian answers minutes after it is ACTIVE"
 
 
 @dataclass
@@ -58,6 +59,8 @@ class Summary:
             f"               or any other: --os-cloud {self.cloud} ({self.clouds_yaml})",
             f"  Hypervisor   {self.hypervisor} ({self.hypervisor_reason})",
         ]
+        if self.hypervisor == VIRTUAL["qemu"]:
+            lines.append(f"               {TRANSLATED}")
         if self.ssh:
             lines += [
                 f"  Server       {SERVER} at {self.server}",

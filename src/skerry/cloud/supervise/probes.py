@@ -151,10 +151,15 @@ class ConnectedSocketProbe(Probe):
     path: Path
 
     def missing(self, pid: int) -> str | None:
-        done = subprocess.run(["ss", "-xH"], capture_output=True, text=True, timeout=10)
+        argv = ["ss", "-xH"]
         try:
+            with log.command(argv) as running:
+                done = subprocess.run(argv, capture_output=True, text=True, timeout=10)
+                running.ended(done.returncode, done.stderr)
             process = psutil.Process(pid)
             mine = [process.pid, *(child.pid for child in process.children(recursive=True))]
+        except subprocess.TimeoutExpired:
+            return "'ss' does not answer"
         except psutil.NoSuchProcess:
             return "the process is gone"
         peers = clients_of(done.stdout, self.path)

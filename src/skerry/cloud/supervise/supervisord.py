@@ -83,8 +83,9 @@ class Direct(Supervisor):
             # Its parent was killed. The services do not notice: the next supervisord adopts them.
             kill([int((self.layout.run / "supervisord.pid").read_text())])
         if self._keeper() is not None:
-            wait_for("supervisord", lambda: None if self.running() else "it is started again", 20, 0.05)
-            return
+            wait_for("supervisord", self._starts_again, 20, 0.05)
+            if self.running():
+                return
         write_atomically(self._config, self._supervisord_conf(), mode=0o600)
         self._records.mkdir(mode=0o700, parents=True, exist_ok=True)
         here = self.layout.tree / "src/skerry/cloud/supervise"
@@ -118,6 +119,10 @@ class Direct(Supervisor):
                 lines = said.read_text().strip().splitlines()
                 raise NotReadyError("supervisord", STARTS, lines[-1] if lines else "it said nothing")
             time.sleep(0.05)
+
+    def _starts_again(self) -> str | None:
+        """What is missing until its parent has started it again, or has ended, too."""
+        return None if self.running() or self._keeper() is None else "it is started again"
 
     def processes(self) -> dict[str, Process]:
         try:

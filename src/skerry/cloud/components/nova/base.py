@@ -44,7 +44,6 @@ class NovaPart(OpenStackComponent):
                 "resume_guests_state_on_host_boot": True,
                 "allow_resize_to_same_host": True,  # there may be no other
                 "executor_thread_pool_size": 10,
-                "reserved_host_memory_mb": 512,
                 # A small machine has few cores, and small guests that mostly sleep; nova's own 4 stops at 8 servers.
                 "initial_cpu_allocation_ratio": 16.0,
                 "vif_plugging_timeout": 120,
@@ -64,7 +63,7 @@ class NovaPart(OpenStackComponent):
             "vnc": {
                 "enabled": True,
                 **self.console(),
-                "novncproxy_base_url": self.ctx.url("novnc", "/vnc_auto.html"),
+                "novncproxy_base_url": self.ctx.url("novnc", "/console.html"),
                 "novncproxy_host": self.ctx.listen,
                 "novncproxy_port": self.ctx.port("novnc"),
             },

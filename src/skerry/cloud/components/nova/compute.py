@@ -6,6 +6,7 @@ from pathlib import Path
 
 from skerry.cloud.components.base.openstack import ELEVATION, Sections
 from skerry.cloud.components.libvirt.hypervisor import Hypervisor
+from skerry.cloud.components.nova import reserved
 from skerry.cloud.components.nova.base import NovaPart
 from skerry.cloud.components.nova.component import Nova
 from skerry.cloud.config import ini
@@ -66,6 +67,10 @@ class NovaCompute(NovaPart):
 
     def settings(self) -> Sections:
         settings = self.common()
+        settings["DEFAULT"] |= {
+            "reserved_host_memory_mb": reserved.memory_mib(self.ctx),
+            "reserved_host_disk_mb": reserved.disk_mib(self.instances, self.etc / ini.OURS),
+        }
         settings["libvirt"] |= {"snapshots_directory": self.snapshots}
         settings["os_vif_ovs"] = {"ovsdb_connection": self.ctx.layout.switch}
         return settings | {context: {"helper_command": self.privileged_helper()} for context in CONTEXTS}

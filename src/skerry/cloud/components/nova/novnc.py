@@ -1,4 +1,7 @@
-"""The pages of noVNC, unpacked from its package: installing that would bring node.js, which they do not need."""
+"""The page of consoles, by noVNC, which is unpacked from its package: installing that would bring node.js.
+
+noVNC's own pages either wait for a click, or report a link that has expired as a connection that was closed.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ from pathlib import Path
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step
 
+PAGE = "console.html"
+
 
 class NoVNC(Step):
     name = "novnc"
-    title = "the pages of noVNC"
+    title = "the page of consoles (noVNC)"
     needs = ("packages",)
     cost = 0.5
 
@@ -24,10 +29,12 @@ class NoVNC(Step):
         return self._folder / self.ctx.platform.share.relative_to("/") / "novnc"
 
     def check(self) -> list[Change]:
-        return [] if (self.pages / "vnc_lite.html").exists() else [Change("unpack noVNC's pages")]
+        there = self.ctx.platform.read(self.pages / PAGE) == _page()
+        return [] if there else [Change("the page of consoles")]
 
     def apply(self, report: Callable[[str], None]) -> None:
         self.ctx.platform.packages.unpack(self.downloaded() or self.download(), self._folder)
+        self.ctx.platform.write(self.pages / PAGE, _page())
 
     def downloaded(self) -> Path | None:
         """The package in the cloud's cache; None when it is missing."""
@@ -36,3 +43,7 @@ class NoVNC(Step):
     def download(self) -> Path:
         """Download the package into the cloud's cache, where ``apply`` finds it."""
         return self.ctx.platform.packages.download("novnc", self.ctx.layout.cache)
+
+
+def _page() -> str:
+    return Path(__file__).with_name(PAGE).read_text()

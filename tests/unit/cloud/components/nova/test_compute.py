@@ -39,3 +39,10 @@ def test_the_operators_layer_is_copied(tmp_path: Path, host: str | None) -> None
     assert (copy.content, copy.owner) == (site.read_text(), "skerry-compute")
     assert (site in found) == bool(host), "with the control plane it is of nova's other services"
     assert not host or found[site].owner == "root"
+
+
+def test_a_host_offers_nothing_that_its_own_services_take(tmp_path: Path) -> None:
+    one, other = (NovaCompute(at(tmp_path / name, name)).settings()["DEFAULT"] for name in ("one", "two"))
+    memory, disk = "reserved_host_memory_mb", "reserved_host_disk_mb"
+    assert int(str(one[memory])) > int(str(other[memory])) > 0
+    assert int(str(one[disk])) > 0 and int(str(other[disk])) > 0
