@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,29 @@ from tests.support.cloud import Servers
 
 if TYPE_CHECKING:
     from tests.support.cloud import Cloud, Within
+
+OFFICE = """
+[[provider]]
+name = "office"
+interface = "eth2"
+vlan = 120
+cidr = "192.0.2.0/24"
+gateway = "192.0.2.1"
+pool = ["192.0.2.100", "192.0.2.199"]
+"""
+# A switch of the office beyond the machine's second interface, with a machine in VLAN 120 and one in VLAN 7.
+NEIGHBOURS = """
+ip netns add office; ip link add eth2 type veth peer name trunk netns office
+ip -n office link set trunk up
+for vlan in 120 7; do
+  ip -n office link add link trunk name v$vlan type vlan id $vlan
+  ip -n office link set v$vlan up
+  ip netns exec office ethtool -K v$vlan tx off
+done
+ip netns exec office ethtool -K trunk tx off
+ip -n office address add 192.0.2.1/24 dev v120
+"""
+CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 22), 3)"
 
 
 @pytest.fixture
@@ -49,3 +73,49 @@ def test_servers_resolve_each_other(cloud: Cloud, plain: Any, within: Within) ->
     for name in ("plain", "plain.skerry.internal"):
         command = f"nslookup {name} 2>&1; true"
         within(30, f"{name} is resolved", lambda command=command: address in cloud.ssh(first, command))
+
+
+def test_a_vlan_of_the_office(cloud: Cloud, servers: Servers, within: Within) -> None:
+    file = cloud.root / "etc/skerry/cloud.toml"
+    before = file.read_text()
+    try:
+        file.write_text(before + OFFICE)
+        refused = cloud.run("up", check=False)
+        assert (
+            refused.returncode == 4
+            and "provider 'office': this machine has no interface 'eth2'" in refused.stderr
+        )
+        cloud.host.run(["sh", "-ec", NEIGHBOURS])
+        planned = cloud.run("plan").stdout
+        assert "create network office" in planned and "give interface eth2 to bridge br-eth2" in planned
+        cloud.run("up", timeout=300)
+        assert cloud.run("plan").stdout.strip() == "Nothing would change."
+        office = cloud.api.network.find_network("office", ignore_missing=False)
+        assert (office.provider_network_type, office.provider_segmentation_id) == ("vlan", 120)
+        desk = servers("desk", networks=[{"uuid": office.id}])
+        (port,) = cloud.api.network.ports(device_id=desk.id)
+        address = port.fixed_ips[0]["ip_address"]
+        assert 100 <= int(address.split(".")[-1]) <= 199
+
+        def answers() -> bool:
+            inside = ["ip", "netns", "exec", "office", sys.executable, "-c", CONNECT, address]
+            return bool(cloud.host.run(inside, check=False).returncode == 0)
+
+        within(120, "a machine of the office reaches the server", answers)
+        cloud.host.run(["ip", "-n", "office", "address", "flush", "dev", "v120"])
+        cloud.host.run(["ip", "-n", "office", "address", "add", "192.0.2.1/24", "dev", "v7"])
+        assert not answers(), "another VLAN is another network"
+    finally:
+        for undo in reversed(servers.undo):
+            undo()
+        servers.undo.clear()
+        if office := cloud.api.network.find_network("office"):
+            cloud.api.network.delete_network(office)
+        file.write_text(before)
+        cloud.run("up", timeout=300)
+        cloud.host.run(["ip", "netns", "delete", "office"], check=False)
+    bridges = cloud.host.run(
+        ["ovs-vsctl", f"--db=unix:{cloud.root}/run/skerry/ovs/db.sock", "list-br"]
+    ).stdout
+    assert "br-eth2" not in bridges.split()
+    assert cloud.run("plan").stdout.strip() == "Nothing would change."

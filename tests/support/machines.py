@@ -34,7 +34,7 @@ addresses = {{"{name}:eth0" = ["{ADDRESS}/24"], "world:eth0" = ["{WORLD}/24"]}}
 
 
 class SimulatedMachine(LabHost):
-    """One machine. Its cable leads to a world that answers HTTP at ``WORLD`` with the visitor's address."""
+    """One machine. Its cable leads to a world that answers HTTP at ``WORLD`` with the visitor's address, without names."""
 
     def __init__(self, lab: Lab, name: str, folder: Path) -> None:
         super().__init__(lab, name)
@@ -52,6 +52,7 @@ class SimulatedMachine(LabHost):
     def settle(self) -> None:
         """Do what a machine does when it starts."""
         self.run(["ip", "route", "replace", "default", "via", WORLD])
+        self.run(["sh", "-c", f"echo nameserver {WORLD} >/etc/resolv.conf"])
 
 
 @contextmanager

@@ -383,11 +383,11 @@ ip netns add lan; ip link add lan0 type veth peer name eth0 netns lan
 ip address add 198.51.100.1/24 dev lan0; ip link set lan0 up
 ip -n lan address add 198.51.100.2/24 dev eth0; ip -n lan link set eth0 up
 ip -n lan route add default via 198.51.100.1
-ip netns add guest; ip link add guest0 type veth peer name eth0 netns guest
-ethtool -K guest0 tx off; ip netns exec guest ethtool -K eth0 tx off
-ip link set guest0 up; ip -n guest address add 172.24.4.50/24 dev eth0; ip -n guest link set eth0 up
+ip netns add guest; ip link add tap00000000-00 type veth peer name eth0 netns guest
+ethtool -K tap00000000-00 tx off; ip netns exec guest ethtool -K eth0 tx off
+ip -n guest address add 172.24.4.50/24 dev eth0; ip -n guest link set eth0 up
 ip -n guest route add default via 172.24.4.1
-ovs-vsctl --db=unix:$1/run/skerry/ovs/db.sock add-port br-ex guest0
+ovs-vsctl --db=unix:$1/run/skerry/ovs/db.sock add-port br-ex tap00000000-00
 """
 
 
@@ -429,7 +429,7 @@ def test_guests_reach_nothing_of_the_host_which_forwards_for_them_alone(cloud: S
         for listener in everywhere:
             listener.end()
         switch = ["ovs-vsctl", f"--db=unix:{cloud.root}/run/skerry/ovs/db.sock"]
-        cloud.host.run([*switch, "del-port", "br-ex", "guest0"])
+        cloud.host.run([*switch, "del-port", "br-ex", "tap00000000-00"])
         for name in ("lan", "guest"):
             cloud.host.run(["ip", "netns", "delete", name])
     assert cloud.up() == ["loopback"]

@@ -27,6 +27,7 @@ from skerry.cli.verbs import VERBS
 from skerry.cloud.components import registry
 from skerry.cloud.context import Context
 from skerry.cloud.model.cloud_toml import Cloud, Host
+from skerry.cloud.model.provider import Provider
 from skerry.cloud.operations.graph import services
 from skerry.cloud.operations.options import cloud_option
 from skerry.cloud.supervise.probes import (
@@ -167,22 +168,28 @@ def cloud_toml() -> str:
         "## [[host]]",
         f"{(Host.__doc__ or '').strip()} Without any, this machine with all roles. One host has the role `control`.",
         _options(Host, ("host",)),
+        "## [[provider]]",
+        f"{(Provider.__doc__ or '').strip()} `up` makes the network and its subnet; one that is removed from the file"
+        " loses its interface, and stays in the cloud until you delete it.",
+        _options(Provider, ("provider",)),
     ]
     return page("cloud.toml", *blocks)
 
 
 def _options(model: type[BaseModel], section: tuple[str, ...]) -> str:
-    cloud = Cloud(host=(Host(name="host"),))
+    example = Provider(name="office", interface="eth2", cidr="192.0.2.0/24")
+    cloud = Cloud(host=(Host(name="host"),), provider=(example,))
     rows = []
     for name, field in model.model_fields.items():
         annotation = field.annotation
-        if name == "host" or (isinstance(annotation, type) and issubclass(annotation, Table)):
+        if name in ("host", "provider") or (isinstance(annotation, type) and issubclass(annotation, Table)):
             continue
         option = cloud_option(cloud, Path("/none"), [*section, name])
         # The default of a host's name is that of the machine, which is no matter for a page.
         default = (
             "the machine's host name" if (model, name) == (Host, "name") else code(_toml(option.default))
         )
+        default = "none: required" if field.is_required() else default
         rows.append((code(name), option.type, code(" ".join(option.allowed)), default, option.help))
     return table(("option", "type", "allowed", "default", "meaning"), rows)
 

@@ -11,7 +11,6 @@ from skerry.cloud.model.users import WEB
 from skerry.cloud.steps.once import Once
 from skerry.cloud.supervise.service import File, Folder, Service
 
-# Django renders it, without a context, for a request that it does not take.
 REFUSED = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Dashboard: request refused</title></head>
 <body style="font: 16px/1.5 system-ui, sans-serif; max-width: 42em; margin: 4em auto; padding: 0 1em">
@@ -56,7 +55,6 @@ DEBUG = False
 # Compressed on first use: the keys of an offline manifest differ between runs of Python 3.13.
 COMPRESS_OFFLINE = False
 ALLOWED_HOSTS = ["{self.ctx.listen}", "localhost"]
-ADD_TEMPLATE_DIRS = ["{self.etc / "templates"}"]
 SECRET_KEY = "{self.ctx.secrets["horizon"]}"
 STATIC_ROOT = "{static}"
 OPENSTACK_HOST = "{self.ctx.listen}"
@@ -92,13 +90,16 @@ LOGGING = {{
 }}
 exec((Path(__file__).parent / "{SITE}").read_text())
 '''
-        settings = """# Written by skerry: the dashboard's settings with this cloud's in place of a file inside the package.
+        settings = f"""# Written by skerry: the dashboard's settings, with this cloud's in place of a file of the package.
 import sys
 
 import skerry_dashboard_local
 
 sys.modules["local.local_settings"] = skerry_dashboard_local
 from openstack_dashboard.settings import *  # noqa
+
+# The page for a request that is refused. Those of the dashboard show who is logged in, which is not yet known then.
+TEMPLATES.append({{"BACKEND": "django.template.backends.dummy.TemplateStrings", "DIRS": ["{self.etc / "templates"}"]}})
 """
         refused = REFUSED.format(url=self.ctx.url("horizon", "/"), site=self.etc / SITE)
         return [

@@ -72,6 +72,8 @@ class Neutron(OpenStackComponent):
             "ovn_metadata_enabled": True,
             "ovn_l3_scheduler": "leastloaded",
             "enable_distributed_floating_ip": self.distributed(),
+            # OVN 24.03 and newer: a name that it knows has no IPv6 address if it knows of none; nobody else is asked.
+            "dns_records_ovn_owned": True,
             **({"dns_servers": servers} if servers else {}),
         }
 
@@ -80,6 +82,7 @@ class Neutron(OpenStackComponent):
         return all(host.external_interface or "network" in host.roles for host in self.ctx.cloud.computes)
 
     def settings(self) -> Sections:
+        physical = sorted({provider.interface for provider in self.ctx.cloud.provider})
         return {
             "DEFAULT": {
                 **self.logging(),
@@ -110,7 +113,9 @@ class Neutron(OpenStackComponent):
                 "extension_drivers": ["port_security", "qos", "dns_domain_ports"],
                 "overlay_ip_version": 4,
             },
-            "ml2_type_flat": {"flat_networks": ["public"]},
+            "ml2_type_flat": {"flat_networks": ["public", *physical]},
+            # The whole range: an administrator may add others with 'network create --provider-segment'.
+            "ml2_type_vlan": {"network_vlan_ranges": [f"{name}:1:4094" for name in physical]},
             "ml2_type_geneve": {"vni_ranges": "1:65536", "max_header_size": 38},
             "securitygroup": {"enable_security_group": True},
             "ovn": self.ovn(),

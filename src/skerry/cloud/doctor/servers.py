@@ -67,12 +67,13 @@ class ServersBooting(Check):
 
 def booting(name: str, uuid: str, age: float, console: str, *, translated: bool) -> Iterable[Finding]:
     """A note on a server whose console (text) has no prompt yet, ``age`` seconds after nova has started it."""
-    if not console.strip() or LOGIN in console:
+    if LOGIN in console:
         return
     why = " Here guests are translated (TCG): that takes minutes." if translated else ""
+    shows = "its console asks for no login yet" if console.strip() else "its console shows nothing yet"
     yield Finding(
         "note",
-        f"server {name} still boots: started {age:.0f} s ago, its console asks for no login yet",
+        f"server {name} still boots: started {age:.0f} s ago, {shows}",
         tuple(last_lines(console, 1).splitlines()),
         f"Wait.{why} What it does: skerry openstack console log show {uuid}",
     )

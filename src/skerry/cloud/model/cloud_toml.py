@@ -18,9 +18,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from skerry.cloud.components import registry
+from skerry.cloud.model import provider as providers
 from skerry.cloud.model import values
+from skerry.cloud.model.provider import Provider
 from skerry.common import toml_model
 from skerry.common.errors import did_you_mean
 from skerry.common.toml_model import Table
@@ -194,6 +197,9 @@ class Cloud(Table):
     )
     first_server: bool = Field(default=True, description="whether 'up' makes a first server")
     host: tuple[Host, ...] = Field(default_factory=lambda: (Host(),), description="the machines")
+    provider: tuple[Provider, ...] = Field(
+        default=(), description="networks of the site that servers are attached to"
+    )
     external: External = External()
     private: Private = Private()
     sizes: Sizes = Sizes()
@@ -226,6 +232,8 @@ class Cloud(Table):
                 raise ValueError(
                     f"private.pool and {name} overlap ({self.private.pool}, {other}); private.pool = '{better}' does not"
                 )
+        ends = [end for host in self.host for end in (host.external_interface, host.tunnel_interface) if end]
+        providers.check(self.provider, ends)
         names = [host.name for host in self.host]
         if len(set(names)) != len(names):
             raise ValueError("two hosts have the same name")
@@ -299,15 +307,17 @@ def documented_toml() -> str:
         if isinstance(annotation, type) and issubclass(annotation, Table):
             lines += ["", f"# {annotation.__doc__}", f"#[{name}]"]
             lines += [_commented(key, option) for key, option in annotation.model_fields.items()]
-        elif name != "host":
+        elif name not in ("host", "provider"):
             lines.append(_commented(name, field))
     lines += ["", "# A machine of the cloud; without any, this machine with all roles.", "#[[host]]"]
     lines += [_commented(key, option) for key, option in Host.model_fields.items()]
+    lines += ["", f"# {Provider.__doc__} The first three values are examples.", "#[[provider]]"]
+    lines += [_commented(key, option) for key, option in Provider.model_fields.items()]
     return "\n".join(lines) + "\n"
 
 
-def _commented(name: str, field: object) -> str:
-    default = field.get_default(call_default_factory=True)  # type: ignore[attr-defined]
+def _commented(name: str, field: FieldInfo) -> str:
+    default = field.examples[0] if field.examples else field.get_default(call_default_factory=True)
     if isinstance(default, bool):
         shown = str(default).lower()
     elif isinstance(default, int):
@@ -316,4 +326,4 @@ def _commented(name: str, field: object) -> str:
         shown = "[" + ", ".join(f'"{item}"' for item in default) + "]"
     else:
         shown = f'"{default}"'
-    return f"#{name} = {shown}".ljust(44) + f"# {field.description}"  # type: ignore[attr-defined]
+    return f"#{name} = {shown}".ljust(44) + f"# {field.description}"

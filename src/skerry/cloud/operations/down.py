@@ -12,6 +12,7 @@ from skerry.cloud.components.base.openstack import OpenStackComponent
 from skerry.cloud.components.libvirt.guests import Guests, remove_metadata_namespaces, remove_taps
 from skerry.cloud.components.openvswitch import guest_ports
 from skerry.cloud.components.openvswitch.external_network import ExternalNetwork
+from skerry.cloud.components.openvswitch.uplinks import Uplinks
 from skerry.cloud.context import Context
 from skerry.cloud.engine.lock import exclusive
 from skerry.cloud.hosts.join import Joined
@@ -58,6 +59,7 @@ def undo_network(ctx: Context, report: Callable[[str], None]) -> None:
     if others:
         report(f"the machine's network is left alone: the cloud under {min(others)} runs with it")
         return
+    Uplinks(ctx).undo()
     ExternalNetwork(ctx).undo()
     guest_ports.remove_rules(ctx)
 

@@ -19,6 +19,7 @@ from skerry.cloud.resources.flavors import Flavors
 from skerry.cloud.resources.image import Image, TinyImage
 from skerry.cloud.resources.keypair import Keypair
 from skerry.cloud.resources.network import Network
+from skerry.cloud.resources.provider_networks import ProviderNetworks
 from skerry.cloud.steps.access.loopback import LoopbackRules
 from skerry.cloud.steps.access.system_users import SystemUsers
 from skerry.cloud.steps.accounts import Accounts
@@ -107,6 +108,8 @@ def once_for_the_cloud(ctx: Context) -> list[Step]:
         Network(ctx),
         Keypair(ctx),
     ]
+    if ctx.cloud.provider:
+        steps.append(ProviderNetworks(ctx))
     if ctx.cloud.first_server:
         steps.append(FirstServer(ctx))
     if ctx.cloud.others:

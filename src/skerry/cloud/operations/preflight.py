@@ -8,6 +8,7 @@ import shutil
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from ipaddress import ip_interface
 from pathlib import Path
 
 import psutil
@@ -130,6 +131,28 @@ class ExternalNetworkFree(PreflightCheck):
         return None
 
 
+class InterfacesThere(PreflightCheck):
+    """Interfaces that cloud.toml gives to the switch are there, and the machine itself does not need them."""
+
+    remedy = "Name another in cloud.toml; 'ip address' shows them."
+
+    def problem(self, ctx: Context) -> str | None:
+        wanted = {provider.interface: f"provider '{provider.name}'" for provider in ctx.cloud.provider}
+        if ctx.host.external_interface:
+            wanted[ctx.host.external_interface] = f"external_interface of host {ctx.host.name}"
+        for interface, what in wanted.items():
+            if not ctx.platform.network.has_interface(interface):
+                return f"{what}: this machine has no interface '{interface}'."
+            addresses = map(ip_interface, ctx.platform.network.addresses(interface))
+            own = next((address for address in addresses if not address.is_link_local), None)
+            if own:
+                return (
+                    f"{what}: '{interface}' has the address {own}, which would no longer answer: the switch"
+                    " takes an interface whole."
+                )
+        return None
+
+
 class SizesFit(PreflightCheck):
     """What [sizes] of cloud.toml asks for is there."""
 
@@ -219,6 +242,7 @@ CHECKS: tuple[PreflightCheck, ...] = (
     UsersApart(),
     PortsFree(),
     ExternalNetworkFree(),
+    InterfacesThere(),
     SizesFit(),
     HostNameKnown(),
     *IDENTITY,

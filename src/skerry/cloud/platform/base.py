@@ -182,6 +182,17 @@ class NetworkStack(ABC):
     def set_up(self, interface: str) -> None: ...
 
     @abstractmethod
+    def leave_to_switch(self, interface: str) -> None:
+        """Keep the host's own network off an interface that a switch in userspace reads beside it."""
+
+    @abstractmethod
+    def is_left_to_switch(self, interface: str) -> bool: ...
+
+    @abstractmethod
+    def take_back(self, interface: str) -> None:
+        """Undo ``leave_to_switch``; nothing happens when there is no such interface."""
+
+    @abstractmethod
     def fill_in_checksums(self, interface: str) -> None:
         """Have the kernel compute the checksums of what it sends, where it would leave that to the hardware."""
 

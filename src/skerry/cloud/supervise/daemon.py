@@ -91,6 +91,9 @@ class KeptProcess(Subprocess):  # type: ignore[misc]
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         if pid:
+            # Stops go to the group, which the copy may not yet have made for itself: a signal to none is lost as well.
+            with contextlib.suppress(OSError):
+                os.setpgid(pid, pid)
             # The launcher keeps its process id and its start when it becomes the service.
             with contextlib.suppress(OSError), open(self._record, "w") as file:
                 file.write(f"{pid} {start_of(pid) or 0}\n")

@@ -18,6 +18,10 @@ def test_a_server_that_boots(translated: bool) -> None:
     assert ("TCG" in finding.remedy) == translated and "console log show u1" in finding.remedy
 
 
-@pytest.mark.parametrize("console", ["", "\n", KERNEL + "web login: "], ids=["none", "empty", "booted"])
-def test_no_server_that_boots(console: str) -> None:
-    assert list(booting("web", "u1", 42.4, console, translated=True)) == []
+def test_one_that_has_written_nothing() -> None:
+    (finding,) = booting("web", "u1", 3.0, "\n", translated=False)
+    assert "started 3 s ago, its console shows nothing yet" in finding.what and finding.evidence == ()
+
+
+def test_one_that_has_booted() -> None:
+    assert list(booting("web", "u1", 42.4, KERNEL + "web login: ", translated=True)) == []

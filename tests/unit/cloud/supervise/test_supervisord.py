@@ -185,12 +185,12 @@ def test_a_service_that_fails_is_tried_for_ever_and_ever_more_seldom(back: Direc
 
 def test_a_stop_right_after_a_start_is_not_lost(back: Direct) -> None:
     """supervisord's own handler of the signal would take it in the copy that is about to be the service."""
-    wanted, started = service("talks"), time.monotonic()
+    wanted, started = service("talks", stop_seconds=200), time.monotonic()
     back.install(wanted)
-    for _ in range(10):
+    for _ in range(8):
         back.start(wanted)
         back.stop("talks")
-    assert time.monotonic() - started < at_most(15)
+    assert time.monotonic() - started < at_most(40), "none was lost, and the service killed after 200 s"
 
 
 def test_who_goes_first_when_memory_is_short(back: Direct) -> None:

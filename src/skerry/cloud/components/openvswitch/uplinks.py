@@ -1,4 +1,4 @@
-"""Interfaces that the host gives to the switch: to the external network, and to the other hosts."""
+"""Interfaces that the host gives to the switch: to external and provider networks, and to the other hosts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from skerry.cloud.components.openvswitch.external_network import ExternalNetwork
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step, Unknown
 
+MARK = "external_ids:skerry=provider"  # of bridges that go when cloud.toml no longer names their networks
 TUNNELS = "br-tunnel"  # the bridge for tunnels between hosts
 
 
 class Uplinks(Step):
-    """Interfaces that the host gives to the switch: to the external network, and to the other hosts.
+    """Interfaces that the host gives to the switch: to external and provider networks, and to the other hosts.
 
     A switch in userspace sends tunnels only through a bridge of its own, which then has the tunnels' address
     (Open vSwitch, "Userspace tunneling").
@@ -30,7 +31,9 @@ class Uplinks(Step):
     def _wanted(self) -> dict[str, str]:
         """Bridge -> interface."""
         host = self.ctx.host
-        wanted = {ExternalNetwork.BRIDGE: host.external_interface} if host.external_interface else {}
+        wanted = {provider.bridge: provider.interface for provider in self.ctx.cloud.provider}
+        if host.external_interface:
+            wanted[ExternalNetwork.BRIDGE] = host.external_interface
         if host.tunnel_interface and self._kind() == "netdev":
             wanted[TUNNELS] = host.tunnel_interface
         return wanted
@@ -38,11 +41,21 @@ class Uplinks(Step):
     def _kind(self) -> str:
         return ExternalNetwork(self.ctx).datapath_of_integration()
 
+    def _surplus(self) -> list[str]:
+        """Bridges of provider networks that are no more in cloud.toml."""
+        ours = ["--bare", "--columns=name", "find", "Bridge", MARK]
+        shown = self.ctx.platform.run([*self.ctx.layout.vsctl, *ours], check=False, timeout=30)
+        if shown.returncode:
+            raise Unknown("the switch's database does not answer")
+        return sorted(set(shown.stdout.split()) - {provider.bridge for provider in self.ctx.cloud.provider})
+
     def check(self) -> list[Change]:
         host, run, network = self.ctx.host, self.ctx.platform.run, self.ctx.platform.network
-        if not host.external_interface and not host.tunnel_interface:
-            return []
-        changes = []
+        changes = [
+            Change(f"remove bridge {bridge}, and give its interface back") for bridge in self._surplus()
+        ]
+        if not (host.external_interface or host.tunnel_interface or self.ctx.cloud.provider):
+            return changes
         for bridge, interface in self._wanted().items():
             if not network.has_interface(interface):
                 raise Unknown(f"host {host.name} has no interface {interface}, which cloud.toml names")
@@ -51,19 +64,35 @@ class Uplinks(Step):
                 raise Unknown("the switch's database does not answer")
             if interface not in there.stdout.split():
                 changes.append(Change(f"give interface {interface} to bridge {bridge}"))
+            elif not network.is_left_to_switch(interface):
+                changes.append(Change(f"keep the host's own network off interface {interface}"))
         if TUNNELS in self._wanted() and host.tunnel not in network.addresses(TUNNELS):
             changes.append(Change(f"give {TUNNELS} the address", after=host.tunnel))
         return changes
 
     def apply(self, report: Callable[[str], None]) -> None:
         run, network, kind = self.ctx.platform.run, self.ctx.platform.network, self._kind()
+        for bridge in self._surplus():
+            run([*self.ctx.layout.vsctl, "--if-exists", "del-br", bridge])
+            network.take_back(bridge.removeprefix("br-"))
+        marked = {provider.bridge for provider in self.ctx.cloud.provider}
         for bridge, interface in self._wanted().items():
             made = ["--may-exist", "add-br", bridge, "--", "set", "bridge", bridge, f"datapath_type={kind}"]
+            made += [MARK] if bridge in marked else []
             network.fill_in_checksums(interface)
             network.set_up(interface)
+            network.leave_to_switch(interface)
             run([*self.ctx.layout.vsctl, *made, "--", "--may-exist", "add-port", bridge, interface])
         if TUNNELS in self._wanted():
             host = self.ctx.host
             network.remove_addresses(host.tunnel_interface)
             network.give_address(TUNNELS, host.tunnel)
             network.set_up(TUNNELS)
+
+    def undo(self) -> None:
+        """Give the interfaces back to the host."""
+        host, network = self.ctx.host, self.ctx.platform.network
+        given = {provider.interface for provider in self.ctx.cloud.provider}
+        for interface in sorted(given | {host.external_interface, host.tunnel_interface} - {""}):
+            if network.is_left_to_switch(interface):
+                network.take_back(interface)

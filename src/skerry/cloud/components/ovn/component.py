@@ -180,8 +180,12 @@ class Chassis(Step):
             "ovn-openflow-probe-interval": "60",
             "ovn-monitor-all": "true",
         }
+        bridges = {provider.interface: provider.bridge for provider in self.ctx.cloud.provider}
         if self.ctx.does("network") or self.ctx.host.external_interface:
-            wanted["ovn-bridge-mappings"] = f"public:{ExternalNetwork.BRIDGE}"
+            bridges["public"] = ExternalNetwork.BRIDGE
+        if bridges:
+            mappings = (f"{network}:{bridge}" for network, bridge in sorted(bridges.items()))
+            wanted["ovn-bridge-mappings"] = ",".join(mappings)
         if self.ctx.does("network"):
             wanted["ovn-cms-options"] = "enable-chassis-as-gw"
         return wanted

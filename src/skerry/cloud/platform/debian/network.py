@@ -11,6 +11,7 @@ from typing import Any
 from skerry.cloud.platform.base import GuestLink, NetworkStack
 
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+SWITCH_GROUP = "29547"  # of links that the host keeps off (ip-link(8), guest_ports.sh)
 NAMESPACES = Path("/run/netns")  # ip-netns(8)
 SWITCH = Path("/sys/module/openvswitch")
 
@@ -51,6 +52,17 @@ class LinuxNetwork(NetworkStack):
 
     def set_up(self, interface: str) -> None:
         self.host.run(["ip", "link", "set", interface, "up"])
+
+    def leave_to_switch(self, interface: str) -> None:
+        self.host.run(["sh", "-c", f"echo 1 >/proc/sys/net/ipv6/conf/{interface}/disable_ipv6"], check=False)
+        self.host.run(["ip", "link", "set", interface, "group", SWITCH_GROUP])
+
+    def is_left_to_switch(self, interface: str) -> bool:
+        return f" group {SWITCH_GROUP} " in self._asked("ip", "-o", "link", "show", interface)
+
+    def take_back(self, interface: str) -> None:
+        self.host.run(["ip", "link", "set", interface, "group", "default"], check=False)
+        self.host.run(["sh", "-c", f"echo 0 >/proc/sys/net/ipv6/conf/{interface}/disable_ipv6"], check=False)
 
     def fill_in_checksums(self, interface: str) -> None:
         self.host.run(["ethtool", "-K", interface, "tx", "off"], check=False)

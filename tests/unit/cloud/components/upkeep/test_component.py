@@ -63,7 +63,9 @@ def test_a_new_cloud_is_left_alone_for_a_day(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
-    "times", [f"0 {int(time.time()) - 5}", f"{int(time.time()) + DAY} {10**11}", "nonsense"]
+    "times",
+    [f"0 {int(time.time()) - 5}", f"{int(time.time()) + DAY} {10**11}", "nonsense"],
+    ids=["due", "set back", "nonsense"],
 )
 def test_when_it_is_due_it_runs_once(shell: Shell, times: str) -> None:
     """Also when the clock was set back behind the last run, and when nobody knows."""
