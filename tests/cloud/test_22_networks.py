@@ -20,17 +20,17 @@ cidr = "192.0.2.0/24"
 gateway = "192.0.2.1"
 pool = ["192.0.2.100", "192.0.2.199"]
 """
-# A switch of the office beyond the machine's second interface, with a machine in VLAN 120 and one in VLAN 7.
+# The office beyond the machine's second interface: a switch, with a machine that is in VLAN 120 at first.
 NEIGHBOURS = """
-ip netns add office; ip link add eth2 type veth peer name trunk netns office
-ip -n office link set trunk up
-for vlan in 120 7; do
-  ip -n office link add link trunk name v$vlan type vlan id $vlan
-  ip -n office link set v$vlan up
-  ip netns exec office ethtool -K v$vlan tx off
-done
-ip netns exec office ethtool -K trunk tx off
-ip -n office address add 192.0.2.1/24 dev v120
+ip link add eth2 type veth peer name trunk
+ip netns add office; ip link add desk type veth peer name eth0 netns office
+for link in trunk desk; do ip link set $link group 29547 up; ethtool -K $link tx off; done
+ip netns exec office ethtool -K eth0 tx off
+ip -n office address add 192.0.2.1/24 dev eth0; ip -n office link set eth0 up
+switch="ovs-vsctl --db=unix:$1/run/skerry/ovs/db.sock"
+kind=$($switch get bridge br-int datapath_type)
+$switch add-br office -- set bridge office datapath_type=$kind \\
+  -- add-port office trunk -- add-port office desk tag=120
 """
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 22), 3)"
 
@@ -78,6 +78,7 @@ def test_servers_resolve_each_other(cloud: Cloud, plain: Any, within: Within) ->
 def test_a_vlan_of_the_office(cloud: Cloud, servers: Servers, within: Within) -> None:
     file = cloud.root / "etc/skerry/cloud.toml"
     before = file.read_text()
+    switch = ["ovs-vsctl", f"--db=unix:{cloud.root}/run/skerry/ovs/db.sock"]
     try:
         file.write_text(before + OFFICE)
         refused = cloud.run("up", check=False)
@@ -85,9 +86,9 @@ def test_a_vlan_of_the_office(cloud: Cloud, servers: Servers, within: Within) ->
             refused.returncode == 4
             and "provider 'office': this machine has no interface 'eth2'" in refused.stderr
         )
-        cloud.host.run(["sh", "-ec", NEIGHBOURS])
+        cloud.host.run(["sh", "-ec", NEIGHBOURS, "sh", str(cloud.root)])
         planned = cloud.run("plan").stdout
-        assert "create network office" in planned and "give interface eth2 to bridge br-eth2" in planned
+        assert "eth2:br-eth2" in planned and "provider networks" in planned
         cloud.run("up", timeout=300)
         assert cloud.run("plan").stdout.strip() == "Nothing would change."
         office = cloud.api.network.find_network("office", ignore_missing=False)
@@ -102,8 +103,7 @@ def test_a_vlan_of_the_office(cloud: Cloud, servers: Servers, within: Within) ->
             return bool(cloud.host.run(inside, check=False).returncode == 0)
 
         within(120, "a machine of the office reaches the server", answers)
-        cloud.host.run(["ip", "-n", "office", "address", "flush", "dev", "v120"])
-        cloud.host.run(["ip", "-n", "office", "address", "add", "192.0.2.1/24", "dev", "v7"])
+        cloud.host.run([*switch, "set", "port", "desk", "tag=7"])
         assert not answers(), "another VLAN is another network"
     finally:
         for undo in reversed(servers.undo):

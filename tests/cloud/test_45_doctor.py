@@ -318,7 +318,6 @@ NOT_HERE = {"memory", "network-agents-alive"}
 ORDER = (
     *(
         "servers-in-error",
-        "servers-booting",
         "loopback",
         "images",
         "upkeep",
@@ -335,7 +334,7 @@ ORDER = (
     *("hypervisor-fit", "database-accounts", "database-connections", "broker-login", "broker-alarms"),
 )
 # One after the other: others cannot be seen beside them.
-ALONE = ("hypervisor-answers", "compute-alive")
+ALONE = ("servers-booting", "hypervisor-answers", "compute-alive")
 Found = dict[str, list[dict[str, Any]]]
 
 
