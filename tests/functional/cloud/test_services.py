@@ -435,6 +435,60 @@ def test_guests_reach_nothing_of_the_host_which_forwards_for_them_alone(cloud: S
     assert cloud.up() == ["loopback"]
 
 
+SITE = """
+ip netns add site; ip link add eth2 type veth peer name eth0 netns site
+ip netns exec site ethtool -K eth0 tx off
+ip -n site address add 192.0.2.1/24 dev eth0; ip -n site link set eth0 up
+"""
+GUEST = """
+ip netns add guest; ip link add tap00000000-01 type veth peer name eth0 netns guest
+ethtool -K tap00000000-01 tx off; ip netns exec guest ethtool -K eth0 tx off
+ip -n guest address add 192.0.2.50/24 dev eth0; ip -n guest link set eth0 up
+ovs-vsctl --db=unix:$1/run/skerry/ovs/db.sock add-port br-ex tap00000000-01
+"""
+WITH_A_ROUTER = """
+[[host]]
+external_interface = "eth2"
+[external]
+cidr = "192.0.2.0/24"
+gateway = "192.0.2.1"
+"""
+
+
+def test_an_external_network_with_a_router_of_its_own(cloud: SmallCloud) -> None:
+    def links() -> set[str]:
+        return {link["ifname"] for link in json.loads(cloud.host.run(["ip", "-j", "link"]).stdout)}
+
+    switch = ["ovs-vsctl", f"--db=unix:{cloud.root}/run/skerry/ovs/db.sock"]
+    cloud.set(WITH_A_ROUTER)
+    try:
+        refused = cloud.run("up", check=False)
+        assert refused.returncode == 4 and "this machine has no interface 'eth2'" in refused.stderr
+        cloud.host.run(["sh", "-ec", SITE])
+        cloud.host.run(["ip", "address", "add", "192.0.2.7/24", "dev", "eth2"])
+        refused = cloud.run("up", check=False)
+        assert refused.returncode == 4 and "'eth2' has the address 192.0.2.7/24" in refused.stderr
+        cloud.host.run(["ip", "address", "flush", "dev", "eth2"])
+        cloud.up()
+        assert cloud.run("plan").stdout.strip() == "Nothing would change."
+        assert "skerry-ext" not in links()
+        assert cloud.host.run(["nft", "list", "table", "ip", "skerry"], check=False).returncode != 0
+        assert cloud.host.run(["cat", "/proc/sys/net/ipv4/ip_forward"]).stdout.strip() == "0"
+        cloud.host.run(["sh", "-ec", GUEST, "sh", str(cloud.root)])
+        cloud.host.run(["ip", "netns", "exec", "guest", "ping", "-c1", "-W10", "192.0.2.1"])
+        who_has = ["ip", "netns", "exec", "site", "arping", "-c1", "-w3", "-I", "eth0", ADDRESS]
+        assert cloud.host.run(who_has, check=False).returncode != 0, "the host keeps off the interface"
+    finally:
+        cloud.set("")
+        cloud.up()
+        cloud.host.run([*switch, "--if-exists", "del-port", "br-ex", "tap00000000-01"])
+        for name in ("guest", "site"):
+            cloud.host.run(["ip", "netns", "delete", name], check=False)
+    assert "eth2" not in cloud.host.run([*switch, "list-ports", "br-ex"]).stdout.split()
+    assert "skerry-ext" in links() and cloud.lacks() == {}
+    assert cloud.run("plan").stdout.strip() == "Nothing would change."
+
+
 # The cloud is removed here.
 
 

@@ -69,7 +69,7 @@ class ForwardingAllowed(Check):
     message = "Another firewall (Docker's, for one) drops what is forwarded, and with it the guests' traffic."
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
-        if not patient.ctx.cloud.external.nat or not patient.ctx.does("network"):
+        if not patient.ctx.cloud.external.translates or not patient.ctx.does("network"):
             return
         cidr, network = str(patient.ctx.cloud.external.cidr), patient.ctx.platform.network
         try:

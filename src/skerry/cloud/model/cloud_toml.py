@@ -6,7 +6,7 @@ import ipaddress
 import os
 import re
 import socket
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -114,14 +114,31 @@ class External(Table):
 
     cidr: Network = Field(
         default=IPv4Network("172.24.4.0/24"),
-        description="the network; its first address is the host's",
+        description="the network; its first address is the host's, unless it has a gateway",
+    )
+    gateway: str = Field(
+        default="", description="the router of a network that is there already; empty: the host routes"
+    )
+    pool: tuple[IPv4Address, ...] = Field(
+        default=(), description="first and last address for routers and floating addresses; empty: all"
     )
     nat: bool = Field(
-        default=True, description="whether guests reach what the host reaches, under its address"
+        default=True,
+        description="whether guests reach what the host reaches, under its address; not with a gateway",
     )
     dns: tuple[IPvAnyAddress, ...] = Field(
         default=(), description="name servers for guests; empty: those of the host"
     )
+
+    @property
+    def translates(self) -> bool:
+        """Whether the host gives guests its own address on their way out."""
+        return self.nat and not self.gateway
+
+    @model_validator(mode="after")
+    def _inside(self) -> External:
+        values.gateway_and_pool("external", self.cidr, self.gateway, self.pool)
+        return self
 
     @field_validator("dns")
     @classmethod
@@ -232,6 +249,11 @@ class Cloud(Table):
                 raise ValueError(
                     f"private.pool and {name} overlap ({self.private.pool}, {other}); private.pool = '{better}' does not"
                 )
+        if self.external.gateway and not any(host.external_interface for host in self.host):
+            raise ValueError(
+                f"external.gateway = '{self.external.gateway}' is beyond an interface, and no host has one that leads"
+                " there: external_interface = 'eth1' in its [[host]]"
+            )
         ends = [end for host in self.host for end in (host.external_interface, host.tunnel_interface) if end]
         providers.check(self.provider, ends)
         names = [host.name for host in self.host]

@@ -58,25 +58,7 @@ class Provider(Table):
     def _whole(self) -> Provider:
         if self.name in TAKEN:
             raise ValueError(f"provider '{self.name}': 'up' makes a network of this name; choose another")
-        inside = {"gateway": [self.gateway] if self.gateway else [], "pool": [str(end) for end in self.pool]}
-        for option, texts in inside.items():
-            for text in texts:
-                try:
-                    found = self.cidr[0] < IPv4Address(text) < self.cidr[-1]
-                except ValueError:
-                    found = False
-                if not found:
-                    raise ValueError(
-                        f"provider '{self.name}': {option} = '{text}' is no address of a machine in {self.cidr},"
-                        f" such as '{self.cidr[1]}'"
-                    )
-        if self.pool and (len(self.pool) != 2 or self.pool[0] > self.pool[1]):
-            raise ValueError(
-                f"provider '{self.name}': pool is the first and the last address, such as"
-                f" ['{self.cidr[10]}', '{self.cidr[-2]}']"
-            )
-        if self.pool and self.gateway and self.pool[0] <= IPv4Address(self.gateway) <= self.pool[1]:
-            raise ValueError(f"provider '{self.name}': the gateway {self.gateway} is in the pool for servers")
+        values.gateway_and_pool(f"provider '{self.name}'", self.cidr, self.gateway, self.pool)
         return self
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
-from ipaddress import IPv4Network
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network
 
 SMALLEST = 28  # the longest prefix of a network that guests and routers fit in
 RESERVED = {
@@ -56,6 +56,30 @@ def network(value: object) -> IPv4Network:
             f"'{text}' is too small ({found.num_addresses} addresses): at least /{SMALLEST}, such as '{wider}'"
         )
     return found
+
+
+def gateway_and_pool(what: str, network: IPv4Network, gateway: str, pool: Sequence[IPv4Address]) -> None:
+    """Check a network's router (empty: none) and the first and last address for machines (empty: all).
+
+    Raises ValueError, which begins with ``what``.
+    """
+    inside = {"gateway": [gateway] if gateway else [], "pool": [str(end) for end in pool]}
+    for option, texts in inside.items():
+        for text in texts:
+            try:
+                found = network[0] < IPv4Address(text) < network[-1]
+            except ValueError:
+                found = False
+            if not found:
+                raise ValueError(
+                    f"{what}: {option} = '{text}' is no address of a machine in {network}, such as '{network[1]}'"
+                )
+    if pool and (len(pool) != 2 or pool[0] > pool[1]):
+        raise ValueError(
+            f"{what}: pool is the first and the last address, such as ['{network[2]}', '{network[-2]}']"
+        )
+    if pool and gateway and pool[0] <= IPv4Address(gateway) <= pool[1]:
+        raise ValueError(f"{what}: the gateway {gateway} is in the pool for servers")
 
 
 def cloud_name(text: str) -> str:

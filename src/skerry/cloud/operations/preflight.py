@@ -113,6 +113,8 @@ class ExternalNetworkFree(PreflightCheck):
     remedy = "Change external.cidr in cloud.toml."
 
     def problem(self, ctx: Context) -> str | None:
+        if ctx.cloud.external.gateway:
+            return None  # it is one of the machine's own, maybe
         wanted = ctx.cloud.external.cidr
         own = (*OWN_LINKS, ctx.host.external_interface)
         taken = {

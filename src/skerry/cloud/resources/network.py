@@ -78,15 +78,18 @@ class Network(ApiStep):
                 is_default=True,
             )
         hosts = cloud.external.cidr
+        # Without a pool neutron hands out all but the gateway's: the first is the host's, where there is none.
+        ends = cloud.external.pool or (() if cloud.external.gateway else (hosts[2], hosts[-2]))
+        pool = {"allocation_pools": [{"start": str(ends[0]), "end": str(ends[1])}]} if ends else {}
         if network.find_subnet(PUBLIC, **own) is None:
             network.create_subnet(
                 name=PUBLIC,
                 network_id=public.id,
                 ip_version=4,
                 cidr=str(hosts),
-                gateway_ip=str(hosts[1]),
+                gateway_ip=cloud.external.gateway or str(hosts[1]),
                 is_dhcp_enabled=False,
-                allocation_pools=[{"start": str(hosts[2]), "end": str(hosts[-2])}],
+                **pool,
             )
         private = network.find_network(PRIVATE, **own) or network.create_network(name=PRIVATE)
         subnet = network.find_subnet(PRIVATE, **own) or network.create_subnet(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,28 @@ def test_wrong_hosts_are_named(tmp_path: Path, old: str, new: str, told: str) ->
 def test_where_tunnels_end() -> None:
     assert Host(name="a").tunnel_address == "127.0.0.1"
     assert Host(name="a", tunnel="192.0.2.7/24").tunnel_address == "192.0.2.7"
+
+
+SITE = """
+[[host]]
+name = "one"
+external_interface = "eth1"
+[external]
+cidr = "192.0.2.0/24"
+gateway = "192.0.2.1"
+pool = ["192.0.2.100", "192.0.2.199"]
+"""
+
+
+def test_an_external_network_that_has_a_router(tmp_path: Path) -> None:
+    path = tmp_path / "cloud.toml"
+    path.write_text(SITE)
+    assert not load(path).external.translates and Cloud().external.translates
+    for before, after, why in (
+        ('"192.0.2.1"', '"192.0.3.1"', "external: gateway = '192.0.3.1' is no address of a machine"),
+        ('"192.0.2.1"', '"192.0.2.110"', "the gateway 192.0.2.110 is in the pool"),
+        ('external_interface = "eth1"', "", "no host has one that leads there: external_interface = 'eth1'"),
+    ):
+        path.write_text(SITE.replace(before, after))
+        with pytest.raises(ConfigError, match=re.escape(why)):
+            load(path)

@@ -105,3 +105,27 @@ def test_an_operators_own_pool_is_enough(tmp_path: Path, pools: list[SimpleNames
 def test_a_network_of_the_same_name_in_another_project_is_not_the_clouds(tmp_path: Path) -> None:
     neutron = FakeNeutron(default=True, pools=[SimpleNamespace(ip_version=4, is_default=True)], owner="p2")
     assert [str(change) for change in step(tmp_path, neutron).look()] == ["create network private"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "gateway", "pool"),
+    [
+        ("", "172.24.4.1", ("172.24.4.2", "172.24.4.254")),
+        ('gateway = "172.24.4.254"', "172.24.4.254", None),
+        ('pool = ["172.24.4.10", "172.24.4.20"]', "172.24.4.1", ("172.24.4.10", "172.24.4.20")),
+    ],
+)
+def test_addresses_of_the_external_network(
+    tmp_path: Path, lines: str, gateway: str, pool: tuple[str, str] | None
+) -> None:
+    neutron = FakeNeutron(default=True, pools=[SimpleNamespace(ip_version=4, is_default=True)])
+    found = neutron.find_subnet
+    made: dict[str, Any] = {}
+    neutron.find_subnet = lambda name, **query: None if name == "public" else found(name)  # type: ignore[assignment]
+    neutron.create_subnet = lambda **given: made.update(given)  # type: ignore[attr-defined]
+    text = f'[[host]]\nexternal_interface = "eth1"\n[external]\n{lines}\n'
+    ctx = at(tmp_path, text=text)
+    ctx.__dict__["api"] = SimpleNamespace(network=neutron, current_project_id="p1")
+    Network(ctx).apply(print)
+    wanted = [{"start": pool[0], "end": pool[1]}] if pool else None
+    assert (made["gateway_ip"], made.get("allocation_pools")) == (gateway, wanted)

@@ -47,13 +47,22 @@ class ExternalNetwork(Step):
         bridges = run([*self.ctx.layout.vsctl, "list-ports", self.BRIDGE], check=False, timeout=30)
         if bridges.returncode and "no bridge" not in bridges.stderr:
             raise Unknown("the switch's database does not answer")
+        if self.ctx.cloud.external.gateway:
+            left = (
+                self._network.has_interface(self.INSIDE) or self._network.translated(self.TABLE) is not None
+            )
+            missing = [Change(f"make bridge {self.BRIDGE}")] if bridges.returncode else []
+            return [
+                *missing,
+                *([Change("remove the host's own end of the external network")] if left else []),
+            ]
         changes = []
         if self.PORT not in bridges.stdout.split():
             changes.append(Change(f"connect the host to bridge {self.BRIDGE}"))
         if str(self.gateway) not in self._network.addresses(self.INSIDE):
             changes.append(Change(f"give {self.INSIDE} the address", after=str(self.gateway)))
         translated = self._network.translated(self.TABLE)
-        if self.ctx.cloud.external.nat:
+        if self.ctx.cloud.external.translates:
             if not self._network.forwards():
                 changes.append(Change("forwarding of IPv4", "off", "on"))
             if translated != str(self.ctx.cloud.external.cidr):
@@ -63,13 +72,7 @@ class ExternalNetwork(Step):
         return changes
 
     def apply(self, report: Callable[[str], None]) -> None:
-        network = self._network
-        if not network.has_interface(self.INSIDE):
-            network.make_pair(self.INSIDE, self.PORT)
-        for end in (self.INSIDE, self.PORT):
-            network.fill_in_checksums(end)
-            network.set_up(end)
-        network.give_address(self.INSIDE, str(self.gateway))
+        network, vsctl = self._network, self.ctx.layout.vsctl
         kind = self.datapath_of_integration()
         bridge = [
             "--may-exist",
@@ -81,10 +84,20 @@ class ExternalNetwork(Step):
             self.BRIDGE,
             f"datapath_type={kind}",
         ]
+        if self.ctx.cloud.external.gateway:
+            self.ctx.platform.run([*vsctl, *bridge, "--", "--if-exists", "del-port", self.BRIDGE, self.PORT])
+            self._remove_end()
+            return
+        if not network.has_interface(self.INSIDE):
+            network.make_pair(self.INSIDE, self.PORT)
+        for end in (self.INSIDE, self.PORT):
+            network.fill_in_checksums(end)
+            network.set_up(end)
+        network.give_address(self.INSIDE, str(self.gateway))
         port = ["--may-exist", "add-port", self.BRIDGE, self.PORT]
-        self.ctx.platform.run([*self.ctx.layout.vsctl, *bridge, "--", *port])
-        if not self.ctx.cloud.external.nat:
-            network.stop_translating(self.TABLE)
+        self.ctx.platform.run([*vsctl, *bridge, "--", *port])
+        if not self.ctx.cloud.external.translates:
+            self._stop_routing()
             return
         if not self._forwarded.exists():
             self.ctx.platform.write(self._forwarded, f"{int(network.forwards())}\n")
@@ -99,9 +112,16 @@ class ExternalNetwork(Step):
 
     def undo(self) -> None:
         """Remove the wire and the NAT again; forwarding is as it was before."""
-        self._network.stop_translating(self.TABLE)
-        for link in (self.INSIDE, *self._left_by_switch()):
+        self._remove_end()
+        for link in self._left_by_switch():
             self._network.delete_interface(link)
+
+    def _remove_end(self) -> None:
+        self._stop_routing()
+        self._network.delete_interface(self.INSIDE)
+
+    def _stop_routing(self) -> None:
+        self._network.stop_translating(self.TABLE)
         before = self.ctx.platform.read(self._forwarded)
         if before is not None:
             self._network.set_forwarding(before.strip() != "0")

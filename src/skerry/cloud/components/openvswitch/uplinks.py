@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from skerry.cloud.components.openvswitch.external_network import ExternalNetwork
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step, Unknown
 
-MARK = "external_ids:skerry=provider"  # of bridges that go when cloud.toml no longer names their networks
+MARK = "external_ids:skerry=given"  # of what goes when cloud.toml no longer names it
 TUNNELS = "br-tunnel"  # the bridge for tunnels between hosts
 
 
@@ -41,19 +41,24 @@ class Uplinks(Step):
     def _kind(self) -> str:
         return ExternalNetwork(self.ctx).datapath_of_integration()
 
-    def _surplus(self) -> list[str]:
-        """Bridges of provider networks that are no more in cloud.toml."""
-        ours = ["--bare", "--columns=name", "find", "Bridge", MARK]
+    def _surplus(self, table: str, wanted: Iterable[str]) -> list[str]:
+        """What an earlier cloud.toml gave to the switch and this one does not: of its table Port, or Bridge."""
+        ours = ["--bare", "--columns=name", "find", table, MARK]
         shown = self.ctx.platform.run([*self.ctx.layout.vsctl, *ours], check=False, timeout=30)
         if shown.returncode:
             raise Unknown("the switch's database does not answer")
-        return sorted(set(shown.stdout.split()) - {provider.bridge for provider in self.ctx.cloud.provider})
+        return sorted(set(shown.stdout.split()) - set(wanted))
+
+    def _left(self) -> tuple[list[str], list[str]]:
+        """Interfaces, and bridges of provider networks, that are no more in cloud.toml."""
+        bridges = {provider.bridge for provider in self.ctx.cloud.provider}
+        return self._surplus("Port", self._wanted().values()), self._surplus("Bridge", bridges)
 
     def check(self) -> list[Change]:
         host, run, network = self.ctx.host, self.ctx.platform.run, self.ctx.platform.network
-        changes = [
-            Change(f"remove bridge {bridge}, and give its interface back") for bridge in self._surplus()
-        ]
+        interfaces, bridges = self._left()
+        changes = [Change(f"give interface {interface} back to the host") for interface in interfaces]
+        changes += [Change(f"remove bridge {bridge}") for bridge in bridges]
         if not (host.external_interface or host.tunnel_interface or self.ctx.cloud.provider):
             return changes
         for bridge, interface in self._wanted().items():
@@ -72,9 +77,12 @@ class Uplinks(Step):
 
     def apply(self, report: Callable[[str], None]) -> None:
         run, network, kind = self.ctx.platform.run, self.ctx.platform.network, self._kind()
-        for bridge in self._surplus():
+        interfaces, bridges = self._left()
+        for interface in interfaces:
+            run([*self.ctx.layout.vsctl, "--if-exists", "del-port", interface])
+            network.take_back(interface)
+        for bridge in bridges:
             run([*self.ctx.layout.vsctl, "--if-exists", "del-br", bridge])
-            network.take_back(bridge.removeprefix("br-"))
         marked = {provider.bridge for provider in self.ctx.cloud.provider}
         for bridge, interface in self._wanted().items():
             made = ["--may-exist", "add-br", bridge, "--", "set", "bridge", bridge, f"datapath_type={kind}"]
@@ -82,7 +90,8 @@ class Uplinks(Step):
             network.fill_in_checksums(interface)
             network.set_up(interface)
             network.leave_to_switch(interface)
-            run([*self.ctx.layout.vsctl, *made, "--", "--may-exist", "add-port", bridge, interface])
+            port = ["--may-exist", "add-port", bridge, interface, "--", "set", "port", interface, MARK]
+            run([*self.ctx.layout.vsctl, *made, "--", *port])
         if TUNNELS in self._wanted():
             host = self.ctx.host
             network.remove_addresses(host.tunnel_interface)

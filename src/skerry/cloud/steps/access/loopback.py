@@ -81,10 +81,10 @@ class LoopbackRules(Step):
 
     def link(self) -> GuestLink | None:
         """What guests reach of this host by the external network; None where the host has no end of it."""
-        if not self.ctx.does("network"):
+        if not self.ctx.does("network") or self.ctx.cloud.external.gateway:
             return None
         outside: list[str] = []
-        if self.ctx.cloud.external.nat and not self._forwards_for_others():
+        if self.ctx.cloud.external.translates and not self._forwards_for_others():
             own = (external_link.INSIDE, external_link.PORT, external_link.BRIDGE)
             outside = [name for name in self._network.outward() if name not in own]
         return GuestLink(
