@@ -112,8 +112,13 @@ def fetched(cloud: Cloud, uri: str, within: Within) -> str:
     )
     try:
         cloud.api.image.import_image(image, method="web-download", uri=uri)
-        ended = ("active", "queued", "killed")
-        within(120, "it has ended", lambda: cloud.api.image.get_image(image).status in ended)
+
+        def ended() -> bool:
+            """Until it begins the image is as it is after a failure: queued."""
+            tasks = cloud.api.image.get(f"/images/{image.id}/tasks").json()["tasks"]
+            return [task["status"] in ("success", "failure") for task in tasks] == [True]
+
+        within(120, "it has ended", ended)
         return str(cloud.api.image.get_image(image).status)
     except openstack.exceptions.HttpException:
         return "refused"

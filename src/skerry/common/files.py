@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import tempfile
@@ -27,3 +28,21 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o644, owner: str | N
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def flush(place: Path) -> None:
+    """Wait until all that was written to the file system of ``place`` is on its disk.
+
+    To be called before a mark that something is complete: the mark is flushed by itself, and would survive a
+    power cut that what it is about does not. Raises OSError.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "syncfs"):  # it is Linux's own
+        os.sync()
+        return
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        if libc.syncfs(handle) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(place))
+    finally:
+        os.close(handle)

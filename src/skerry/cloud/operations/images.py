@@ -14,6 +14,7 @@ from skerry.cloud.resources.base import IMAGE, own_images
 from skerry.cloud.resources.image import upload_tiny
 from skerry.common import interrupt
 from skerry.common.errors import PreflightError
+from skerry.common.files import flush
 
 SECONDS = {"tiny": 20.0, "debian": 300.0}  # that building mostly takes
 DEBIAN_DISK_GIB = 3  # what a flavor must have: the image's 2 GiB, and room to grow
@@ -57,6 +58,7 @@ def build(ctx: Context, name: str, folder: Path | None, report: Callable[[str], 
     with interrupt.running(f"build the image '{name}'", SECONDS[name]):
         built = _build(name, out, work, report)
     data = {**{part: path.name for part, path in built.files.items()}, "version": built.version}
+    flush(out)
     ctx.platform.write(out / "built.json", json.dumps(data) + "\n")
     return built
 

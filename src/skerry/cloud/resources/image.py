@@ -11,6 +11,7 @@ from skerry.cloud.engine.step import Change, Step
 from skerry.cloud.images import tiny
 from skerry.cloud.resources.base import IMAGE, ApiStep, own_images
 from skerry.common.errors import StepError
+from skerry.common.files import flush
 
 
 class TinyImage(Step):
@@ -44,6 +45,7 @@ class TinyImage(Step):
     def apply(self, report: Callable[[str], None]) -> None:
         image = tiny.build(self.folder, self.ctx.layout.cache / "images/work", report)
         built = {"kernel": image.kernel.name, "initrd": image.initrd.name, "disk": image.disk.name}
+        flush(self.folder)
         self.ctx.platform.write(
             self.folder / "built.json", json.dumps({**built, "version": image.version}) + "\n"
         )

@@ -9,6 +9,7 @@ from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step
 from skerry.cloud.model.users import COMPUTE, FORMER, GROUP
 from skerry.cloud.supervise.service import Folder
+from skerry.common.files import flush
 
 SETGID = 0o2000
 
@@ -117,6 +118,7 @@ class Bytecode(Step):
         argv = [self.ctx.layout.bin("python"), "-m", "compileall", "-q", "-j", "2", "-x", self.SKIPPED]
         # A few packages carry templates that are not Python: their failure is none of ours.
         self.ctx.platform.run([*argv, str(self.ctx.layout.site_packages)], timeout=600, check=False)
+        flush(self.ctx.layout.env)
         self._mark.touch()
 
 

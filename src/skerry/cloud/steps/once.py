@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step
+from skerry.common.files import flush
 
 
 class Once(Step):
@@ -45,4 +46,5 @@ class Once(Step):
 
     def apply(self, report: Callable[[str], None]) -> None:
         self._work(report)
+        flush(self.ctx.layout.state)
         self.ctx.journal.finish(self.name, self._fingerprint)

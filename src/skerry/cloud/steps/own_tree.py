@@ -11,6 +11,7 @@ from pathlib import Path
 
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Change, Step
+from skerry.common.files import flush
 
 PARTS = ("skerry", "LICENSE", "pyproject.toml", "locks", "src")
 MARK = ".digest"  # in the copy: the digest of what it is of
@@ -69,6 +70,7 @@ class OwnTree(Step):
             shutil.rmtree(folder, ignore_errors=True)
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(new)
+        flush(new)
         (new / MARK).write_text(digest(archive))
         if tree.exists():
             tree.rename(old)

@@ -17,6 +17,7 @@ from skerry.cloud.operations.up import up
 from skerry.cloud.platform.choice import platform_of
 from skerry.cloud.steps.restored import FILES, JOURNAL
 from skerry.common.errors import NotFoundError, RefusedError
+from skerry.common.files import flush
 from skerry.common.privilege import require_root
 
 
@@ -103,6 +104,7 @@ def _unpack(layout: Layout, source: Path, key: Path, report: Callable[[str], Non
         shutil.rmtree(new, ignore_errors=True)
         raise
     (new / archive.MANIFEST).write_text(json.dumps(about))
+    flush(new)
     new.rename(layout.restoring)
 
 
@@ -119,4 +121,6 @@ def _place(layout: Layout) -> None:
         if kept.exists():
             shutil.copy(kept, place)
     shutil.copy(layout.restoring / JOURNAL, layout.state / "journal.json")
+    flush(layout.etc)
+    flush(layout.state)
     once.touch()
