@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import subprocess
 from abc import ABC, abstractmethod
@@ -169,9 +170,13 @@ class ConnectedSocketProbe(Probe):
 
 
 def clients_of(listed: str, path: Path) -> set[str]:
-    """The inodes of the sockets that are connected to the server at ``path``, from what 'ss -x' lists (ss(8))."""
+    """The inodes of the sockets that are connected to the server at ``path``, from what 'ss -x' lists (ss(8)).
+
+    HAProxy binds a socket as PATH.PID.tmp and renames it; the kernel keeps showing the first name.
+    """
     rows = (line.split() for line in listed.splitlines())
-    return {row[-1] for row in rows if len(row) >= 8 and row[1] == "ESTAB" and row[4] == str(path)}
+    at = re.compile(re.escape(str(path)) + r"(\.\d+\.tmp)?")
+    return {row[-1] for row in rows if len(row) >= 8 and row[1] == "ESTAB" and at.fullmatch(row[4])}
 
 
 def _sockets(pid: int) -> set[str]:

@@ -42,3 +42,5 @@ u_str ESTAB 0 0 /run/other.sock 102 * 202
 u_str ESTAB 0 0 * 201 * 101
 """
     assert clients_of(listed, Path("/run/x.sock")) == {"201"}
+    renamed = "u_str ESTAB 0 0 /run/x.sock.2530.tmp 300 * 301\nu_str ESTAB 0 0 /run/x.sock.tmp 302 * 303\n"
+    assert clients_of(renamed, Path("/run/x.sock")) == {"301"}, "HAProxy's"
