@@ -70,10 +70,12 @@ def test_a_host_has_no_more_secrets_than_it_needs(cloud: Spread) -> None:
 
 # Certificates of two hosts that end in a month, in place of theirs.
 ENDING = """
+import datetime
 from skerry.cloud.context import Context
 from skerry.cloud.steps import certificates as module
 ctx = Context.at("/")
-module.YEARS = 30 / 365
+assert module.YEAR > module.RENEW
+module.YEAR = datetime.timedelta(days=30)
 authority = [(ctx.layout.tls / name).read_text() for name in ("ca.key", "ca.pem")]
 for host in ctx.cloud.host[:2]:
     place = ctx.layout.tls / "issued" / host.name
@@ -269,7 +271,7 @@ def test_wrong_hosts_change_nothing(cloud: Spread) -> None:
         (
             'external_interface = "eth1"\ntransport',
             'external_interface = "eth9"\ntransport',
-            "no interface eth9",
+            "no interface 'eth9'",
         ),
     ):
         assert old in good

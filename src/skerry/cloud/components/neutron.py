@@ -30,6 +30,15 @@ HELPERS = (
     *("KILL", "NET_BIND_SERVICE"),
 )
 
+# neutron loads its policy with the first request, and denies whatever other threads ask meanwhile (403).
+APPLICATION = "skerry_neutron_api"
+LOADED = """# Written by skerry: neutron's API with its policy loaded before the first request.
+from neutron import policy
+from neutron.wsgi.api import application  # noqa: F401
+
+policy.init()
+"""
+
 # With neutron's own default, openstacklocal, its DHCP hands no search domain out. '.internal' is reserved for private use.
 DOMAIN = "skerry.internal"
 
@@ -189,8 +198,10 @@ class Neutron(OpenStackComponent):
         return [
             self.api(
                 "neutron-api",
-                "neutron.wsgi.api:application",
+                f"{APPLICATION}:application",
                 env={"OS_NEUTRON_CONFIG_FILES": ";".join(str(path) for path in self.config_files())},
+                lines=f"pythonpath = {self.etc}\n",
+                files=(File(self.etc / f"{APPLICATION}.py", LOADED),),
                 after=(*after, "start:keystone"),
                 cost=6,
             ),
