@@ -54,6 +54,21 @@ ten = time.monotonic() - started
 delete([server for _, server in made])
 print(json.dumps({"one": one, "ten": round(ten, 2)}))
 """
+SLOW = """
+import socket, time, urllib.request
+head = b"POST /auth/login/ HTTP/1.1\\r\\nHost: localhost\\r\\nContent-Length: 1000\\r\\n\\r\\nx"
+times = []
+for _ in range(5):
+    clients = [socket.create_connection(("127.0.0.1", 8080), 5) for _ in range(50)]
+    for client in clients:
+        client.sendall(head)
+    started = time.monotonic()
+    urllib.request.urlopen("http://127.0.0.1:8080/auth/login/", timeout=60).read()
+    times.append(round(time.monotonic() - started, 2))
+    for client in clients:
+        client.close()
+print(times)
+"""
 DEVSTACK = "DevStack quick start: 15 to 30 minutes, the upper end of which is not counted"
 KOLLA = "Kolla-Ansible quick start, host requirements: 8 GB of memory"
 
@@ -132,6 +147,28 @@ def main() -> None:
         how = "PSS of all services and their children a minute after the last work; guests are not counted"
         memory = round(status["memory"] / 2**30, 2)
         rows.append(figure("control plane, idle", memory, "GiB", 2.6, 1.8, 1, how, peer=KOLLA, peer_value=8))
+        (machine.root / "root/slow.py").write_text(SLOW)
+        times = json.loads(machine.run(f"{python} /root/slow.py").splitlines()[-1])
+        how = (
+            f"GET of the login page while 50 clients have begun to send a form and stopped, seconds: {times}"
+        )
+        rows.append(figure("login page beside 50 slow clients, worst", max(times), "s", 1, None, 5, how))
+        how = "./skerry backup FILE, verified, while the cloud runs"
+        rows.append(
+            figure(
+                "backup of the control plane",
+                timed("./skerry backup /root/cloud.backup"),
+                "s",
+                60,
+                20,
+                1,
+                how,
+            )
+        )
+        machine.run("cp /etc/skerry/backup.key /root/ && cd /root/skerry && ./skerry destroy --yes")
+        how = "./skerry restore FILE after destroy (packages removed, environment kept), to working APIs"
+        restored = timed("./skerry restore /root/cloud.backup --key /root/backup.key")
+        rows.append(figure("restore to working APIs", restored, "s", 300, 180, 1, how))
     print(json.dumps(rows, indent=1))
 
 
