@@ -149,9 +149,7 @@ def main() -> None:
         rows.append(figure("control plane, idle", memory, "GiB", 2.6, 1.8, 1, how, peer=KOLLA, peer_value=8))
         (machine.root / "root/slow.py").write_text(SLOW)
         times = json.loads(machine.run(f"{python} /root/slow.py").splitlines()[-1])
-        how = (
-            f"GET of the login page while 50 clients have begun to send a form and stopped, seconds: {times}"
-        )
+        how = f"GET of the login page while 50 clients have started to send a form and stopped, seconds: {times}"
         rows.append(figure("login page beside 50 slow clients, worst", max(times), "s", 1, None, 5, how))
         how = "./skerry backup FILE, verified, while the cloud runs"
         rows.append(

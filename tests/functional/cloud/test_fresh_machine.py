@@ -40,7 +40,7 @@ def cloud(host: SimulatedMachine) -> Iterator[SmallCloud]:
         cloud.run("destroy", "--yes", "--keep-packages", check=False)
 
 
-MOMENTS = [("service user", "database (MariaDB)", "broker (RabbitMQ)"), ("external network",)]
+MOMENTS = [("system users", "database (MariaDB)", "broker (RabbitMQ)"), ("external network",)]
 
 
 @pytest.mark.parametrize("steps", MOMENTS, ids=lambda steps: f"{len(steps)}x")

@@ -439,6 +439,7 @@ SITE = """
 ip netns add site; ip link add eth2 type veth peer name eth0 netns site
 ip netns exec site ethtool -K eth0 tx off
 ip -n site address add 192.0.2.1/24 dev eth0; ip -n site link set eth0 up
+ip link set eth2 up
 """
 GUEST = """
 ip netns add guest; ip link add tap00000000-01 type veth peer name eth0 netns guest

@@ -68,11 +68,16 @@ class MariaDB(Component):
         )
         return [File(self.ctx.layout.etc / "mariadb/my.cnf", text)]
 
+    def _has_records(self) -> bool:
+        """Whether services have databases there: then it is whole. Else it may be what a power cut has left of it."""
+        own = {"mysql", "performance_schema", "sys", "test"}
+        return self.data.is_dir() and any(
+            path.is_dir() and path.name not in own for path in self.data.iterdir()
+        )
+
     def work(self) -> list[Step]:
         def create(report: object) -> None:
-            if (self.data / "mysql/global_priv.frm").exists() or (
-                self.data / "mysql/proxies_priv.frm"
-            ).exists():
+            if self._has_records():
                 return
             self.ctx.platform.remove(self.data)
             self.ctx.platform.make_folder(self.data, mode=0o750, owner=self.user)
