@@ -37,7 +37,10 @@ class RestoredState(Step):
         for place, source in self._waiting().items():
             place.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
+                mode = place.stat().st_mode & 0o7777 if place.is_dir() else None
                 shutil.copytree(source, place, dirs_exist_ok=True)
+                if mode is not None:  # that of a folder that there is anyway is its component's business
+                    place.chmod(mode)
             else:
                 shutil.copy(source, place)
             owner = self.places.get(place, place.parent.owner())
