@@ -7,19 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.cloud import Servers
+from tests.support.samples.provider import OFFICE
 
 if TYPE_CHECKING:
     from tests.support.cloud import Cloud, Within
 
-OFFICE = """
-[[provider]]
-name = "office"
-interface = "eth2"
-vlan = 120
-cidr = "192.0.2.0/24"
-gateway = "192.0.2.1"
-pool = ["192.0.2.100", "192.0.2.199"]
-"""
 # The office beyond the machine's second interface: a switch, with a machine that is in VLAN 120 at first.
 NEIGHBOURS = """
 ip link add eth2 type veth peer name trunk

@@ -5,19 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.support.samples.provider import OFFICE
 
 from skerry.cloud.model.cloud_toml import Cloud, load
 from skerry.common.errors import ConfigError
-
-OFFICE = """
-[[provider]]
-name = "office"
-interface = "eth2"
-vlan = 120
-cidr = "192.0.2.0/24"
-gateway = "192.0.2.1"
-pool = ["192.0.2.100", "192.0.2.199"]
-"""
 
 
 def loaded(folder: Path, text: str) -> Cloud:

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.support.samples.provider import OFFICE
 from tests.support.samples.three_hosts import at
-from tests.unit.cloud.model.test_provider import OFFICE
 
 from skerry.cloud.components.neutron import Neutron
 from skerry.cloud.components.openvswitch.uplinks import Uplinks
