@@ -12,7 +12,7 @@ from skerry.common.errors import StepError
 
 
 class ProviderNetworks(ApiStep):
-    """Each network of cloud.toml is there, with a subnet. One that is no more in the file stays: servers may use it."""
+    """Each network of cloud.toml is there, with a subnet. One that the file no longer names stays: servers may use it."""
 
     name = "provider-networks"
     title = "provider networks"

@@ -233,7 +233,7 @@ def issue(authority_key: str, authority_certificate: str, name: str, address: st
 
 
 def revoked(authority_key: str, authority_certificate: str, serials: Iterable[int]) -> str:
-    """The authority's list (PEM, RFC 5280) of certificates by number that are valid no more; good as long as itself."""
+    """The authority's list (PEM, RFC 5280) of certificates by number that are no longer valid; good as long as itself."""
     signer = serialization.load_pem_private_key(authority_key.encode(), None)
     issuer = x509.load_pem_x509_certificate(authority_certificate.encode())
     assert isinstance(signer, ec.EllipticCurvePrivateKey)

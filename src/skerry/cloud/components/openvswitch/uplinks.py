@@ -50,7 +50,7 @@ class Uplinks(Step):
         return sorted(set(shown.stdout.split()) - set(wanted))
 
     def _left(self) -> tuple[list[str], list[str]]:
-        """Interfaces, and bridges of provider networks, that are no more in cloud.toml."""
+        """Interfaces, and bridges of provider networks, that cloud.toml no longer names."""
         bridges = {provider.bridge for provider in self.ctx.cloud.provider}
         return self._surplus("Port", self._wanted().values()), self._surplus("Bridge", bridges)
 

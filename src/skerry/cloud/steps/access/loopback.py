@@ -103,7 +103,11 @@ class LoopbackRules(Step):
             return [Change(f"limit {len(self.ports())} ports to their users")]
         kept = json.loads(self.ctx.platform.read(self._record) or "{}")
         if kept.get("of") != self._wanted():
-            return [Change("limits of the ports to their users, as this version has them")]
+            return [
+                Change(
+                    "limits of the ports to their users, as this version, cloud.toml and the interfaces want them"
+                )
+            ]
         return (
             [] if kept.get("shown") == shown else [Change("limits of the ports, which somebody has changed")]
         )
