@@ -89,9 +89,17 @@ class PortsFree(PreflightCheck):
     remedy = "Stop that program, or let Skerry run elsewhere."
 
     def problem(self, ctx: Context) -> str | None:
+        found = self._look(ctx)
+        while found and (again := self._look(ctx)) != found:
+            found = (
+                again  # a service of the cloud began to listen, or ended, while its process was looked for
+            )
+        return found
+
+    def _look(self, ctx: Context) -> str | None:
         own = {process.pid for process in ctx.supervisor.processes().values() if process.pid}
         names = {port.number: port.name for port in registry.ports().values() if not port.last}
-        for connection in psutil.net_connections("tcp"):
+        for connection in sorted(psutil.net_connections("tcp"), key=lambda each: each.laddr.port):
             port = connection.laddr.port
             if connection.status != psutil.CONN_LISTEN or port not in names or connection.pid in own:
                 continue

@@ -79,6 +79,18 @@ def test_a_port_that_another_cloud_has(tmp_path: Path, monkeypatch: pytest.Monke
     )
 
 
+def test_a_service_that_begins_to_listen_takes_no_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sockets are read after the processes that hold them: one that is new in between seems to be nobody's."""
+    address = SimpleNamespace(ip="127.0.0.1", port=5000)
+    looks = [[SimpleNamespace(laddr=address, status=psutil.CONN_LISTEN, pid=pid)] for pid in (None, 77)]
+    monkeypatch.setattr(psutil, "net_connections", lambda kind: looks.pop(0))
+    monkeypatch.setattr("skerry.cloud.operations.preflight.service_of", lambda pid, layout: "keystone")
+    assert PortsFree().problem(at(tmp_path, text="")) is None
+    assert not looks
+
+
 def context(tmp_path: Path, toml: str, kept: str | None) -> Any:
     path = tmp_path / "cloud.toml"
     path.write_text(toml)
