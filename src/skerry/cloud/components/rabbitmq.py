@@ -113,10 +113,12 @@ log.file = false
         return [UnreadQueues(self.ctx.layout.state / "unread-queues.json", ask).task()]
 
     def services(self) -> list[Service]:
+        # A power cut leaves tables empty that the broker made and had not written yet: it does not start with them.
+        start = 'find "$1" -name "*.dets" -empty -delete; exec "$2"'
         return [
             Service(
                 "rabbitmq",
-                (self.ctx.platform.program("rabbitmq-server"),),
+                ("/bin/sh", "-c", start, "sh", str(self.home), self.ctx.platform.program("rabbitmq-server")),
                 AmqpProbe(self.ctx.port("rabbitmq")),
                 title=self.title,
                 user=self.user,
