@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.support.plugins.changed",
     "tests.support.plugins.flaky",
     "tests.support.plugins.lanes",
+    "tests.support.plugins.long",
     "tests.support.plugins.timeouts",
 ]
 

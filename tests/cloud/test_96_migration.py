@@ -50,9 +50,7 @@ def test_runs_are_measured_from_all_sides(rows: dict[str, dict[str, Any]]) -> No
         assert "private_network_downtime" in row, "the private address answers, too"
         assert 0 < row["qemu_downtime"] < 1000 * row["seconds"]
         assert row["network_downtime"] > 0 and row["udp_network_downtime"] > 0
-        assert (
-            row["private_network_downtime"] > 0
-        )  # no upper bound: a slow guest answers late after a migration, too
+        assert row["private_network_downtime"] > 0, "a slow guest may answer long after the migration's end"
         assert row["private_sent"] - row["private_lost"] > 100
         assert row["sent"] - row["lost"] > 100 and row["udp_sent"] - row["udp_lost"] > 100
         assert row["qemu_moved"] > 10 and row["qemu_iterations"] >= 2
@@ -92,6 +90,7 @@ def test_everything_is_as_it_was_before(cloud: Spread, rows: dict[str, dict[str,
     assert cloud.run("plan").stdout.strip() == "Nothing would change."
 
 
+@pytest.mark.long
 def test_it_goes_on_where_it_was_broken_off(cloud: Spread, rows: dict[str, dict[str, Any]]) -> None:
     cut = "\n".join(json.dumps(row) for key, row in rows.items() if key != "nano-0-pre-copy-0-1")
     cloud.host.run(["sh", "-c", f"cat >{FOLDER}/runs.jsonl <<'E'\n{cut}\nE"])

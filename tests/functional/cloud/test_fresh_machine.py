@@ -40,11 +40,18 @@ def cloud(host: SimulatedMachine) -> Iterator[SmallCloud]:
         cloud.run("destroy", "--yes", "--keep-packages", check=False)
 
 
-MOMENTS = [("system users", "database (MariaDB)", "broker (RabbitMQ)"), ("external network",)]
+EARLY, LATE = ("system users", "database (MariaDB)", "broker (RabbitMQ)"), ("external network",)
 
 
-@pytest.mark.parametrize("steps", MOMENTS, ids=lambda steps: f"{len(steps)}x")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
+@pytest.mark.parametrize(
+    ("steps", "how"),
+    [
+        pytest.param(EARLY, signal.SIGINT, id="ctrl-c-3x"),
+        pytest.param(LATE, signal.SIGKILL, id="kill -9-1x"),
+        pytest.param(EARLY, signal.SIGKILL, id="kill -9-3x", marks=pytest.mark.long),
+        pytest.param(LATE, signal.SIGINT, id="ctrl-c-1x", marks=pytest.mark.long),
+    ],
+)
 def test_an_interrupted_run_goes_on(cloud: SmallCloud, steps: tuple[str, ...], how: signal.Signals) -> None:
     for step in steps:
         run = cloud.start("up")

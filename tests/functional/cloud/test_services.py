@@ -267,7 +267,7 @@ def test_another_root_of_the_machine_leaves_this_cloud_alone(cloud: SmallCloud) 
     assert cloud.run("plan").stdout.strip() == "Nothing would change."
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_an_interrupt_is_answered_at_once(cloud: SmallCloud, number: signal.Signals) -> None:
     cloud.run("down")
     run = cloud.start("up")

@@ -182,7 +182,9 @@ class Launch:
     changed: Numbers
 
 
-@pytest.fixture(scope="module", params=[0, 300, 3000], ids="{} pages warm".format)
+@pytest.fixture(
+    scope="module", params=[0, pytest.param(300, marks=pytest.mark.long), 3000], ids="{} pages warm".format
+)
 def launch(
     store: Store, base: Base, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Launch:
@@ -343,7 +345,14 @@ def test_the_command_from_overlay_to_stop(store: Store, app: overlay_maker.Creat
 
 
 @pytest.mark.parametrize(
-    "at", ["", "running the script", "taking its memory", "recording what", "finding what is new"]
+    "at",
+    [
+        "",
+        "running the script",
+        "taking its memory",
+        pytest.param("recording what", marks=pytest.mark.long),
+        pytest.param("finding what is new", marks=pytest.mark.long),
+    ],
 )
 def test_a_verb_that_is_killed_leaves_a_store_that_is_whole(
     store: Store, app: overlay_maker.Created, at: str

@@ -149,8 +149,13 @@ def memory_of(vm: Vm, size: int) -> str:
 
 def goes_on(vm: Vm, seconds: float = 10.0) -> None:
     """The guest's program counts on within that time, and its disk is one file again and can be written to."""
-    before = int(ask(vm, "cat /dev/shm/number"))
-    within(seconds, "the guest continues", lambda: int(ask(vm, "cat /dev/shm/number")) > before, 0.01)
+
+    def number() -> int:
+        # The shell empties the file before it writes.
+        return int(within(seconds, "there is a number", lambda: ask(vm, "cat /dev/shm/number").strip(), 0.01))
+
+    before = number()
+    within(seconds, "the guest continues", lambda: number() > before, 0.01)
     assert sorted(path.name for path in vm.folder.glob("*.qcow2")) == ["disk.qcow2"]
     ask(vm, "dd if=/dev/zero of=/root/more bs=64k count=4 2>/dev/null; sync; sha256sum /root/data")
 

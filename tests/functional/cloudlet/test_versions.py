@@ -84,7 +84,7 @@ def answer(port: int, deadline: float = 30.0) -> str:
     return within(deadline, "a reply", reply, 0.05)
 
 
-@pytest.mark.parametrize("maker", ["old", "new"])
+@pytest.mark.parametrize("maker", ["old", pytest.param("new", marks=pytest.mark.long)])
 def test_an_overlay_of_one_qemu_runs_on_the_other(
     store: Store, base: Base, old: Path, tmp_path: Path, maker: str
 ) -> None:

@@ -38,6 +38,7 @@ class Guest:
         self.started = clock().now()
         self.process = subprocess.Popen(
             [
+                *("setpriv", "--pdeathsig", "KILL"),  # it ends with the tests
                 *("qemu-system-x86_64", "-machine", "pc", "-accel", "tcg", "-cpu", "max", "-m", "256"),
                 *("-nodefaults", "-display", "none", "-vga", "std", "-serial", f"file:{self._log}"),
                 *("-qmp", f"unix:{self._monitor},server=on,wait=off"),

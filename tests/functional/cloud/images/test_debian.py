@@ -12,7 +12,7 @@ import pytest
 from skerry.cloud.images import debian
 
 if TYPE_CHECKING:
-    from tests.functional.cloud.images.conftest import Yard
+    from tests.functional.cloud.images.conftest import Guest, Yard
 
 SERVER = "0a6f5f1e-31c5-4a0c-9d43-6f5a1c1b0001"
 
@@ -27,21 +27,28 @@ def disk(work: Path) -> Path:
     return held[0] if held else debian.build(work / f"debian-{state}", work, print).disk
 
 
-def test_life(yard: Yard, disk: Path) -> None:
+def booted(yard: Yard, disk: Path) -> Guest:
     facts = yard.metadata(SERVER, "rock.example.org", "#!/bin/sh\necho once >>/var/tmp/count\n")
     guest = yard.boot(
         yard.disk("one", disk, "8G"), ["-m", "1024", "-uuid", SERVER, *yard.config_drive("drive", facts)]
     )
-    seconds = guest.seconds_to_ssh(240)
-    print(f"SSH answered {seconds:.1f} s after QEMU started")
-    guest.wait_login(60, "debian")
+    guest.wait_login(300, "debian")
+    return guest
+
+
+def test_first_boot(yard: Yard, disk: Path) -> None:
+    guest = booted(yard, disk)
     assert "status: done" in guest.ssh("sudo cloud-init status --wait", "debian")
     assert guest.ssh("hostname; cat /var/tmp/count", "debian") == "rock\nonce"
     assert guest.ssh("systemctl --failed --quiet --no-legend", "debian") == ""
     assert int(guest.ssh("df -k --output=size / | tail -1", "debian")) > 7_500_000, "the disk has grown"
     assert "login:" in guest.wait_console(60, "login:")
+    guest.power_off(90)
 
-    # The guest's own tools write the next configuration of GRUB, and it boots from that.
+
+@pytest.mark.long
+def test_it_boots_again_from_what_its_own_tools_write(yard: Yard, disk: Path) -> None:
+    guest = booted(yard, disk)
     guest.ssh("sudo update-grub && sudo grep -q console=ttyS0,115200 /boot/grub/grub.cfg", "debian")
     guest.ssh("sudo systemctl --no-block reboot", "debian")
     guest.wait_down(60)
