@@ -208,10 +208,9 @@ class People:
         """A clouds.yaml whose application credential works, for this project and role."""
         kept = _read(self.path(user.name))
         if password is None and self._works(kept, project, role):
-            text = self._content(user.name, kept["password"], kept)
-            if (
-                text != self.path(user.name).read_text()
-            ):  # the cloud has another name by now, or another address
+            text = self._content(self._login(user.name, kept["password"], project), kept)
+            # The cloud has another name by now, or another address, or heat.
+            if text != self.path(user.name).read_text():
                 write_atomically(self.path(user.name), text, mode=0o600)
                 changed.append("clouds.yaml")
             return
@@ -251,7 +250,9 @@ class People:
 
         wait_for(f"keystone's consent to the login of {user.name}", missing, 15, every=0.2)
         write_atomically(
-            self.path(user.name), self._content(user.name, password, self._of(made[0])), mode=0o600
+            self.path(user.name),
+            self._content(self._login(user.name, password, project), self._of(made[0])),
+            mode=0o600,
         )
 
     def _credential(self, user: Any, login: Mapping[str, str], role: str) -> Any:
@@ -264,19 +265,14 @@ class People:
             name=CREDENTIAL,
             description=MADE,
             roles=[{"name": role}],
-            unrestricted=self._unrestricted,
+            unrestricted=False,
         )
         log.hide([made.secret])
         return made
 
-    @property
-    def _unrestricted(self) -> bool:
-        """heat makes trusts of its own from what it is given; nothing else needs as much."""
-        return "heat" in self.ctx.cloud.features
-
     def _works(self, kept: Mapping[str, Any], project: Any, role: str) -> bool:
         """Whether the credential of a file opens this project with this role, as it should be made at present."""
-        if kept.get("unrestricted") is not self._unrestricted:
+        if kept.get("unrestricted", True):  # of a release before, or nothing was read
             return False
         access = self._access({name: kept[name] for name in OF_CREDENTIAL})
         if access is None:
@@ -320,25 +316,27 @@ class People:
         session = Session(self._plugin(auth))
         return openstack.connection.Connection(session=session, region_name=self.ctx.cloud.region)
 
-    def _content(self, name: str, password: str, credential: Mapping[str, str]) -> str:
-        cloud = {
-            "auth_type": "v3applicationcredential",
-            "auth": {
-                "auth_url": self.ctx.url("keystone", "/v3"),
-                **{option: credential[option] for option in OF_CREDENTIAL},
-            },
-            "region_name": self.ctx.cloud.region,
-            "interface": "public",
-            "identity_api_version": 3,
+    def _content(self, login: Mapping[str, str], credential: Mapping[str, str]) -> str:
+        common = {"region_name": self.ctx.cloud.region, "interface": "public", "identity_api_version": 3}
+        where = {"auth_url": self.ctx.url("keystone", "/v3")}
+        name = self.ctx.cloud.name
+        clouds: dict[str, Any] = {
+            name: {
+                "auth_type": "v3applicationcredential",
+                "auth": {**where, **{option: credential[option] for option in OF_CREDENTIAL}},
+                **common,
+            }
         }
+        if "heat" in self.ctx.cloud.features:
+            # A stack acts for its maker by a trust, which keystone gives to nobody who came by a credential.
+            clouds[f"{name}-password"] = {"auth_type": "v3password", "auth": {**where, **login}, **common}
         about = {
             "dashboard": self.ctx.url("horizon", "/"),
             "domain": "Default",
-            "user": name,
-            "password": password,
-            "unrestricted": self._unrestricted,
+            "user": login["username"],
+            "password": login["password"],
         }
-        text = json.dumps({"clouds": {self.ctx.cloud.name: cloud}}, indent=2)
+        text = json.dumps({"clouds": clouds}, indent=2)
         return f"{MARK} Of one person: keep it secret.\n# {json.dumps(about)}\n{text}\n"
 
     # -- what is handed over, and what goes -----------------------------------------------------------------
@@ -421,7 +419,7 @@ def _read(path: Path) -> dict[str, Any]:
         clouds = json.loads("\n".join(lines[2:]))["clouds"]
         auth = next(iter(clouds.values()))["auth"]
         found = {name: auth[name] for name in OF_CREDENTIAL}
-        found |= {name: about[name] for name in ("password", "unrestricted")}
+        found |= {"password": about["password"], "unrestricted": about.get("unrestricted", False)}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
         return {}
     log.hide([str(found["password"]), str(found["application_credential_secret"])])

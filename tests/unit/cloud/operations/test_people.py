@@ -259,12 +259,22 @@ def test_a_person_moves_to_another_project(ctx: Context, keystone: FakeKeystone)
     assert keystone.credentials["c-2"].project_id == "p-island"
 
 
-def test_heat_needs_credentials_that_make_others(ctx: Context, keystone: FakeKeystone) -> None:
+def test_with_heat_the_file_has_the_login_by_password_too(ctx: Context, keystone: FakeKeystone) -> None:
     create(ctx)
-    assert keystone.credentials["c-1"].unrestricted is False
     ctx.cloud = ctx.cloud.model_copy(update={"features": ("heat",)})
+    assert create(ctx) == ["clouds.yaml"] and create(ctx) == []
+    text = People(ctx).path("ann").read_text()
+    clouds = json.loads("\n".join(text.splitlines()[2:]))["clouds"]
+    assert [cloud["auth_type"] for cloud in clouds.values()] == ["v3applicationcredential", "v3password"]
+    assert clouds["skerry-password"]["auth"]["project_id"] == "p-ann"
+    assert keystone.credentials["c-1"].unrestricted is False
+
+
+def test_a_credential_that_makes_others_is_replaced(ctx: Context, keystone: FakeKeystone) -> None:
+    create(ctx)
+    path = People(ctx).path("ann")
+    path.write_text(path.read_text().replace('"user": "ann"', '"unrestricted": true, "user": "ann"'))
     assert create(ctx) == ["application credential"]
-    assert keystone.credentials["c-2"].unrestricted is True
 
 
 @pytest.mark.parametrize("name", ["admin", "nova", "neutron", "heat"])
