@@ -314,7 +314,8 @@ def every_service() -> str:
             _components(),
         ),
         "## Ports",
-        "All TCP. They are on loopback, at the address that `listen` in cloud.toml gives; those *between hosts* are, in a "
+        "All TCP. They are on loopback, at the address that `listen` in cloud.toml gives; `heat-signals` is at the host's "
+        "end of the external network, for guests; those *between hosts* are, in a "
         "cloud of several hosts, at the host's address, with TLS or SSH. *Shared* ones are reached from other hosts "
         "through `gateway`, by TLS with a certificate of the cloud's own authority. Between hosts there are also Geneve "
         "(UDP 6081), QEMU's migrations (TCP 49152 to 49215, TLS) and guests' screens for "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from skerry.cloud.components.base.openstack import OpenStackComponent, Sections
+from skerry.cloud.components.haproxy.signals import base
 from skerry.cloud.components.upkeep import rows
 from skerry.cloud.config.option_source import COMMON, DAEMONS, OptionSource
 from skerry.cloud.engine.step import Step
@@ -34,6 +35,7 @@ class Heat(OpenStackComponent):
     )
     account = True
     secrets = (Secret("heat-domain"),)
+    panel = "/project/stacks/"
 
     def settings(self) -> Sections:
         account = self.login()
@@ -43,8 +45,8 @@ class Heat(OpenStackComponent):
                 **self.stopping(),
                 "transport_url": self.transport_url(),
                 "host": self.ctx.host.name,
-                "heat_metadata_server_url": self.ctx.url("heat-api-cfn"),
-                "heat_waitcondition_server_url": self.ctx.url("heat-api-cfn", "/v1/waitcondition"),
+                "heat_metadata_server_url": base(self.ctx, "heat-api-cfn"),
+                "heat_waitcondition_server_url": f"{base(self.ctx, 'heat-api-cfn')}/v1/waitcondition",
                 "stack_user_domain_name": DOMAIN,
                 "stack_domain_admin": DOMAIN_ADMIN,
                 "stack_domain_admin_password": self.ctx.secrets["heat-domain"],
@@ -57,6 +59,9 @@ class Heat(OpenStackComponent):
                 key: account[key]
                 for key in ("auth_type", "auth_url", "username", "password", "user_domain_name")
             },
+            "clients_heat": {"url": f"{base(self.ctx, 'heat-api')}/v1/%(tenant_id)s"},
+            # Keystone checks signatures for services only; the address is without the version, which heat adds.
+            "ec2authtoken": {**self.login(), "endpoint_override": self.ctx.url("keystone")},
             "clients_keystone": {"auth_uri": self.ctx.url("keystone")},
             "paste_deploy": {"api_paste_config": self.ctx.layout.env / "etc/heat/api-paste.ini"},
             **self.messaging(),

@@ -21,6 +21,18 @@ REFUSED = """<!DOCTYPE html>
 <code>ALLOWED_HOSTS += ["cloud.example.org"]</code>, then run <code>sudo ./skerry up</code>.</p>
 </body></html>
 """
+# heat's pages come from a package of their own, which the dashboard would find by files that are put into its own.
+WITH_HEAT = """
+import heat_dashboard.enabled
+import openstack_dashboard.local.enabled
+
+openstack_dashboard.local.enabled.__path__.extend(heat_dashboard.enabled.__path__)
+"""
+HEATS_POLICY = """
+heat_conf = Path(heat_dashboard.__file__).parent / "conf"
+POLICY_FILES["orchestration"] = str(heat_conf / "heat_policy.yaml")
+DEFAULT_POLICY_FILES["orchestration"] = str(heat_conf / "default_policies/heat.yaml")
+"""
 SETTINGS, SITE = "skerry_dashboard", "site_settings.py"
 
 
@@ -90,17 +102,19 @@ LOGGING = {{
 }}
 exec((Path(__file__).parent / "{SITE}").read_text())
 '''
+        with_heat = "heat" in self.ctx.cloud.features
         settings = f"""# Written by skerry: the dashboard's settings, with this cloud's in place of a file of the package.
 import sys
+from pathlib import Path
 
 import skerry_dashboard_local
-
+{WITH_HEAT if with_heat else ""}
 sys.modules["local.local_settings"] = skerry_dashboard_local
 from openstack_dashboard.settings import *  # noqa
 
 # The page for a request that is refused. Those of the dashboard show who is logged in, which is not yet known then.
 TEMPLATES.append({{"BACKEND": "django.template.backends.dummy.TemplateStrings", "DIRS": ["{self.etc / "templates"}"]}})
-"""
+{HEATS_POLICY if with_heat else ""}"""
         refused = REFUSED.format(url=self.ctx.url("horizon", "/"), site=self.etc / SITE)
         return [
             File(self.etc / "skerry_dashboard_local.py", local, secret=True),
@@ -133,7 +147,7 @@ TEMPLATES.append({{"BACKEND": "django.template.backends.dummy.TemplateStrings", 
                 "create:horizon",
                 "dashboard: styles and scripts",
                 create,
-                of=[self.ctx.layout.env.name],
+                of=[self.ctx.layout.env.name, *(["heat"] if "heat" in self.ctx.cloud.features else [])],
                 needs=("configure:horizon", "bytecode"),
                 cost=4,
                 heavy=True,

@@ -38,6 +38,7 @@ COMPONENTS: tuple[str, ...] = (
     "neutron:Neutron",
     "horizon:Horizon",
     "heat:Heat",
+    "haproxy.signals:HeatSignals",
     "swift:Swift",
     "barbican:Barbican",
     "upkeep.component:DailyUpkeep",

@@ -6,7 +6,7 @@ import ipaddress
 import os
 import re
 import socket
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -129,6 +129,11 @@ class External(Table):
     dns: tuple[IPvAnyAddress, ...] = Field(
         default=(), description="name servers for guests; empty: those of the host"
     )
+
+    @property
+    def end(self) -> IPv4Interface | None:
+        """A host's own address on it, the first; None where a router is there already."""
+        return None if self.gateway else IPv4Interface((self.cidr[1], self.cidr.prefixlen))
 
     @property
     def translates(self) -> bool:

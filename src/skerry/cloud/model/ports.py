@@ -12,6 +12,7 @@ class Port:
     One with a ``socket`` (a path below the cloud's run) is no port, but a Unix socket on the control host that other
     hosts reach like one. ``shared``: other hosts reach it too, through the gateway, where they ask for it by its name.
     ``clients`` are the users that connect to it on this host; None: everybody may. With a ``last`` it is a range.
+    ``guests`` reach it, at this host's end of the external network.
     ``between_hosts``: in a cloud of several hosts it is open at the host's address, with TLS or SSH, and not on loopback.
     """
 
@@ -22,6 +23,7 @@ class Port:
     socket: str = ""
     clients: tuple[str, ...] | None = None
     last: int = 0
+    guests: bool = False
 
     @property
     def numbers(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Callable
 
@@ -36,12 +35,6 @@ class ExternalNetwork(Step):
         # Whether the host has forwarded before, for when the cloud is taken down.
         self._forwarded = ctx.layout.forwarded_before
 
-    @property
-    def gateway(self) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
-        """The host's address on the network: its first."""
-        network = self.ctx.cloud.external.cidr
-        return ipaddress.ip_interface(f"{network[1]}/{network.prefixlen}")
-
     def check(self) -> list[Change]:
         run = self.ctx.platform.run
         bridges = run([*self.ctx.layout.vsctl, "list-ports", self.BRIDGE], check=False, timeout=30)
@@ -59,8 +52,8 @@ class ExternalNetwork(Step):
         changes = []
         if self.PORT not in bridges.stdout.split():
             changes.append(Change(f"connect the host to bridge {self.BRIDGE}"))
-        if str(self.gateway) not in self._network.addresses(self.INSIDE):
-            changes.append(Change(f"give {self.INSIDE} the address", after=str(self.gateway)))
+        if str(self.ctx.cloud.external.end) not in self._network.addresses(self.INSIDE):
+            changes.append(Change(f"give {self.INSIDE} the address", after=str(self.ctx.cloud.external.end)))
         translated = self._network.translated(self.TABLE)
         if self.ctx.cloud.external.translates:
             if not self._network.forwards():
@@ -93,7 +86,7 @@ class ExternalNetwork(Step):
         for end in (self.INSIDE, self.PORT):
             network.fill_in_checksums(end)
             network.set_up(end)
-        network.give_address(self.INSIDE, str(self.gateway))
+        network.give_address(self.INSIDE, str(self.ctx.cloud.external.end))
         port = ["--may-exist", "add-port", self.BRIDGE, self.PORT]
         self.ctx.platform.run([*vsctl, *bridge, "--", *port])
         if not self.ctx.cloud.external.translates:

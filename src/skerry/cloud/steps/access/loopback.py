@@ -87,8 +87,10 @@ class LoopbackRules(Step):
         if self.ctx.cloud.external.translates and not self._forwards_for_others():
             own = (external_link.INSIDE, external_link.PORT, external_link.BRIDGE)
             outside = [name for name in self._network.outward() if name not in own]
+        every = (port for part in registry.present(self.ctx) for port in part.ports)
         return GuestLink(
             external_link.INSIDE,
+            offered=tuple(port.numbers for port in every if port.guests),
             hardware=external_link.GUEST_HARDWARE if self.ctx.host.external_interface else "",
             outside=tuple(outside),
         )
