@@ -97,5 +97,4 @@ def pair(spread: Spread) -> Iterator[Pair]:
 def servers(cloud: Cloud) -> Iterator[Servers]:
     servers = Servers(cloud)
     yield servers
-    for undo in reversed(servers.undo):
-        undo()
+    servers.remove_all()

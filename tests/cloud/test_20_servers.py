@@ -32,8 +32,7 @@ def three(whole: Cloud) -> Iterator[dict[str, Any]]:
         found = {name: whole.wait_status(server, "ACTIVE") for name, server in begun.items()}
     yield found
     with whole.host.network():
-        for undo in reversed(servers.undo):
-            undo()
+        servers.remove_all()
 
 
 def test_three_servers_at_once_are_reached_on_the_private_network(

@@ -1,12 +1,18 @@
-"""What users expect of networks: forwarded ports, names of the servers of a network."""
+"""What users expect of networks: forwarded ports, names, limits, networks of the site."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import secrets
 import sys
+import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.cloud import Servers
+from tests.support.deadlines import at_most
 from tests.support.samples.provider import OFFICE
 
 if TYPE_CHECKING:
@@ -27,10 +33,19 @@ $switch add-br office -- set bridge office datapath_type=$kind \\
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 22), 3)"
 
 
-@pytest.fixture
-def plain(servers: Servers) -> Any:
-    """A server without a floating address."""
-    return servers("plain")
+# As much as nova takes; it proves that it is whole by its own checksum.
+USER_DATA = f"#!/bin/sh\n#{secrets.token_hex(24_000)}\necho sum $(sha256sum <$0)\n"
+
+
+@pytest.fixture(scope="module")
+def plain(whole: Cloud) -> Iterator[Any]:
+    """A server without a floating address, and with long user data."""
+    servers = Servers(whole)
+    with whole.host.network():
+        server = servers("plain", user_data=base64.b64encode(USER_DATA.encode()).decode())
+    yield server
+    with whole.host.network():
+        servers.remove_all()
 
 
 def test_one_floating_address_forwards_a_port(
@@ -67,6 +82,71 @@ def test_servers_resolve_each_other(cloud: Cloud, plain: Any, within: Within) ->
         within(30, f"{name} is resolved", lambda command=command: address in cloud.ssh(first, command))
 
 
+def test_long_user_data_arrives_whole(cloud: Cloud, plain: Any, within: Within) -> None:
+    whole = f"sum {hashlib.sha256(USER_DATA.encode()).hexdigest()}"
+    compute = cloud.api.compute
+    within(120, "it has run", lambda: whole in compute.get_server_console_output(plain)["output"])
+
+
+def test_a_limit_of_the_rate_holds_on_the_wire(
+    cloud: Cloud, servers: Servers, plain: Any, within: Within
+) -> None:
+    address = str(servers.floating_ip(plain).floating_ip_address)
+    cloud.ssh(address)
+    network = cloud.api.network
+
+    def seconds() -> float:
+        """How long half a megabyte takes from the server to here."""
+        while True:
+            started = time.monotonic()
+            if len(cloud.try_ssh(address, "head -c 524288 /dev/zero", timeout=at_most(60)).stdout) == 524288:
+                return time.monotonic() - started
+
+    port = next(iter(network.ports(device_id=plain.id)))
+    policy = network.create_qos_policy(name="slow")
+    servers.undo.append(lambda: network.delete_qos_policy(policy))
+    network.create_qos_bandwidth_limit_rule(policy, max_kbps=500, max_burst_kbps=400, direction="egress")
+    least = (524288 * 8 / 1000 - 400) / 500  # the burst passes at once
+    within(60, "nothing limits it yet", lambda: seconds() < least)
+    network.update_port(port, qos_policy_id=policy.id)
+    servers.undo.append(lambda: network.update_port(port, qos_policy_id=None))
+    within(30, "the limit holds", lambda: seconds() > least)
+    assert seconds() > least
+    network.update_port(port, qos_policy_id=None)
+    within(60, "it is as fast as before", lambda: seconds() < least)
+
+
+def test_a_trunk_carries_a_second_network_in_a_vlan(
+    cloud: Cloud, servers: Servers, plain: Any, within: Within
+) -> None:
+    address = str(servers.floating_ip(plain).floating_ip_address)
+    network, undo = cloud.api.network, servers.undo.append
+    second = network.create_network(name="second")
+    undo(lambda: network.delete_network(second))
+    subnet = network.create_subnet(network_id=second.id, ip_version=4, cidr="10.98.0.0/24")
+    router = network.find_router("router", ignore_missing=False)
+    network.add_interface_to_router(router, subnet_id=subnet.id)
+    undo(lambda: network.remove_interface_from_router(router, subnet_id=subnet.id))
+    inner = network.create_port(network_id=second.id)
+    undo(lambda: network.delete_port(inner))
+    outer = next(iter(network.ports(device_id=plain.id)))
+    vlan = {"port_id": inner.id, "segmentation_type": "vlan", "segmentation_id": 77}
+    trunk = network.create_trunk(port_id=outer.id, sub_ports=[vlan])
+    undo(lambda: network.delete_trunk(trunk))
+    mine = f"{inner.fixed_ips[0]['ip_address']}/24"
+    commands = (
+        "ip link add link eth0 name eth0.77 type vlan id 77",
+        f"ip link set eth0.77 address {inner.mac_address} up",
+        f"ip address add {mine} dev eth0.77",
+    )
+    cloud.ssh(address, " && ".join(f"sudo {command}" for command in commands))
+    ping = "ping -c 1 -W 2 -I eth0.77 10.98.0.1"
+    within(
+        60, "the router of the second network answers", lambda: cloud.try_ssh(address, ping).returncode == 0
+    )
+    cloud.ssh(address, "sudo ip link delete eth0.77")
+
+
 def test_a_vlan_of_the_office(cloud: Cloud, servers: Servers, within: Within) -> None:
     file = cloud.root / "etc/skerry/cloud.toml"
     before = file.read_text()
@@ -98,9 +178,7 @@ def test_a_vlan_of_the_office(cloud: Cloud, servers: Servers, within: Within) ->
         cloud.host.run([*switch, "set", "port", "desk", "tag=7"])
         assert not answers(), "another VLAN is another network"
     finally:
-        for undo in reversed(servers.undo):
-            undo()
-        servers.undo.clear()
+        servers.remove_all()
         if office := cloud.api.network.find_network("office"):
             cloud.api.network.delete_network(office)
         file.write_text(before)

@@ -105,6 +105,4 @@ def test_the_pulled_plug(cloud: Cloud, servers: Servers) -> None:
         all_is_back(cloud, "before the plug")
         address = str(servers.floating_ip(server := servers("fresh")).floating_ip_address)
         cloud.named(address, server.name)
-        for undo in reversed(servers.undo):
-            undo()
-        servers.undo.clear()
+        servers.remove_all()

@@ -91,8 +91,6 @@ def test_a_backup_is_restored_on_a_bare_machine(
     assert cloud.run("plan").stdout.strip() == "Nothing would change."
     server = servers("after-the-restore")
     cloud.named(str(servers.floating_ip(server).floating_ip_address), server.name)
-    for undo in reversed(servers.undo):
-        undo()
-    servers.undo.clear()
+    servers.remove_all()
     cloud.run("destroy", "--yes", "--keep-packages", timeout=180)
     assert cloud.running() == []

@@ -261,6 +261,11 @@ class Servers:
         compute.delete_server(server, ignore_missing=True)
         compute.wait_for_delete(server, wait=at_most(GONE))
 
+    def remove_all(self) -> None:
+        """Remove what was made, the last first."""
+        while self.undo:
+            self.undo.pop()()
+
     def floating_ip(self, server: Any) -> Any:
         floating = self.cloud.floating_ip(server)
         self.undo.append(lambda: self.cloud.api.network.delete_ip(floating, ignore_missing=True))

@@ -43,6 +43,7 @@ LATE_MODULES = (
     *("virtio_scsi", "sd_mod", "sr_mod", "ata_piix"),
     *("isofs", "vfat", "nls_cp437", "nls_ascii"),
     *("button", "evdev", "virtio_rng", "virtio_balloon"),
+    "8021q",  # VLANs of trunks
 )
 
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
