@@ -94,7 +94,8 @@ def test_services_run_on_and_are_adopted(back: Direct) -> None:
     pid = back.process("talks").pid
     kill_supervisord(back)
     back.stop("talks")
-    assert back.process("talks").state == "stopped" and not psutil.pid_exists(pid)
+    assert back.process("talks").state == "stopped"
+    within(5, "its parent has reaped it", lambda: not psutil.pid_exists(pid))
     kill_supervisord(back)
     time.sleep(1)
     assert back.process("talks").pid == 0, "what was stopped stays so"
