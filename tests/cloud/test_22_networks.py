@@ -105,13 +105,12 @@ def test_a_limit_of_the_rate_holds_on_the_wire(
     port = next(iter(network.ports(device_id=plain.id)))
     policy = network.create_qos_policy(name="slow")
     servers.undo.append(lambda: network.delete_qos_policy(policy))
-    network.create_qos_bandwidth_limit_rule(policy, max_kbps=500, max_burst_kbps=400, direction="egress")
-    least = (524288 * 8 / 1000 - 400) / 500  # the burst passes at once
+    network.create_qos_bandwidth_limit_rule(policy, max_kbps=250, max_burst_kbps=200, direction="egress")
+    least = (524288 * 8 / 1000 - 200) / 250  # 16 s; the burst passes at once
     within(60, "nothing limits it yet", lambda: seconds() < least)
     network.update_port(port, qos_policy_id=policy.id)
     servers.undo.append(lambda: network.update_port(port, qos_policy_id=None))
-    within(30, "the limit holds", lambda: seconds() > least)
-    assert seconds() > least
+    within(60, "the limit holds", lambda: seconds() > least)
     network.update_port(port, qos_policy_id=None)
     within(60, "it is as fast as before", lambda: seconds() < least)
 
