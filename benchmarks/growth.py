@@ -13,11 +13,8 @@ from pathlib import Path
 from benchmarks.cloud import FOLDER, figure
 from benchmarks.support.bare_debian import bare_debian
 
-MINUTES, SETTLED, EVERY = (
-    120,
-    30,
-    5,
-)  # of the work, of those not counted, from one look at the memory to the next
+MINUTES, SETTLED = 120, 30  # of the work, and of what is not counted at its beginning
+EVERY = 5  # minutes from one look at the memory to the next
 WORK = """
 import json, subprocess, sys, time
 import openstack

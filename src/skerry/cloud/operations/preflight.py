@@ -91,9 +91,8 @@ class PortsFree(PreflightCheck):
     def problem(self, ctx: Context) -> str | None:
         found = self._look(ctx)
         while found and (again := self._look(ctx)) != found:
-            found = (
-                again  # a service of the cloud began to listen, or ended, while its process was looked for
-            )
+            # A service of the cloud began to listen, or ended, while its process was looked for.
+            found = again
         return found
 
     def _look(self, ctx: Context) -> str | None:
