@@ -24,21 +24,8 @@ LOGINS = {
     "horizon": ("/auth/login", "http_req_rate", 30),
 }
 
-
-class HAProxy(Component):
-    """The front of all APIs: keeps clients' connections, waits while an API restarts, later ends TLS."""
-
-    name = "haproxy"
-    title = "the front of the APIs (HAProxy)"
-    user = WEB
-    packages = ("haproxy",)
-
-    def folders(self) -> list[Folder]:
-        return [Folder(self.ctx.layout.run / "api", group=GROUP, mode=0o710)]
-
-    def files(self) -> list[File]:
-        parts = [
-            """# Written by skerry.
+# How a front deals with its clients, and with an API that restarts.
+HEAD = """# Written by skerry.
 global
     maxconn 2000
     nbthread 1
@@ -61,7 +48,21 @@ defaults
     timeout http-request 20s
     timeout http-keep-alive 60s
 """
-        ]
+
+
+class HAProxy(Component):
+    """The front of all APIs: keeps clients' connections, waits while an API restarts, later ends TLS."""
+
+    name = "haproxy"
+    title = "the front of the APIs (HAProxy)"
+    user = WEB
+    packages = ("haproxy",)
+
+    def folders(self) -> list[Folder]:
+        return [Folder(self.ctx.layout.run / "api", group=GROUP, mode=0o710)]
+
+    def files(self) -> list[File]:
+        parts = [HEAD]
         apis = {port.name: port.number for part in registry.in_cloud(self.ctx) for port in part.apis}
         for name, port in sorted(apis.items()):
             socket = self.ctx.layout.api_socket(name)

@@ -7,6 +7,7 @@ user that heat made for that one resource.
 from __future__ import annotations
 
 from skerry.cloud.components.base.component import Component
+from skerry.cloud.components.haproxy.component import HEAD
 from skerry.cloud.components.openvswitch.external_network import ExternalNetwork
 from skerry.cloud.context import Context
 from skerry.cloud.model.ports import Port
@@ -41,24 +42,7 @@ class HeatSignals(Component):
         end = self.ctx.cloud.external.end
         assert end
         socket = self.ctx.layout.api_socket
-        text = f"""# Written by skerry.
-global
-    maxconn 500
-    nbthread 1
-    log stdout format raw daemon notice
-
-defaults
-    mode http
-    log global
-    option http-server-close
-    option forwardfor
-    option http-buffer-request
-    timeout http-request 20s
-    timeout http-keep-alive 10s
-    timeout connect 10s
-    timeout client 60s
-    timeout server 300s
-
+        text = f"""{HEAD}
 frontend {self.name}
     bind {end.ip}:{PORT.number}
     # All guests of a router have its address.
