@@ -1,4 +1,7 @@
-"""Answers one HTTP request on standard input out of a folder; QEMU starts it per connection."""
+"""Answers one HTTP request on standard input out of a folder; QEMU starts it per connection.
+
+A page beside which lies one named ``<page>.busy`` is answered as by a service that cannot answer now.
+"""
 
 import sys
 from pathlib import Path
@@ -12,6 +15,8 @@ def main() -> None:
     found = page.is_file()
     body = page.read_bytes() if found else b"no such page\n"
     status = "200 OK" if found else "404 Not Found"
+    if page.with_name(f"{page.name}.busy").exists():
+        status, body = "503 Service Unavailable", b"later\n"
     head = f"HTTP/1.0 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     sys.stdout.buffer.write(head.encode() + body)
 

@@ -93,14 +93,44 @@ def test_metadata_that_comes_late(yard: Yard, image: tiny.TinyImageFiles, kernel
     guest.wait_login(10)
 
 
-def test_metadata_in_amazons_form_only(yard: Yard, image: tiny.TinyImageFiles, kernel: list[str]) -> None:
-    files = {
+def test_user_data_is_not_lost_while_the_service_is_busy(
+    yard: Yard, image: tiny.TinyImageFiles, kernel: list[str]
+) -> None:
+    files = {**yard.metadata(FIRST, "one", COUNT), "openstack/latest/user_data.busy": ""}
+    guest = yard.boot(yard.disk("one", image.disk, "1G"), kernel, yard.metadata_service("service", files))
+    guest.wait_login(60)  # its key does not wait for the user data
+    guest.wait_ssh("grep -q 503 /run/skerry/wget.log")
+    assert "user data printed 42" not in guest.console()
+    (yard.place / "service/openstack/latest/user_data.busy").unlink()
+    guest.wait_console(20, "user data printed 42")
+
+
+@pytest.mark.long
+def test_a_key_is_not_lost_while_the_service_is_busy(
+    yard: Yard, image: tiny.TinyImageFiles, kernel: list[str]
+) -> None:
+    key = "latest/meta-data/public-keys/0/openssh-key"
+    service = yard.metadata_service("service", {**amazons(yard), f"{key}.busy": ""})
+    guest = yard.boot(yard.disk("one", image.disk, "1G"), kernel, service)
+    guest.wait_console(150, "no key, no user data so far")
+    (yard.place / "service" / f"{key}.busy").unlink()
+    guest.wait_login(60)
+    guest.wait_console(20, "user data printed 42")
+
+
+def amazons(yard: Yard) -> dict[str, str]:
+    return {
         "latest/meta-data/instance-id": "i-00000001",
         "latest/meta-data/hostname": "amazon.example.org",
         "latest/meta-data/public-keys/0/openssh-key": yard.public_key + "\n",
         "latest/user-data": COUNT,
     }
-    guest = yard.boot(yard.disk("one", image.disk, "1G"), kernel, yard.metadata_service("service", files))
+
+
+def test_metadata_in_amazons_form_only(yard: Yard, image: tiny.TinyImageFiles, kernel: list[str]) -> None:
+    guest = yard.boot(
+        yard.disk("one", image.disk, "1G"), kernel, yard.metadata_service("service", amazons(yard))
+    )
     guest.wait_login(60)
     guest.wait_console(20, "user data printed 42")
     assert guest.ssh("hostname") == "amazon"

@@ -26,16 +26,18 @@ from_drive() {
 
 get() { timeout "$patience" wget -q -O "$data/$2.part" "$url/$1" 2>"$run/wget.log" && mv "$data/$2.part" "$data/$2"; }
 
+# For a page that need not be there: fails when a slow or a busy service leaves it open whether it is.
+optional() { get "$1" "$2" || grep -q ' 404' "$run/wget.log"; }
+
 from_network() {
   if get openstack/latest/meta_data.json meta_data.json && valid; then
-    get openstack/latest/user_data user_data
+    script=openstack/latest/user_data
     return 0
   fi
   # No such page: a service that knows only Amazon's form.
   grep -q ' 404' "$run/wget.log" && get latest/meta-data/instance-id id || return 1
-  get latest/meta-data/hostname name
-  get latest/meta-data/public-keys/0/openssh-key key
-  get latest/user-data user_data
+  optional latest/meta-data/hostname name && optional latest/meta-data/public-keys/0/openssh-key key || return 1
+  script=latest/user-data
   jq -n --arg id "$(cat "$data/id")" --arg name "$(cat "$data/name" 2>/dev/null)" --arg key "$(cat "$data/key" 2>/dev/null)" \
     '{uuid: $id, hostname: $name, public_keys: {key: $key}}' >"$data/meta_data.json"
   valid
@@ -67,6 +69,12 @@ apply() {
     fi
     echo "$id" >"$state/hostkey-owner"
   fi
+  # Only now: a server whose user data comes late can be reached meanwhile.
+  until [ -z "$script" ] || optional "$script" user_data; do
+    tries=$((tries + 1))
+    [ "$tries" = 30 ] && say "no user data so far: $url/$script: $(tail -n 1 "$run/wget.log")"
+    sleep 1
+  done
   # Before the user data: it runs once, also when it restarts the machine.
   echo "$id" >"$state/instance-id"
   sync
@@ -78,6 +86,7 @@ apply() {
 }
 
 { drivers; grow; } &
+script= # where the metadata service has the user data
 tries=0
 until [ -e "$run/drivers" ] && from_drive && source="config drive"; do
   # A first answer takes a cold Nova some seconds, and whoever gives up and asks again gives it more to do.
@@ -90,4 +99,5 @@ until [ -e "$run/drivers" ] && from_drive && source="config drive"; do
     say "no config drive and no answer from $url: $(tail -n 1 "$run/wget.log" 2>/dev/null); no key, no user data so far"
   [ "$tries" -lt 20 ] && sleep 0.5 || sleep 3
 done
+tries=0 patience=30
 apply "$source"
