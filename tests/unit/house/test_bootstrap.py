@@ -25,6 +25,7 @@ def checkout(tmp_path: Path) -> Path:
     folder = tmp_path / "a checkout"
     (folder / "locks").mkdir(parents=True)
     shutil.copy(CHECKOUT / "skerry", folder / "skerry")
+    shutil.copy(CHECKOUT / "locks/install", folder / "locks/install")
     for minor in range(11, 20):
         (folder / f"locks/2026.2-py3.{minor}.txt").write_text(f"one==1.{minor}\n")
     (folder / "locks/uv.txt").write_text("uv==1\n")
@@ -153,8 +154,9 @@ def test_no_lock_for_this_python(checkout: Path, tmp_path: Path) -> None:
     assert done.returncode == 4 and "no lock for Python" in done.stderr
 
 
-def test_the_script_is_posix() -> None:
+@pytest.mark.parametrize("script", ["skerry", "locks/install", "locks/compile"])
+def test_the_script_is_posix(script: str) -> None:
     shell = shutil.which("dash")
     if shell is None:
         pytest.skip("dash is not installed")
-    assert subprocess.run([shell, "-n", str(CHECKOUT / "skerry")]).returncode == 0
+    assert subprocess.run([shell, "-n", str(CHECKOUT / script)]).returncode == 0
