@@ -1,6 +1,6 @@
 """Answers one HTTP request on standard input out of a folder; QEMU starts it per connection.
 
-A page beside which lies one named ``<page>.busy`` is answered as by a service that cannot answer now.
+Where there is a file ``<page>.busy``, the page is answered as by a service that cannot answer now.
 """
 
 import sys
