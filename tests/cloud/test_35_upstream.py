@@ -84,6 +84,22 @@ def test_tempest_passes_its_smoke_tests(cloud: Cloud, which: tuple[str, ...]) ->
     assert json.loads(done.stdout)["passed"] > 75
 
 
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize(
+    "which",
+    [
+        ("ansible", "libcloud", "load", "--servers", "4"),
+        ("openstacksdk", "--regex", r"functional\.(image|placement)\."),
+        pytest.param(("load",), marks=pytest.mark.long),
+    ],
+    ids=["programs", "a sample of the library's tests", "a load of twenty"],
+)
+def test_clients_work_and_leave_nothing_behind(cloud: Cloud, which: tuple[str, ...]) -> None:
+    done = cloud.run("verify", "--json", "--clients", *which, check=False, timeout=1400)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert sum(suite["passed"] for suite in json.loads(done.stdout)["suites"]) > 3
+
+
 @pytest.fixture(scope="module")
 def features(whole: Cloud) -> Iterator[None]:
     """All components that not every cloud has, added to the cloud and removed again."""
@@ -169,6 +185,15 @@ def test_barbican_keeps_a_secret_and_passes_upstreams_tests(cloud: Cloud) -> Non
     done = cloud.run("verify", "--json", "--regex", KEY_MANAGER, check=False, timeout=400)
     assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
     assert json.loads(done.stdout)["passed"] >= 5
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.usefixtures("features")
+def test_the_librarys_own_tests_pass(cloud: Cloud) -> None:
+    done = cloud.run("verify", "--json", "--clients", "openstacksdk", check=False, timeout=3500)
+    assert done.returncode == 0, done.stderr[-2000:] + done.stdout
+    assert json.loads(done.stdout)["suites"][0]["passed"] > 200
 
 
 @pytest.mark.timeout(600)

@@ -101,7 +101,7 @@ VERBS = (
     ),
     Verb(
         "verify",
-        "run upstream's own smoke tests (tempest) against this cloud",
+        "run upstream's own smoke tests (tempest), or clients that people use, against this cloud",
         "cloud.verify",
         root=True,
         cloud=True,

@@ -16,6 +16,7 @@ from skerry.cloud.components.nova.novnc import NoVNC
 from skerry.cloud.context import Context
 from skerry.cloud.engine.step import Step
 from skerry.cloud.model.layout import Layout
+from skerry.cloud.operations.verify.environment import client_environment
 from skerry.cloud.resources.image import TinyImage
 from skerry.cloud.steps.machine import Bytecode, LibvirtBinding
 from skerry.cloud.steps.packages import Packages
@@ -148,5 +149,6 @@ def prepare() -> None:
         folder = ctx.layout.cache / "images"
         folder.mkdir(parents=True, exist_ok=True)
         TinyImage(ctx).apply(lambda text: None)
+        client_environment(ctx.layout)
     except SkerryError as error:
         report(f"{error} Tests that need it are skipped or fail.")

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 from skerry.cloud.components.libvirt.component import Libvirt
 from skerry.cloud.components.libvirt.hypervisor import Hypervisor, damaging
-from skerry.cloud.context import Context
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient
 from skerry.common.errors import CommandError
 
@@ -23,11 +22,6 @@ WITHOUT_DOMAIN = {
 }
 
 
-def virsh(ctx: Context, *words: str) -> str:
-    """What virsh prints, asked of this cloud's own libvirt. Raises CommandError."""
-    return ctx.platform.run(["virsh", "--connect", Libvirt(ctx).uri, "-q", *words], timeout=15).stdout
-
-
 class HypervisorAnswers(Check):
     """libvirt answers, through its API and not just its socket."""
 
@@ -38,7 +32,7 @@ class HypervisorAnswers(Check):
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
         try:
-            virsh(patient.ctx, "list")
+            Libvirt(patient.ctx).virsh("list")
         except CommandError as error:
             vital = patient.vitals["libvirtd"]
 
@@ -64,7 +58,7 @@ class GuestsKnown(Check):
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
         try:
-            rows = virsh(patient.ctx, "list", "--all", "--uuid", "--name").splitlines()
+            rows = Libvirt(patient.ctx).virsh("list", "--all", "--uuid", "--name").splitlines()
         except CommandError as error:
             raise CannotLook(str(error.args[2])) from None
         by_id = {uuid: name for uuid, name in (row.split(maxsplit=1) for row in rows if row.strip())}
@@ -105,7 +99,7 @@ class HypervisorFit(Check):
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
         try:
-            told = virsh(patient.ctx, "version")
+            told = Libvirt(patient.ctx).virsh("version")
         except CommandError as error:
             raise CannotLook(str(error.args[2])) from None
         kind = Hypervisor.decided(patient.ctx)

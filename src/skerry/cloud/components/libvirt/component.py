@@ -113,6 +113,10 @@ class Libvirt(Component):
     def uri(self) -> str:
         return f"qemu+unix:///system?socket={self.ctx.layout.run}/libvirt/libvirt-sock"
 
+    def virsh(self, *words: str) -> str:
+        """What virsh prints, asked of this cloud's own libvirt. Raises CommandError."""
+        return self.ctx.platform.run(["virsh", "--connect", self.uri, "-q", *words], timeout=30).stdout
+
     def files(self) -> list[File]:
         etc = self.ctx.layout.etc / "libvirt"
         host_uuid = uuid.uuid5(uuid.NAMESPACE_DNS, f"libvirt.{self.ctx.host.name}.{self.ctx.cloud.name}")

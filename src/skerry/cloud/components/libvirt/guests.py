@@ -13,17 +13,12 @@ class Guests:
     """The guests of this host's private libvirt."""
 
     def __init__(self, ctx: Context) -> None:
-        self.ctx = ctx
-
-    def _virsh(self, *words: str) -> str:
-        return self.ctx.platform.run(
-            ["virsh", "--connect", Libvirt(self.ctx).uri, "-q", *words], timeout=30
-        ).stdout
+        self.libvirt = Libvirt(ctx)
 
     def running(self) -> list[str]:
         """Names of the guests that run; none when libvirt does not answer."""
         try:
-            return self._virsh("list", "--name").split()
+            return self.libvirt.virsh("list", "--name").split()
         except CommandError:
             return []
 
@@ -41,7 +36,7 @@ class Guests:
 
     def _try(self, verb: str, name: str) -> None:
         try:
-            self._virsh(verb, name)
+            self.libvirt.virsh(verb, name)
         except CommandError:
             pass  # it has ended by itself in the meantime
 

@@ -2,59 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from skerry.cloud.components import registry
 from skerry.cloud.config.ini import render
 from skerry.cloud.context import Context
+from skerry.cloud.operations.verify.results import PATIENCE, Show, SuiteResults, follow
 from skerry.cloud.resources.base import IMAGE, PRIVATE, PUBLIC, USER, own_images
-from skerry.common import log
-from skerry.common.errors import PreflightError, VerificationError
-
-# "{1} tempest.api.compute...test_name [1.234567s] ... ok"
-RESULT = re.compile(
-    r"^\{\d+\} (?P<test>.+?) \[(?P<seconds>[\d.]+)s\] \.\.\. (?P<result>ok|FAILED|SKIPPED.*)$"
-)
-SETUP = re.compile(
-    r"^(?P<test>(?:setUpClass|tearDownClass) .+?) \[(?P<seconds>[\d.]+)s\] \.\.\. (?P<result>FAILED)$"
-)
-
-# Seconds that tempest waits for a server to be there, to answer a ping, to let it in. Its clock does not slow down with a
-# busy machine, as Skerry's own does: so this is what such a machine needs.
-PATIENCE = 480
-
-
-@dataclass
-class TempestReport:
-    """What tempest found. ``folder`` keeps its configuration, its log and its results."""
-
-    folder: str
-    passed: int = 0
-    skipped: int = 0
-    failed: list[str] = field(default_factory=list)
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2)
-
-    def render(self) -> str:
-        lines = [f"tempest: {self.passed} passed, {self.skipped} skipped, {len(self.failed)} failed."]
-        lines += [f"  failed: {name}" for name in self.failed]
-        lines.append(f"The report (results.txt, report.xml, tempest.log) is in {self.folder}.")
-        return "\n".join(lines)
-
-    def demand(self) -> None:
-        """Raise VerificationError when tests failed, or when there was none."""
-        if self.failed or not self.passed:
-            names = ", ".join(self.failed[:3])
-            raise VerificationError(
-                f"{len(self.failed)} of upstream's tests failed: {names}" if names else "tempest ran no test",
-                remedy=f"Why, is in {self.folder}/results.txt; then 'skerry doctor'.",
-            )
+from skerry.common.errors import PreflightError
 
 
 def configuration(ctx: Context, folder: Path) -> str:
@@ -130,12 +85,10 @@ def configuration(ctx: Context, folder: Path) -> str:
     )
 
 
-def verify(
-    root: Path | str, show: Callable[[str], None], *, regex: str | None = None, workers: int = 2
-) -> TempestReport:
+def verify(root: Path | str, show: Show, *, regex: str | None = None, workers: int = 2) -> SuiteResults:
     """Run tempest's smoke tests (or those that match ``regex``) and report each result to ``show``.
 
-    What failed is in the report; see ``TempestReport.demand``. Raises NotFoundError and CloudDownError before anything.
+    What failed is in the results; see ``results.demand``. Raises NotFoundError and CloudDownError before anything.
     """
     ctx = Context.existing(root)
     ctx.demand_up()
@@ -150,44 +103,11 @@ def verify(
         ctx.platform.run([ctx.layout.bin("tempest"), "init", str(folder)], env=environment)
     ctx.platform.make_folder(folder / "lock")
     ctx.platform.write(folder / "etc/tempest.conf", configuration(ctx, folder), mode=0o600)
+    (folder / "results.txt").unlink(missing_ok=True)
     chosen = ["--regex", regex] if regex else ["--smoke"]
     argv = [ctx.layout.bin("tempest"), "run", *chosen, "--concurrency", str(workers)]
-    report = TempestReport(str(folder))
-    with (folder / "results.txt").open("w") as kept, log.command(argv) as running:
-        process = subprocess.Popen(
-            argv,
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            bufsize=1,
-        )
-        try:
-            for line in process.stdout or ():
-                kept.write(line)
-                _take(line.rstrip("\n"), report, show)
-        except KeyboardInterrupt:
-            show("Interrupted: the tests that run remove what they have made; that may take a minute.")
-            raise
-        finally:
-            process.terminate()
-            process.wait()
-        running.ended(process.returncode)
+    results = SuiteResults("tempest", str(folder))
+    follow(argv, folder, environment, lambda line: results.take(line, show), show)
     xml = f"cd '{folder}' && stestr last --subunit | subunit2junitxml -o report.xml"
     ctx.platform.run(["sh", "-c", xml], env=environment, check=False)
-    return report
-
-
-def _take(line: str, report: TempestReport, show: Callable[[str], None]) -> None:
-    found = RESULT.match(line) or SETUP.match(line)
-    if not found:
-        return
-    test, result = found["test"].split("[")[0], found["result"]
-    if result == "ok":
-        report.passed += 1
-    elif result == "FAILED":
-        report.failed.append(test)
-    else:
-        report.skipped += 1
-    show(f"{result.split(':')[0]:8} {float(found['seconds']):6.1f} s  {test}")
+    return results

@@ -1,0 +1,1 @@
+"""The cloud, judged by others: upstream's own tests, and clients that people use."""
