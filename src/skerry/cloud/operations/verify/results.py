@@ -16,7 +16,8 @@ Show = Callable[[str], None]
 
 # What stestr prints: "{1} tempest.api.compute...test_name [1.234567s] ... ok"; what is skipped may have no time.
 TIMED = re.compile(
-    r"^(?:\{\d+\} |(?=(?:setUp|tearDown)Class ))(?P<test>.+?) \[(?P<seconds>[\d.]+)s\] \.\.\. (?P<result>ok|FAILED|SKIPPED.*)$"
+    r"^(?:\{\d+\} |(?=(?:setUp|tearDown)Class ))(?P<test>.+?) \[(?P<seconds>[\d.]+)s\] \.\.\. "
+    r"(?P<result>ok|FAILED|SKIPPED.*)$"
 )
 UNTIMED = re.compile(r"^\{\d+\} (?P<test>\S+)(?P<seconds>) \.\.\. (?P<result>SKIPPED.*)$")
 
