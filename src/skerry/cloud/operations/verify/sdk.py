@@ -30,7 +30,9 @@ def run(
     _settle(users[0])
     packages = ctx.layout.site_packages
     ctx.platform.write(folder / "clouds.yaml", clouds_yaml(ctx, users), mode=0o600)
-    ctx.platform.write(folder / "CONTRIBUTING.rst", "What some tests upload as an image.\n")
+    # The tests expect the folder of their source: a file that they upload as an image, and templates of stacks.
+    ctx.platform.write(folder / "CONTRIBUTING.rst", "This is uploaded as an image.\n")
+    (folder / "openstack").symlink_to(packages / "openstack")
     settings = {
         "PATH": f"{ctx.layout.env}/bin:{ctx.platform.path}",
         "HOME": str(folder),
