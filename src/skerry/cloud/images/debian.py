@@ -16,6 +16,7 @@ from pathlib import Path
 
 from skerry.common import debian
 from skerry.common.errors import CommandError, PackageError
+from skerry.common.files import finish
 from skerry.common.proc import run
 
 USER = "debian"
@@ -113,7 +114,7 @@ def build(out: Path, work: Path, progress: Callable[[str], None]) -> DebianImage
         final = out / f"skerry-debian-{codename}.qcow2"
         half = final.with_suffix(".part")
         run(["qemu-img", "convert", "-c", "-O", "qcow2", str(raw), str(half)], timeout=1800)
-        half.replace(final)
+        finish(half, final)
     return DebianImage(final, version)
 
 

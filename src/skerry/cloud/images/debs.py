@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from skerry.cloud.images import elf
 from skerry.common.errors import CommandError, PackageError
+from skerry.common.files import flush
 from skerry.common.proc import run
 
 # The user that apt drops to cannot write into our cache.
@@ -54,6 +55,7 @@ def fetch(packages: Iterable[str], cache: Path) -> list[Deb]:
         missing = {file.partition("_")[0] for file, size in offered if held.get(file) != int(size)}
         if missing:
             run([*_APT, "download", *sorted(missing)], cwd=str(cache), timeout=900)
+            flush(cache)
     except CommandError as error:
         raise PackageError(
             f"Debian packages could not be downloaded: {error}",

@@ -20,6 +20,7 @@ from pathlib import Path
 from skerry.cloud.images import cpio, debs, rootfs
 from skerry.cloud.images.modules import ModuleTree
 from skerry.common.errors import PreflightError
+from skerry.common.files import finish
 from skerry.common.proc import run
 
 LABEL = "tiny-root"
@@ -111,7 +112,7 @@ def build(out: Path, work: Path, progress: Callable[[str], None]) -> TinyImageFi
         ):
             half = final.with_suffix(".part")
             shutil.copyfile(made, half)
-            half.replace(final)
+            finish(half, final)
     return image
 
 

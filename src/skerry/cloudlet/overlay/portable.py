@@ -15,6 +15,7 @@ from skerry.cloudlet.errors import BadBaseError
 from skerry.cloudlet.overlay.base import IMAGES, PARTS, Base
 from skerry.cloudlet.overlay.pages import PAGE, listing
 from skerry.cloudlet.overlay.store import Store
+from skerry.common.files import finish
 
 _FILES = ("manifest.json", "name", *PARTS, *IMAGES)
 
@@ -34,7 +35,7 @@ def export(base: Base, target: Path) -> None:
                     _add_sparse(archive, base, name)
                 elif path.exists():
                     archive.add(path, name, filter=_anonymous)
-        half.replace(target)
+        finish(half, target)
     finally:
         half.unlink(missing_ok=True)
 

@@ -23,6 +23,7 @@ from skerry.cloudlet.overlay.base import Base
 from skerry.cloudlet.overlay.keys import Keys
 from skerry.cloudlet.overlay.reader import FileSource, Overlay
 from skerry.common.errors import BusyError, NotFoundError, PreflightError, RefusedError
+from skerry.common.files import flush_entry
 from skerry.common.locks import held
 
 # Guests run as users of their own, and read bases as members of this group. A number that nobody has.
@@ -88,7 +89,7 @@ class Store:
         except OSError:
             if not place.exists():
                 raise
-        _flush_folder(place.parent)
+        flush_entry(place.parent)
         return place
 
     # -- bases ------------------------------------------------------------------------------------------
@@ -162,7 +163,7 @@ class Store:
         """Remove a base, an overlay or a session: out of its place at once, then piece by piece."""
         with self.work() as folder:
             path.rename(folder / "removed")
-            _flush_folder(path.parent)
+            flush_entry(path.parent)
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -177,12 +178,4 @@ class Store:
 
 def _flush(path: Path) -> None:
     for each in [*path.iterdir(), path] if path.is_dir() else [path]:
-        handle = os.open(each, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
-
-
-def _flush_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
+        flush_entry(each)

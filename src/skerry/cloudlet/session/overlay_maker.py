@@ -30,6 +30,7 @@ from skerry.cloudlet.vm.agent import Agent
 from skerry.cloudlet.vm.process import Vm, own_to
 from skerry.cloudlet.vm.stream import StreamState
 from skerry.common.errors import NotFoundError, PreflightError, UsageError
+from skerry.common.files import finish
 
 Say = Callable[[str], None]
 
@@ -234,7 +235,7 @@ def export(store: Store, word: str, target: Path) -> Manifest:
     path = store.overlay_path(word)
     half = target.with_name(f".{target.name}.part")
     shutil.copyfile(path, half)
-    half.replace(target)
+    finish(half, target)
     return Overlay(FileSource(target), None).manifest
 
 

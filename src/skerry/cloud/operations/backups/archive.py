@@ -21,6 +21,7 @@ import zstandard
 
 from skerry.common import log
 from skerry.common.errors import CommandError, NotFoundError, RefusedError
+from skerry.common.files import finish
 from skerry.common.proc import last_lines
 
 MANIFEST = "manifest.json"
@@ -81,7 +82,7 @@ def write(target: Path, members: Mapping[str, Path], about: Mapping[str, Any], r
                 _add(tar, MANIFEST, manifest)
                 for name, path in members.items():
                     tar.add(path, name, recursive=False)
-        partial.replace(target)
+        finish(partial, target)
     finally:
         partial.unlink(missing_ok=True)
 

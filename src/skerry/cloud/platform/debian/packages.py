@@ -73,8 +73,10 @@ class AptPackages(PackageManager):
     def download(self, name: str, folder: Path) -> Path:
         work = folder / name
         self.host.remove(work)
-        self.host.make_folder(work, mode=0o777)  # apt drops its privileges to download
-        self.host.run(["sh", "-c", 'cd "$1" && apt-get -q download "$2"', "sh", str(work), name])
+        # apt drops its privileges to download.
+        self.host.make_folder(work, mode=0o700, owner="_apt:nogroup")
+        script = 'cd "$1" && apt-get -q download "$2" && sync *.deb'
+        self.host.run(["sh", "-c", script, "sh", str(work), name])
         package = next(file for file in self.host.names(work) if file.endswith(".deb"))
         self.host.run(["mv", str(work / package), str(folder)])
         self.host.remove(work)
