@@ -9,6 +9,8 @@ from skerry.cloud.components.libvirt.hypervisor import Hypervisor, damaging
 from skerry.cloud.doctor.base import CannotLook, Check, Finding, Patient
 from skerry.common.errors import CommandError
 
+PATIENCE = 15.0  # seconds for an answer: less than a check may take, or nobody would hear why there is none
+
 # States in which nova has no domain on the host, or is about to make or remove one.
 WITHOUT_DOMAIN = {
     "ERROR",
@@ -32,7 +34,7 @@ class HypervisorAnswers(Check):
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
         try:
-            Libvirt(patient.ctx).virsh("list")
+            Libvirt(patient.ctx).virsh("list", timeout=PATIENCE)
         except CommandError as error:
             vital = patient.vitals["libvirtd"]
 
@@ -58,7 +60,9 @@ class GuestsKnown(Check):
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
         try:
-            rows = Libvirt(patient.ctx).virsh("list", "--all", "--uuid", "--name").splitlines()
+            rows = (
+                Libvirt(patient.ctx).virsh("list", "--all", "--uuid", "--name", timeout=PATIENCE).splitlines()
+            )
         except CommandError as error:
             raise CannotLook(str(error.args[2])) from None
         by_id = {uuid: name for uuid, name in (row.split(maxsplit=1) for row in rows if row.strip())}
@@ -99,7 +103,7 @@ class HypervisorFit(Check):
 
     def findings(self, patient: Patient) -> Iterable[Finding]:
         try:
-            told = Libvirt(patient.ctx).virsh("version")
+            told = Libvirt(patient.ctx).virsh("version", timeout=PATIENCE)
         except CommandError as error:
             raise CannotLook(str(error.args[2])) from None
         kind = Hypervisor.decided(patient.ctx)

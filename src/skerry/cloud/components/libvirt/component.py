@@ -113,9 +113,9 @@ class Libvirt(Component):
     def uri(self) -> str:
         return f"qemu+unix:///system?socket={self.ctx.layout.run}/libvirt/libvirt-sock"
 
-    def virsh(self, *words: str) -> str:
+    def virsh(self, *words: str, timeout: float = 30) -> str:
         """What virsh prints, asked of this cloud's own libvirt. Raises CommandError."""
-        return self.ctx.platform.run(["virsh", "--connect", self.uri, "-q", *words], timeout=30).stdout
+        return self.ctx.platform.run(["virsh", "--connect", self.uri, "-q", *words], timeout=timeout).stdout
 
     def files(self) -> list[File]:
         etc = self.ctx.layout.etc / "libvirt"

@@ -100,10 +100,19 @@ def _empty(ctx: Context, project: Any) -> None:
         from openstack.exceptions import ConflictException
 
         there.project_cleanup(dry_run=False, wait_timeout=300)
+        network, own = api.network, {"project_id": project.id}
+        still = {
+            "servers": api.compute.servers(all_projects=True, **own),
+            "routers": network.routers(**own),
+            "ports": network.ports(**own),
+            "networks": network.networks(**own),
+        }
+        if names := [kind for kind, items in still.items() if any(True for _ in items)]:
+            return f"it has {', '.join(names)}"
         try:
             # The default one is left to an administrator.
-            for group in api.network.security_groups(project_id=project.id):
-                api.network.delete_security_group(group)
+            for group in network.security_groups(**own):
+                network.delete_security_group(group)
         except ConflictException as used:
             return str(used.details or used)
         return None
