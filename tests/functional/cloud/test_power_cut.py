@@ -6,14 +6,11 @@ The cloud is on a file system in a file (tests.support.disk).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.support.deadlines import at_most
 from tests.support.disk import Disk
-from tests.support.machines import SimulatedMachine
 from tests.support.small_cloud_host import SmallCloud, gone
 
 pytestmark = pytest.mark.timeout(420)
@@ -21,17 +18,6 @@ STEPS = [
     25,
     *(pytest.param(steps, marks=pytest.mark.long) for steps in (4, 12, 40)),
 ]  # done when the power goes
-
-
-@pytest.fixture(scope="module")
-def host(machine: Callable[[str], Any]) -> Iterator[SimulatedMachine]:
-    with machine("cut") as host:
-        yield host
-
-
-@pytest.fixture
-def disk(host: SimulatedMachine) -> Disk:
-    return Disk.fresh(host)
 
 
 def ends_whole(cloud: SmallCloud) -> None:

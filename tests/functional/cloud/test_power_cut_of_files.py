@@ -7,15 +7,12 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.support import CHECKOUT
 from tests.support.deadlines import at_most
-from tests.support.disk import COMMIT, Disk
+from tests.support.disk import Disk
 from tests.support.machines import SimulatedMachine
 
 pytestmark = pytest.mark.timeout(420)
@@ -69,35 +66,19 @@ print(json.dumps([seen, wrong]))
 """
 
 
-@pytest.fixture(scope="module")
-def host(machine: Callable[[str], Any]) -> Iterator[SimulatedMachine]:
-    with machine("cut") as host:
-        yield host
-
-
-@pytest.fixture
-def disk(host: SimulatedMachine) -> Disk:
-    return Disk.fresh(host)
-
-
-def names_are_written() -> None:
-    """Wait until the journal has the names, and not yet the data of files that nobody flushed."""
-    time.sleep(3 * COMMIT)
-
-
 @pytest.mark.parametrize("made", [MAKES_FILES, KEEPS_FOLDERS], ids=["a file", "a folder of a store"])
 def test_what_has_its_final_name_is_whole(disk: Disk, made: str) -> None:
     disk.host.run([sys.executable, "-c", made, str(disk.root)])
-    names_are_written()
+    disk.write_names()
     disk.cut_the_power()
     found = disk.host.run([sys.executable, "-c", READS_FILES, str(disk.root)]).stdout
     assert json.loads(found) == {f"{number}.done": [3_000_000, number + 1] for number in range(20)}
 
 
 @pytest.fixture(scope="module")
-def wheels(host: SimulatedMachine) -> Path:
+def wheels(cut_host: SimulatedMachine) -> Path:
     """What the bootstrap of a small environment downloads: uv, and some packages."""
-    folder = host.folder / "wheels"
+    folder = cut_host.folder / "wheels"
     words = ["-Im", "pip", "-q", "--disable-pip-version-check", "download", "--no-deps", "-d", str(folder)]
     for what in (["-r", str(CHECKOUT / "locks/uv.txt")], SOME):
         done = subprocess.run(
@@ -125,7 +106,7 @@ def test_an_environment_that_is_complete_is_whole(disk: Disk, wheels: Path) -> N
     index |= {"UV_DEFAULT_INDEX": (wheels / "simple").as_uri(), "UV_INDEX": ""}
     install = ["sh", str(CHECKOUT / "locks/install"), "/usr/bin/python3", str(lock), str(environment), "1 MB"]
     disk.host.run(install, env={**os.environ, **index}, timeout=at_most(300))
-    names_are_written()
+    disk.write_names()
     disk.cut_the_power()
     disk.host.run(["test", "-e", str(environment / ".complete")])
     seen, wrong = json.loads(disk.host.run([sys.executable, "-c", COMPARES, str(environment)]).stdout)
