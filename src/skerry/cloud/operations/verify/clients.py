@@ -79,6 +79,8 @@ def _judged(ctx: Context, run: Callable[[list[Member]], SuiteResults], show: Sho
     before, started = inventory(ctx), time.monotonic()
     with members(ctx) as users:
         results = run(users)
+    if not (results.passed or results.failed):
+        results.check("the tests", "none ran; is there one whose name matches?", show)
     left = left_behind(ctx, before)
     results.check("nothing is left behind", ", ".join(left) or None, show)
     show(f"{results.suite}: {time.monotonic() - started:.0f} s")
