@@ -81,7 +81,7 @@ def greets(address: str) -> bool:
 
 
 def walk(tour: Tour) -> None:
-    """A network, a group and a server with a floating address; it starts, stops, starts, grows and goes."""
+    """A network, a group and a server with a floating address; it stops, starts, reboots and goes."""
     driver, do, later = tour.driver, tour.do, tour.later
     image = do("finds the image", lambda: next(i for i in driver.list_images() if i.name == "tiny"))
     sizes = do("lists sizes", lambda: {size.name: size for size in driver.list_sizes()})
